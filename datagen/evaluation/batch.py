@@ -1,0 +1,212 @@
+"""Many deployments as flat read-only arrays: what the store reads and engines and models start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.evaluation.fields import PARENTS, Column, column, ranges, starts_of
+
+__all__ = ["BATCH_COLUMNS", "DeploymentBatch", "concatenate"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentBatch:
+    """B packed deployments.
+
+    Indices inside a deployment are local to it (its first device is 0), so rows can be taken and
+    joined without rewriting them. ``X_start`` are offsets into level X, one more than its parent has
+    rows. Fragments, laws and arrival parameters are needed to draw random numbers only and may be
+    absent (None).
+    """
+
+    key: Ints = column("deployment", "int64", "1", "problem key of the random streams")
+    effects: Ints = column("deployment", "int64", "1", "set of effects used, see Effect")
+
+    device_start: Ints
+    device_speed: Floats = column("device", "float64", "1", "work done per second")
+    device_servers: NDArray[np.int32] = column("device", "int32", "1", "identical servers")
+    device_capacity: Floats = column(
+        "device", "float64", "1", "buffer units, those in service included; inf if unlimited"
+    )
+    device_memory: Floats = column("device", "float64", "B", "memory for weights; inf if unlimited")
+    device_discipline: NDArray[np.int8] = column(
+        "device", "int8", "1", "index into deployment.DISCIPLINES"
+    )
+
+    chain_start: Ints
+    chain_rate: Floats = column("chain", "float64", "1/s", "long-run arrival rate")
+    chain_scv: Floats = column("chain", "float64", "1", "SCV of the interarrival time")
+    chain_priority: NDArray[np.int32] = column("chain", "int32", "1", "priority class")
+    chain_deadline: Floats = column("chain", "float64", "s", "latency to meet; NaN if none")
+
+    path_start: Ints
+    path_probability: Floats = column("path", "float64", "1", "probability of the path")
+
+    step_start: Ints
+    step_device: NDArray[np.int32] = column("step", "int32", "1", "device, local to the deployment")
+    step_mean: Floats = column("step", "float64", "s", "mean service time on its device")
+    step_scv: Floats = column("step", "float64", "1", "SCV of the service time")
+    step_demand: Floats = column("step", "float64", "1", "buffer units a job occupies")
+    step_weights: Floats = column("step", "float64", "B", "memory its fragments need")
+
+    fragment_start: Ints | None = None
+    fragment_law: NDArray[np.int8] | None = column(
+        "fragment", "int8", "1", "index into distributions.LAW_NAMES", optional=True
+    )
+    fragment_speed: Floats | None = column(
+        "fragment", "float64", "1", "divisor of the law's samples", optional=True
+    )
+    law_parameter_start: Ints | None = None
+    law_parameter: Floats | None = column(
+        "law_parameter", "float64", "", "parameters of the service law", optional=True
+    )
+    chain_arrivals: NDArray[np.int8] | None = column(
+        "chain", "int8", "1", "index into arrivals.ARRIVAL_NAMES", optional=True
+    )
+    arrival_parameter_start: Ints | None = None
+    arrival_parameter: Floats | None = column(
+        "arrival_parameter", "float64", "", "parameters of the arrival process", optional=True
+    )
+
+    device_names: tuple[str, ...] | None = None
+    chain_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                described = item.metadata.get("column")
+                array = np.asarray(value, dtype=described.dtype if described else np.int64)
+                array.setflags(write=False)
+                object.__setattr__(self, item.name, array)
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def __iter__(self) -> Iterator[DeploymentBatch]:
+        for index in range(len(self)):
+            yield self.select(np.array([index]))
+
+    def has(self, level: str) -> bool:
+        """Return whether the rows of a level are present."""
+        return getattr(self, f"{level}_start") is not None
+
+    def counts(self, level: str) -> Ints:
+        """Return how many rows of a level each parent holds.
+
+        Args:
+            level: Name of a level.
+
+        Returns:
+            Counts, one per row of the parent level.
+        """
+        return np.diff(getattr(self, f"{level}_start"))
+
+    def owner(self, level: str) -> Ints:
+        """Return the deployment that each row of a level belongs to.
+
+        Args:
+            level: ``device``, ``chain``, ``path`` or ``step``.
+
+        Returns:
+            0-based deployment index per row.
+        """
+        counts = self.counts(level)
+        owners = np.repeat(np.arange(len(counts)), counts)
+        parent = PARENTS[level]
+        return owners if parent == "deployment" else self.owner(parent)[owners]
+
+    @cached_property
+    def step_chain(self) -> Ints:
+        """Chain row of each step [S]."""
+        path = np.repeat(np.arange(len(self.path_probability)), self.counts("step"))
+        return np.repeat(np.arange(len(self.chain_rate)), self.counts("path"))[path]
+
+    @cached_property
+    def step_device_row(self) -> Ints:
+        """Device row (over the whole batch) of each step [S]."""
+        return self.step_device + self.device_start[self.owner("step")]
+
+    def select(self, indices: Sequence[int] | Ints) -> DeploymentBatch:
+        """Return some deployments, in the order given.
+
+        Args:
+            indices: 0-based deployment indices.
+
+        Returns:
+            A batch of ``len(indices)`` deployments.
+        """
+        rows: dict[str, Ints] = {"deployment": np.asarray(indices, dtype=np.int64)}
+        content: dict[str, Any] = {}
+        for level, parent in PARENTS.items():
+            start = getattr(self, f"{level}_start")
+            if start is None:
+                continue
+            first = start[rows[parent]]
+            counts = start[rows[parent] + 1] - first
+            rows[level] = ranges(first, counts)
+            content[f"{level}_start"] = starts_of(counts)
+        for name, description in BATCH_COLUMNS.items():
+            values = getattr(self, name)
+            if values is not None:
+                content[name] = values[rows[description.level]]
+        for level in ("device", "chain"):
+            names = getattr(self, f"{level}_names")
+            if names is not None:
+                content[f"{level}_names"] = tuple(names[row] for row in rows[level])
+        return DeploymentBatch(**content)
+
+    def with_key(self, key: Ints) -> DeploymentBatch:
+        """Return the same deployments with other keys of their random streams.
+
+        Args:
+            key: Problem keys [B], >= 0.
+
+        Returns:
+            The batch with ``key`` replaced.
+        """
+        return replace(self, key=np.asarray(key, dtype=np.int64))
+
+
+BATCH_COLUMNS: dict[str, Column] = {
+    item.name: item.metadata["column"]
+    for item in fields(DeploymentBatch)
+    if "column" in item.metadata
+}
+"""Description of every packed column by name."""
+
+
+def concatenate(batches: Sequence[DeploymentBatch]) -> DeploymentBatch:
+    """Join batches end to end.
+
+    Args:
+        batches: At least one; all with, or all without, the optional levels.
+
+    Returns:
+        One batch with the deployments of all.
+    """
+    if len(batches) == 1:
+        return batches[0]
+    content: dict[str, Any] = {}
+    for level in PARENTS:
+        if all(batch.has(level) for batch in batches):
+            counts = np.concatenate([batch.counts(level) for batch in batches])
+            content[f"{level}_start"] = starts_of(counts)
+    for name in BATCH_COLUMNS:
+        parts = [getattr(batch, name) for batch in batches]
+        if all(part is not None for part in parts):
+            content[name] = np.concatenate(parts)
+    for name in ("device_names", "chain_names"):
+        named = [getattr(batch, name) for batch in batches]
+        if all(part is not None for part in named):
+            content[name] = tuple(text for part in named for text in part)
+    return DeploymentBatch(**content)

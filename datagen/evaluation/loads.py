@@ -1,0 +1,105 @@
+"""Loads of devices, straight from packed deployments: who is overloaded, before any queueing theory."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.evaluation.batch import DeploymentBatch
+
+__all__ = ["chain_load", "fluid_load", "offered_load", "step_rates", "unstable"]
+
+Floats = NDArray[np.float64]
+
+_ROUNDS = 200
+"""Fixed-point rounds of the fluid load; overloaded loops settle geometrically well before."""
+
+
+def step_rates(batch: DeploymentBatch, passed: Floats | None = None) -> Floats:
+    """Return the arrival rate at each step when a share of the jobs passes each step.
+
+    Args:
+        batch: Packed deployments.
+        passed: Share that passes each step [S], in (0, 1]; None for no loss.
+
+    Returns:
+        Arrival rates [1/s] [S].
+    """
+    chain_of_path = np.repeat(np.arange(len(batch.chain_rate)), batch.counts("path"))
+    path_rate = batch.chain_rate[chain_of_path] * batch.path_probability
+    rates = np.repeat(path_rate, batch.counts("step"))
+    if passed is None:
+        return rates
+    before = np.cumsum(np.log(passed)) - np.log(passed)
+    return np.asarray(rates * np.exp(before - np.repeat(before[batch.step_start[:-1]], batch.counts("step"))))
+
+
+def _device_load(batch: DeploymentBatch, rates: Floats) -> Floats:
+    work = np.bincount(
+        batch.step_device_row, weights=rates * batch.step_mean, minlength=len(batch.device_speed)
+    )
+    return np.asarray(work / batch.device_servers)
+
+
+def offered_load(batch: DeploymentBatch) -> Floats:
+    """Return the load each device would have if nothing were lost anywhere.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Loads in units of a device's servers [D], >= 0.
+    """
+    return _device_load(batch, step_rates(batch))
+
+
+def fluid_load(batch: DeploymentBatch) -> Floats:
+    """Return the load each device is offered after upstream devices passed what they can serve.
+
+    A device of load a passes min(1, 1/a) of its jobs: the fluid limit of a finite queue.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Loads [D], >= 0.
+    """
+    passed = np.ones(len(batch.step_mean))
+    load = offered_load(batch)
+    for _ in range(_ROUNDS):
+        target = 1.0 / np.maximum(load, 1.0)[batch.step_device_row]
+        if np.allclose(target, passed, rtol=1e-12, atol=0.0):
+            break
+        passed = 0.5 * (passed + target)  # damped: a loop may otherwise alternate
+        load = _device_load(batch, step_rates(batch, passed))
+    return load
+
+
+def unstable(batch: DeploymentBatch) -> NDArray[np.bool_]:
+    """Tell which deployments have no steady state: an unlimited buffer with load >= 1.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Flags [B].
+    """
+    unlimited = np.isinf(batch.device_capacity)
+    if not unlimited.any():
+        return np.zeros(len(batch), dtype=bool)
+    over = unlimited & (fluid_load(batch) >= 1.0)
+    return np.bincount(batch.owner("device"), weights=over, minlength=len(batch)) > 0
+
+
+def chain_load(batch: DeploymentBatch) -> Floats:
+    """Return the largest offered load among the devices each chain visits.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Loads [C].
+    """
+    largest = np.zeros(len(batch.chain_rate))
+    np.maximum.at(largest, batch.step_chain, offered_load(batch)[batch.step_device_row])
+    return largest

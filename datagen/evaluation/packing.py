@@ -1,0 +1,285 @@
+"""Packing: from deployment objects to flat arrays, the only place where index rules live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.arrivals import ARRIVAL_NAMES
+from datagen.deployment import DISCIPLINES, Deployment, Device, Problem, run_starts
+from datagen.distributions import LAW_NAMES, Law
+from datagen.evaluation.batch import DeploymentBatch, concatenate
+from datagen.evaluation.effects import Effect, effects_of
+from datagen.evaluation.fields import ranges, starts_of
+
+__all__ = ["DeploymentTables", "pack"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def _optional(value: float | None, absent: float) -> float:
+    return absent if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class DeploymentTables:
+    """What all placements of one deployment's problem share, as arrays.
+
+    A *slot* is one (chain, path, fragment): a place in the placement vector. F counts slots.
+
+    Args:
+        base: A deployment of the problem; its paths per chain, routing and fuse rule are kept.
+    """
+
+    base: Deployment
+
+    @cached_property
+    def devices(self) -> dict[str, Floats]:
+        """Device columns of a batch [D]."""
+        devices = self.base.problem.devices
+        return {
+            "device_speed": np.array([d.speed for d in devices]),
+            "device_servers": np.array([d.servers for d in devices], dtype=np.int32),
+            "device_capacity": np.array([_optional(d.capacity, np.inf) for d in devices]),
+            "device_memory": np.array([_optional(d.memory, np.inf) for d in devices]),
+            "device_discipline": np.array(
+                [DISCIPLINES.index(d.discipline) for d in devices], dtype=np.int8
+            ),
+        }
+
+    @cached_property
+    def chains(self) -> dict[str, Floats]:
+        """Chain columns of a batch [C]."""
+        chains = self.base.problem.chains
+        return {
+            "chain_rate": np.array([c.arrivals.rate for c in chains]),
+            "chain_scv": np.array([c.arrivals.scv for c in chains]),
+            "chain_priority": np.array([c.priority for c in chains], dtype=np.int32),
+            "chain_deadline": np.array([_optional(c.deadline, np.nan) for c in chains]),
+            "chain_arrivals": np.array(
+                [ARRIVAL_NAMES.index(c.arrivals.name) for c in chains], dtype=np.int8
+            ),
+        }
+
+    @cached_property
+    def arrival_parameters(self) -> list[tuple[float, ...]]:
+        """Parameters of each chain's arrival process."""
+        return [chain.arrivals.parameters() for chain in self.base.problem.chains]
+
+    @cached_property
+    def path_counts(self) -> Ints:
+        """Paths per chain [C]."""
+        return np.array([len(self.base.placement[c.name]) for c in self.base.problem.chains])
+
+    @cached_property
+    def path_probability(self) -> Floats:
+        """Probability of each path [P]."""
+        routing = self.base.routing
+        assert routing is not None
+        return np.array([p for c in self.base.problem.chains for p in routing[c.name]])
+
+    @cached_property
+    def slots(self) -> list[tuple[int, int]]:
+        """(chain, fragment) of each slot [F]."""
+        return [
+            (index, fragment)
+            for index, chain in enumerate(self.base.problem.chains)
+            for _ in range(self.path_counts[index])
+            for fragment in range(len(chain.fragments))
+        ]
+
+    @cached_property
+    def slot_path(self) -> Ints:
+        """Path row of each slot [F], ascending."""
+        lengths = [len(chain.fragments) for chain in self.base.problem.chains]
+        return np.repeat(np.arange(len(self.path_probability)), np.repeat(lengths, self.path_counts))
+
+    @cached_property
+    def path_first(self) -> NDArray[np.bool_]:
+        """Whether a slot is the first of its path [F]."""
+        return np.append(True, np.diff(self.slot_path) > 0)
+
+    def _slot_values(self, field: str) -> Floats:
+        chains = self.base.problem.chains
+        values = [getattr(chains[c].fragments[f], field) for c, f in self.slots]
+        return np.array(values, dtype=np.float64)
+
+    @cached_property
+    def demand(self) -> Floats:
+        """Buffer units per slot [F]."""
+        return self._slot_values("demand")
+
+    @cached_property
+    def weights(self) -> Floats:
+        """Bytes of weights per slot [F]."""
+        return self._slot_values("weights")
+
+    @cached_property
+    def allowed(self) -> NDArray[np.bool_]:
+        """Whether each slot may be placed on each device [F, D]."""
+        problem = self.base.problem
+        return np.array(
+            [
+                [problem.chains[c].fragments[f].may_run_on(d.name) for d in problem.devices]
+                for c, f in self.slots
+            ]
+        )
+
+    @cached_property
+    def laws(self) -> list[list[tuple[Law, float] | None]]:
+        """Service law and divisor of each slot on each device; None where it may not run."""
+
+        def law(chain: int, fragment: int, device: Device) -> tuple[Law, float] | None:
+            item = self.base.problem.chains[chain].fragments[fragment]
+            return item.time_on(device) if item.may_run_on(device.name) else None
+
+        return [[law(c, f, d) for d in self.base.problem.devices] for c, f in self.slots]
+
+    @cached_property
+    def moments(self) -> tuple[Floats, Floats]:
+        """Mean [s] and variance [s^2] of each slot's time on each device [F, D]; NaN if not allowed."""
+        mean = np.full(self.allowed.shape, np.nan)
+        variance = np.full(self.allowed.shape, np.nan)
+        for slot, row in enumerate(self.laws):
+            for device, entry in enumerate(row):
+                if entry is not None:
+                    law, speed = entry
+                    mean[slot, device] = law.mean / speed
+                    variance[slot, device] = law.scv * mean[slot, device] ** 2
+        return mean, variance
+
+    @cached_property
+    def law_columns(self) -> tuple[NDArray[np.int8], Floats, Ints, Floats]:
+        """Code [F, D], divisor [F, D], offsets [F * D + 1] and parameters of the laws."""
+        shape = self.allowed.shape
+        code, speed = np.zeros(shape, dtype=np.int8), np.ones(shape)
+        parameters: list[tuple[float, ...]] = []
+        for slot, row in enumerate(self.laws):
+            for device, entry in enumerate(row):
+                if entry is not None:
+                    code[slot, device] = LAW_NAMES.index(entry[0].name)
+                    speed[slot, device] = entry[1]
+                parameters.append(entry[0].parameters() if entry is not None else ())
+        counts = np.array([len(values) for values in parameters], dtype=np.int64)
+        flat = np.array([x for values in parameters for x in values], dtype=np.float64)
+        return code, speed, starts_of(counts), flat
+
+    @cached_property
+    def effects(self) -> Effect:
+        """Effects of everything but the placement."""
+        return effects_of(self.base)
+
+    def base_placement(self) -> NDArray[np.int32]:
+        """Return the base deployment's placement vector [F]."""
+        return placement_vector(self.base.problem, self.base.placement)
+
+    def rows(self, placement: NDArray[np.int32], *, laws: bool = True) -> DeploymentBatch:
+        """Pack placements of the problem.
+
+        Args:
+            placement: Device index per slot [B, F], each allowed.
+            laws: Whether fragments and their laws are wanted (simulation) or not (models).
+
+        Returns:
+            B packed deployments with key 0: they share the problem's random streams.
+        """
+        count, slots = placement.shape
+        first = run_starts(placement, self.path_first, self.base.fuse)
+        begin = np.flatnonzero(first.ravel())
+        slot = np.broadcast_to(np.arange(slots), placement.shape).ravel()
+        device = placement.ravel()
+        mean, variance = (values[slot, device] for values in self.moments)
+        step_mean = np.add.reduceat(mean, begin)
+        square = np.where(step_mean > 0, step_mean, 1.0) ** 2
+        paths = len(self.path_probability)
+        step_path = (self.slot_path + np.arange(count)[:, None] * paths).ravel()[begin]
+        content = {
+            "key": np.zeros(count, dtype=np.int64),
+            "effects": int(self.effects) | self._revisits(placement, first),
+            "device_start": np.arange(count + 1) * len(self.base.problem.devices),
+            "chain_start": np.arange(count + 1) * len(self.base.problem.chains),
+            "path_start": starts_of(np.tile(self.path_counts, count)),
+            "path_probability": np.tile(self.path_probability, count),
+            "step_start": starts_of(np.bincount(step_path, minlength=count * paths)),
+            "step_device": device[begin].astype(np.int32),
+            "step_mean": step_mean,
+            "step_scv": np.add.reduceat(variance, begin) / square,
+            "step_demand": np.maximum.reduceat(self.demand[slot], begin),
+            "step_weights": np.add.reduceat(self.weights[slot], begin),
+            "device_names": tuple(d.name for d in self.base.problem.devices) * count,
+            "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
+        }
+        content |= {name: np.tile(values, count) for name, values in self.devices.items()}
+        content |= {name: np.tile(values, count) for name, values in self.chains.items()}
+        if laws:
+            content |= self._law_rows(slot, device, begin, count)
+        return DeploymentBatch(**content)
+
+    def _law_rows(
+        self, slot: Ints, device: NDArray[np.int32], begin: Ints, count: int
+    ) -> dict[str, NDArray[np.generic]]:
+        code, speed, start, flat = self.law_columns
+        entry = slot * speed.shape[1] + device
+        counts = start[entry + 1] - start[entry]
+        arrivals = np.array([len(p) for p in self.arrival_parameters], dtype=np.int64)
+        parameters = np.array([x for p in self.arrival_parameters for x in p])
+        return {
+            "fragment_start": np.append(begin, len(slot)),
+            "fragment_law": code.ravel()[entry],
+            "fragment_speed": speed.ravel()[entry],
+            "law_parameter_start": starts_of(counts),
+            "law_parameter": flat[ranges(start[entry], counts)],
+            "arrival_parameter_start": starts_of(np.tile(arrivals, count)),
+            "arrival_parameter": np.tile(parameters, count),
+        }
+
+    def _revisits(self, placement: NDArray[np.int32], first: NDArray[np.bool_]) -> Ints:
+        """Return the REVISIT bit of each placement whose paths come back to a device [B]."""
+        count = len(placement)
+        row, slot = np.nonzero(first)
+        devices, paths = len(self.base.problem.devices), len(self.path_probability)
+        visit = (row * paths + self.slot_path[slot]) * devices + placement[row, slot]
+        visits = np.bincount(visit, minlength=count * paths * devices)
+        again = visits.reshape(count, -1).max(axis=1) > 1
+        return again.astype(np.int64) * int(Effect.REVISIT)
+
+
+def placement_vector(problem: Problem, placement: object) -> NDArray[np.int32]:
+    """Return a placement as device indices in slot order.
+
+    Args:
+        problem: The problem.
+        placement: Chain -> paths of device names, as in a deployment.
+
+    Returns:
+        Device index per slot [F].
+    """
+    index = problem.device_index()
+    return np.array(
+        [
+            index[device]
+            for chain in problem.chains
+            for path in placement[chain.name]  # type: ignore[index]
+            for device in path
+        ],
+        dtype=np.int32,
+    )
+
+
+def pack(deployments: Sequence[Deployment]) -> DeploymentBatch:
+    """Pack deployments of any problems.
+
+    Args:
+        deployments: At least one.
+
+    Returns:
+        The batch, with keys 0, 1, ...: every deployment has random streams of its own.
+    """
+    tables = [DeploymentTables(deployment) for deployment in deployments]
+    batch = concatenate([table.rows(table.base_placement()[None]) for table in tables])
+    return batch.with_key(np.arange(len(deployments)))

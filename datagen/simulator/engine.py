@@ -1,0 +1,84 @@
+"""What an engine is: plays one network over one window and counts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.simulator.network import Network
+from datagen.simulator.randomness import ChainDraws
+from datagen.simulator.tally import RunLength, Tally
+
+__all__ = ["LOG_DTYPE", "Engine", "Run", "event_log"]
+
+LOG_DTYPE = np.dtype(
+    [
+        ("time", np.float64),
+        ("kind", np.int64),
+        ("chain", np.int64),
+        ("job", np.int64),
+        ("step", np.int64),
+        ("outcome", np.int64),
+    ]
+)
+"""One logged event; kinds and outcomes are named in :mod:`datagen.simulator.kernel`."""
+
+
+def event_log(time: NDArray[np.float64], record: NDArray[np.int64]) -> NDArray[np.void]:
+    """Return events as a structured array.
+
+    Args:
+        time: When [s] [N].
+        record: Kind, chain, job, step, outcome [N, 5].
+
+    Returns:
+        Array of :data:`LOG_DTYPE` [N].
+    """
+    log = np.empty(len(time), dtype=LOG_DTYPE)
+    log["time"] = time
+    for column, name in enumerate(("kind", "chain", "job", "step", "outcome")):
+        log[name] = record[:, column]
+    return log
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One replication played.
+
+    Args:
+        tally: What was counted.
+        events: External arrivals and finished services.
+        truncated: Whether some cohort job had not left one horizon after the end.
+        log: Event log, or None where none was asked for.
+    """
+
+    tally: Tally
+    events: int
+    truncated: bool
+    log: NDArray[np.void] | None
+
+
+class Engine(ABC):
+    """Plays networks; every engine gives the same event log for the same draws."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def run(
+        self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
+    ) -> Run:
+        """Play one replication.
+
+        Args:
+            network: The network.
+            sources: Draws of each chain, fresh.
+            length: The window.
+            log: Whether to keep the event log.
+
+        Returns:
+            What happened.
+        """

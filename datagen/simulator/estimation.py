@@ -1,0 +1,241 @@
+"""From the sums of several runs to measures with honest standard errors.
+
+Two estimates of the same error are compared. Between-replication variance sees everything but has
+few degrees of freedom; batch means within the runs have many, but miss what a run never forgets (a
+phase in which deterministic streams lock). The larger one is reported, and a row where the first is
+much larger is labelled ``phase_dependent``.
+
+References:
+    Law, Simulation Modeling and Analysis, 5th ed., 2015, ch. 9 (batch means, ratio estimators).
+    Wilson, Probable inference, J. Amer. Statist. Assoc. 22 (1927).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.simulator.engine import Run
+from datagen.simulator.network import Network
+from datagen.simulator.tally import BATCHES, RunLength, bin_edges
+
+__all__ = ["INTERVAL_LEVEL", "MIN_COMPLETED", "Estimates", "estimate", "wilson"]
+
+Floats = NDArray[np.float64]
+
+MIN_COMPLETED = 30
+"""Completed jobs below which a latency is undefined."""
+
+PHASE_RATIO = 3.0
+"""Between-replication over batch-means standard error from which runs are called phase dependent."""
+
+INTERVAL_LEVEL = 0.95
+Z_LEVEL = 1.959963984540054
+"""Normal quantile of a two-sided 95 % interval."""
+
+PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimates:
+    """Measures of one deployment by level and name; see :mod:`datagen.evaluation.measures`."""
+
+    deployment: dict[str, float | bool]
+    chain: dict[str, Floats]
+    step: dict[str, Floats]
+    device: dict[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ratio:
+    """A ratio of sums with its two standard errors [N]."""
+
+    value: Floats
+    between: Floats
+    within: Floats
+
+    @property
+    def se(self) -> Floats:
+        return np.maximum(self.between, self.within)
+
+    @property
+    def phase_dependent(self) -> bool:
+        return bool(np.any(self.between > PHASE_RATIO * self.within))
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> _Ratio:
+    """Estimate sum(numerator) / sum(denominator) from runs and batches [R, N, BATCHES]."""
+    runs = len(numerator)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        top, bottom = numerator.sum(axis=2), denominator.sum(axis=2)
+        total = bottom.sum(axis=0)
+        value = top.sum(axis=0) / total
+        residual = top - value * bottom
+        between = np.sqrt(runs / max(runs - 1, 1) * (residual**2).sum(axis=0)) / total
+        own = np.where(bottom > 0, top / bottom, 0.0)
+        residual = numerator - own[..., None] * denominator
+        freedom = BATCHES / (BATCHES - 1)
+        within = np.sqrt(freedom * (residual**2).sum(axis=(0, 2))) / total
+    if runs == 1:
+        between = np.zeros_like(within)
+    return _Ratio(value, between, within)
+
+
+def _run_ratio(numerator: Floats, denominator: Floats) -> tuple[Floats, Floats]:
+    """Estimate a ratio of sums and its standard error from runs alone [R, N]."""
+    runs = len(numerator)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = denominator.sum(axis=0)
+        value = numerator.sum(axis=0) / total
+        residual = numerator - value * denominator
+        se = np.sqrt(runs / max(runs - 1, 1) * (residual**2).sum(axis=0)) / total
+    return value, se if runs > 1 else np.full_like(se, np.nan)
+
+
+def wilson(ratio: Floats, se: Floats, offered: Floats) -> tuple[Floats, Floats]:
+    """Return 95 % Wilson bounds of a loss ratio at its effective sample size.
+
+    Args:
+        ratio: Loss ratios [N], in [0, 1].
+        se: Their standard errors [N].
+        offered: Jobs behind them [N].
+
+    Returns:
+        Lower and upper bounds [N]; never empty, also when no loss was seen.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.where(se > 0, ratio * (1 - ratio) / se**2, offered)
+        size = np.clip(size, 1.0, np.maximum(offered, 1.0))
+        centre = (ratio + Z_LEVEL**2 / (2 * size)) / (1 + Z_LEVEL**2 / size)
+        half = (Z_LEVEL / (1 + Z_LEVEL**2 / size)) * np.sqrt(
+            ratio * (1 - ratio) / size + Z_LEVEL**2 / (4 * size**2)
+        )
+    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+
+
+def _percentiles(histogram: Floats) -> dict[str, Floats]:
+    """Return latency percentiles [s] [C] from counts [C, bins], interpolated inside a bin."""
+    edges = bin_edges()
+    result = {name: np.full(len(histogram), np.nan) for name in PERCENTILES}
+    for chain, counts in enumerate(histogram):
+        total = counts.sum()
+        if total < MIN_COMPLETED:
+            continue
+        reached = np.cumsum(counts)
+        for name, share in PERCENTILES.items():
+            wanted = share * total
+            index = int(np.searchsorted(reached, wanted))
+            inside = (wanted - (reached[index] - counts[index])) / counts[index]
+            result[name][chain] = edges[index] + inside * (edges[index + 1] - edges[index])
+    return result
+
+
+def _stack(runs: list[Run], field: str) -> Floats:
+    return np.stack([getattr(run.tally, field) for run in runs]).astype(np.float64)
+
+
+def _chain_measures(
+    network: Network, runs: list[Run], length: RunLength, unloaded: Floats
+) -> tuple[dict[str, Floats], bool]:
+    offered, completed = _stack(runs, "offered"), _stack(runs, "completed")
+    lost, latency = _stack(runs, "lost"), _stack(runs, "latency")
+    passed, mean = _ratio(completed, offered), _ratio(latency, completed)
+    loss = _ratio(lost, offered)
+    totals = {
+        "offered": offered.sum(axis=(0, 2)),
+        "completed": completed.sum(axis=(0, 2)),
+        "lost": lost.sum(axis=(0, 2)),
+    }
+    window = len(runs) * (length.horizon - length.warmup)
+    known = totals["completed"] >= MIN_COMPLETED
+    low, high = wilson(loss.value, loss.se, totals["offered"])
+    value = np.where(known, mean.value, np.nan)
+    chain = totals | {
+        "throughput": totals["completed"] / window,
+        "throughput_se": passed.se * totals["offered"] / window,
+        "throughput_ratio": passed.value,
+        "throughput_ratio_se": passed.se,
+        "loss_ratio": loss.value,
+        "loss_ratio_se": loss.se,
+        "loss_ratio_low": low,
+        "loss_ratio_high": high,
+        "latency": value,
+        "latency_se": np.where(known, mean.se, np.nan),
+        "latency_ratio": unloaded / value,
+        "latency_ratio_se": unloaded / value**2 * mean.se,
+    }
+    chain |= _percentiles(_stack(runs, "histogram").sum(axis=0))
+    if np.isfinite(network.deadline).any():
+        on_time, by_run = _stack(runs, "on_time"), offered.sum(axis=2)
+        attained, se = _run_ratio(on_time, by_run)
+        wanted = np.isfinite(network.deadline)
+        chain["attainment"] = np.where(wanted, attained, np.nan)
+        chain["attainment_se"] = np.where(wanted, se, np.nan)
+    return chain, passed.phase_dependent or mean.phase_dependent
+
+
+def _step_measures(network: Network, runs: list[Run]) -> dict[str, Floats]:
+    step = {name: _stack(runs, f"step_{name}").sum(axis=0) for name in ("offered", "lost")}
+    served = _stack(runs, "step_served")
+    by_chain = _stack(runs, "completed").sum(axis=2)
+    completed = np.repeat(by_chain, np.diff(network.chain_start), axis=1)
+    sojourn, sojourn_se = _run_ratio(_stack(runs, "step_sojourn"), served)
+    later, later_se = _run_ratio(_stack(runs, "step_sojourn_completed"), completed)
+    few, few_completed = served.sum(axis=0) < MIN_COMPLETED, completed.sum(axis=0) < MIN_COMPLETED
+    return step | {
+        "sojourn": np.where(few, np.nan, sojourn),
+        "sojourn_se": np.where(few, np.nan, sojourn_se),
+        "sojourn_completed": np.where(few_completed, np.nan, later),
+        "sojourn_completed_se": np.where(few_completed, np.nan, later_se),
+    }
+
+
+def _device_measures(network: Network, runs: list[Run], length: RunLength) -> dict[str, Floats]:
+    window = length.horizon - length.warmup
+    scale = {"utilization": network.servers * window, "jobs": window, "units": window}
+    fields = {"utilization": "busy", "jobs": "jobs", "units": "units"}
+    device: dict[str, Floats] = {}
+    for name, field in fields.items():
+        averages = _stack(runs, field) / scale[name]
+        device[name] = averages.mean(axis=0)
+        if len(runs) > 1:
+            device[f"{name}_se"] = averages.std(axis=0, ddof=1) / np.sqrt(len(runs))
+    return device
+
+
+def estimate(
+    network: Network, runs: list[Run], length: RunLength, unloaded: Floats
+) -> Estimates:
+    """Return the measures of one deployment from its replications.
+
+    Args:
+        network: The network.
+        runs: Independent runs over the same window, at least one.
+        length: The window.
+        unloaded: Mean latency of each chain without any queueing [s] [C].
+
+    Returns:
+        The estimates. Chains without offered jobs and latencies with fewer than
+        ``MIN_COMPLETED`` completed jobs are NaN.
+    """
+    chain, phase_dependent = _chain_measures(network, runs, length, unloaded)
+    lost = _stack(runs, "lost").sum(axis=1, keepdims=True)
+    offered = _stack(runs, "offered").sum(axis=1, keepdims=True)
+    system = _ratio(lost, offered)
+    low, high = wilson(system.value, system.se, offered.sum(axis=(0, 2)))
+    return Estimates(
+        deployment={
+            "loss_ratio": float(system.value[0]),
+            "loss_ratio_se": float(system.se[0]),
+            "loss_ratio_low": float(low[0]),
+            "loss_ratio_high": float(high[0]),
+            "events": float(sum(run.events for run in runs)),
+            "truncated": any(run.truncated for run in runs),
+            "phase_dependent": phase_dependent,
+        },
+        chain=chain,
+        step=_step_measures(network, runs),
+        device=_device_measures(network, runs, length),
+    )

@@ -1,0 +1,400 @@
+"""The compiled event loop: plays drawn arrival and service times on a network of finite queues.
+
+The loop draws nothing and allocates nothing. When it runs out of draws, slots or log space it
+returns a status before touching the event in question; the caller supplies what is missing and
+calls again. Jobs in the system live in *slots*; a slot belongs to one job from its admission at the
+first device until it completes or is lost.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.compiled import compiled
+from datagen.simulator.heap_kernel import Heap, pop, push, replace_top
+from datagen.simulator.keys import ADMIT, CHAIN_SHIFT, FINISH, JOB_SHIFT, PHASE_SHIFT
+from datagen.simulator.network import Network
+from datagen.simulator.tally import (
+    BATCHES,
+    BIN_SHIFT,
+    FIRST_BIN,
+    HISTOGRAM_BINS,
+    RunLength,
+    Tally,
+)
+
+__all__ = [
+    "ARRIVED",
+    "DONE",
+    "FINISHED",
+    "LEFT",
+    "LOST",
+    "MOVED",
+    "NEED_DRAWS",
+    "NEED_LOG",
+    "NEED_SLOTS",
+    "QUEUED",
+    "STARTED",
+    "TRUNCATED",
+    "Draws",
+    "Log",
+    "State",
+    "play",
+]
+
+DONE, TRUNCATED, NEED_DRAWS, NEED_SLOTS, NEED_LOG = 0, 1, 2, 3, 4
+"""Why the loop returned."""
+
+ARRIVED, FINISHED = 0, 1
+"""Kinds of logged event: arrival at a device, end of a service."""
+
+LOST, STARTED, QUEUED, MOVED, LEFT = 0, 1, 2, 3, 4
+"""Outcomes: of an arrival the first three, of a finished service the last two."""
+
+NONE = -1
+"""No slot: the end of a waiting line or of the list of free slots."""
+
+LOG_ROOM = 2
+"""Most records that one event writes: a finished service and the arrival it leads to."""
+
+
+class Draws(NamedTuple):
+    """Drawn jobs that have not all arrived yet; job ``base[c] + i`` of chain c is in column i.
+
+    Args:
+        arrival: Arrival times [s] [C, N].
+        service: Service times [s] [S, N].
+        base: Job in column 0 [C].
+    """
+
+    arrival: NDArray[np.float64]
+    service: NDArray[np.float64]
+    base: NDArray[np.int64]
+
+
+class Log(NamedTuple):
+    """Event log; empty arrays switch it off.
+
+    Args:
+        time: When [s] [N].
+        record: Kind, chain, job, step, outcome [N, 5].
+        size: Number of records [1].
+    """
+
+    time: NDArray[np.float64]
+    record: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+
+class State(NamedTuple):
+    """Everything that changes while a network is played.
+
+    Args:
+        heap: Pending events.
+        next_job: Next job of each chain to arrive [C].
+        queue_head: Slot of the first waiting job, or NONE [D].
+        queue_tail: Slot of the last waiting job, or NONE [D].
+        idle: Servers that are free [D].
+        used: Buffer units in use [D].
+        chain: Chain of the job in each slot [N].
+        job: Its number [N].
+        step: Its current step, 0-based in its chain [N].
+        batch: Its batch, -1 outside of the cohort [N].
+        arrival: When it arrived [s] [N].
+        entered: When it came to its current device [s] [N].
+        following: Slot behind it in the waiting line, or the next free slot [N].
+        service: Its service times [s] [N, longest chain].
+        sojourn: Its times at the steps passed so far [s] [N, longest chain].
+        free: First free slot [1].
+        pending: Cohort jobs that are in the system [1].
+        events: External arrivals and finished services so far [1].
+    """
+
+    heap: Heap
+    next_job: NDArray[np.int64]
+    queue_head: NDArray[np.int64]
+    queue_tail: NDArray[np.int64]
+    idle: NDArray[np.int64]
+    used: NDArray[np.float64]
+    chain: NDArray[np.int64]
+    job: NDArray[np.int64]
+    step: NDArray[np.int64]
+    batch: NDArray[np.int64]
+    arrival: NDArray[np.float64]
+    entered: NDArray[np.float64]
+    following: NDArray[np.int64]
+    service: NDArray[np.float64]
+    sojourn: NDArray[np.float64]
+    free: NDArray[np.int64]
+    pending: NDArray[np.int64]
+    events: NDArray[np.int64]
+
+
+@compiled
+def _key(phase: int, chain: int, job: int, step: int) -> int:
+    return (phase << PHASE_SHIFT) | (chain << CHAIN_SHIFT) | (job << JOB_SHIFT) | step
+
+
+@compiled
+def _clip(time: float, run: RunLength) -> float:
+    return min(max(time, run.warmup), run.horizon)
+
+
+@compiled
+def _batch_of(arrival: float, run: RunLength) -> int:
+    if not run.warmup < arrival <= run.horizon:
+        return -1
+    return min(int((arrival - run.warmup) * run.batches_per_second), BATCHES - 1)
+
+
+@compiled
+def _latency_bin(latency: float) -> int:
+    bits = np.float64(latency).view(np.int64)
+    return min(max((bits >> BIN_SHIFT) - FIRST_BIN, 0), HISTOGRAM_BINS - 1)
+
+
+@compiled
+def _write(log: Log, time: float, kind: int, chain: int, job: int, step: int, outcome: int) -> None:
+    index = log.size[0]
+    log.time[index] = time
+    record = log.record[index]
+    record[0] = kind
+    record[1] = chain
+    record[2] = job
+    record[3] = step
+    record[4] = outcome
+    log.size[0] = index + 1
+
+
+@compiled
+def _start_service(slot: int, device: int, now: float, run: RunLength, state: State, tally: Tally) -> float:
+    """Count a service from its start, and return when it ends."""
+    end = now + state.service[slot, state.step[slot]]
+    tally.busy[device] += _clip(end, run) - _clip(now, run)
+    return end
+
+
+@compiled
+def _finish_key(slot: int, state: State) -> int:
+    return _key(FINISH, state.chain[slot], state.job[slot], state.step[slot])
+
+
+@compiled
+def _enter(
+    slot: int, device: int, demand: float, now: float, run: RunLength, state: State, tally: Tally
+) -> int:
+    """Let an admitted job take its units, and a server or a place in the line."""
+    state.used[device] += demand
+    state.entered[slot] = now
+    if state.idle[device] > 0:
+        state.idle[device] -= 1
+        end = _start_service(slot, device, now, run, state, tally)
+        push(state.heap, end, _finish_key(slot, state), slot)
+        return STARTED
+    state.following[slot] = NONE
+    if state.queue_head[device] == NONE:
+        state.queue_head[device] = slot
+    else:
+        state.following[state.queue_tail[device]] = slot
+    state.queue_tail[device] = slot
+    return QUEUED
+
+
+@compiled
+def _release(slot: int, state: State) -> None:
+    """Give a slot back once its job has left the system."""
+    state.following[slot] = state.free[0]
+    state.free[0] = slot
+    if state.batch[slot] >= 0:
+        state.pending[0] -= 1
+
+
+@compiled
+def _arrive_from_outside(
+    chain: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    draws: Draws,
+    state: State,
+    tally: Tally,
+    log: Log,
+) -> None:
+    """Play an external arrival; the caller has made sure of a slot and of the next arrival time."""
+    job = state.next_job[chain]
+    column = job - draws.base[chain]
+    state.next_job[chain] = job + 1
+    replace_top(
+        state.heap, draws.arrival[chain, column + 1], _key(ADMIT, chain, job + 1, 0), -1 - chain
+    )
+    state.events[0] += 1
+    step = network.chain_start[chain]
+    device = network.step_device[step]
+    demand = network.step_demand[step]
+    batch = _batch_of(now, run)
+    outcome = LOST
+    if state.used[device] + demand <= network.capacity[device]:
+        slot = state.free[0]
+        state.free[0] = state.following[slot]
+        state.chain[slot] = chain
+        state.job[slot] = job
+        state.step[slot] = 0
+        state.batch[slot] = batch
+        state.arrival[slot] = now
+        for k in range(network.chain_start[chain + 1] - step):
+            state.service[slot, k] = draws.service[step + k, column]
+        if batch >= 0:
+            state.pending[0] += 1
+        outcome = _enter(slot, device, demand, now, run, state, tally)
+    if batch >= 0:
+        tally.offered[chain, batch] += 1
+        tally.step_offered[step] += 1
+        if outcome == LOST:
+            tally.lost[chain, batch] += 1
+            tally.step_lost[step] += 1
+    if log.time.size > 0:
+        _write(log, now, ARRIVED, chain, job, 0, outcome)
+
+
+@compiled
+def _arrive_from_device(
+    slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
+) -> None:
+    """Play the arrival of a job that comes from its previous step."""
+    chain = state.chain[slot]
+    batch = state.batch[slot]
+    step = network.chain_start[chain] + state.step[slot]
+    device = network.step_device[step]
+    demand = network.step_demand[step]
+    if batch >= 0:
+        tally.step_offered[step] += 1
+    if log.time.size > 0:
+        job, position = state.job[slot], state.step[slot]
+    else:
+        job, position = 0, 0
+    if state.used[device] + demand <= network.capacity[device]:
+        outcome = _enter(slot, device, demand, now, run, state, tally)
+    else:
+        outcome = LOST
+        if batch >= 0:
+            tally.lost[chain, batch] += 1
+            tally.step_lost[step] += 1
+        _release(slot, state)
+    if log.time.size > 0:
+        _write(log, now, ARRIVED, chain, job, position, outcome)
+
+
+@compiled
+def _next_in_line(device: int, now: float, run: RunLength, state: State, tally: Tally) -> None:
+    """Let a freed server take the first waiting job, in place of the event just played."""
+    slot = state.queue_head[device]
+    if slot == NONE:
+        state.idle[device] += 1
+        pop(state.heap)
+        return
+    state.queue_head[device] = state.following[slot]
+    end = _start_service(slot, device, now, run, state, tally)
+    replace_top(state.heap, end, _finish_key(slot, state), slot)
+
+
+@compiled
+def _complete(slot: int, now: float, network: Network, state: State, tally: Tally) -> None:
+    """Count a job that has passed its last step."""
+    batch = state.batch[slot]
+    if batch >= 0:
+        chain = state.chain[slot]
+        latency = now - state.arrival[slot]
+        tally.completed[chain, batch] += 1
+        tally.latency[chain, batch] += latency
+        tally.histogram[chain, _latency_bin(latency)] += 1
+        if latency <= network.deadline[chain]:
+            tally.on_time[chain] += 1
+        first = network.chain_start[chain]
+        for k in range(state.step[slot] + 1):
+            tally.step_sojourn_completed[first + k] += state.sojourn[slot, k]
+    _release(slot, state)
+
+
+@compiled
+def _finish(
+    slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
+) -> None:
+    """Play the end of a service: the server goes on, the job moves or completes."""
+    chain = state.chain[slot]
+    job = state.job[slot]
+    position = state.step[slot]
+    step = network.chain_start[chain] + position
+    device = network.step_device[step]
+    demand = network.step_demand[step]
+    state.events[0] += 1
+    _next_in_line(device, now, run, state, tally)
+    state.used[device] -= demand
+    present = _clip(now, run) - _clip(state.entered[slot], run)
+    tally.jobs[device] += present
+    tally.units[device] += present * demand
+    sojourn = now - state.entered[slot]
+    state.sojourn[slot, position] = sojourn
+    if state.batch[slot] >= 0:
+        tally.step_served[step] += 1
+        tally.step_sojourn[step] += sojourn
+    last = step + 1 == network.chain_start[chain + 1]
+    if log.time.size > 0:
+        _write(log, now, FINISHED, chain, job, position, LEFT if last else MOVED)
+    if last:
+        _complete(slot, now, network, state, tally)
+        return
+    state.step[slot] = position + 1
+    key = _key(ADMIT, chain, job, position + 1)
+    heap = state.heap
+    if now < heap.time[0] or (now == heap.time[0] and key < heap.key[0]):
+        # It would be the very next event: play it without the detour through the heap.
+        _arrive_from_device(slot, now, network, run, state, tally, log)
+    else:
+        push(heap, now, key, slot)
+
+
+@compiled
+def play(
+    network: Network, run: RunLength, draws: Draws, state: State, tally: Tally, log: Log
+) -> tuple[int, int]:
+    """Play events until the cohort has left or something is missing.
+
+    Args:
+        network: The network.
+        run: Its window.
+        draws: Drawn jobs.
+        state: What changes; it holds the first arrival of each chain at the start.
+        tally: Sums, added to.
+        log: Event log.
+
+    Returns:
+        A status, and the chain that needs draws (0 otherwise).
+    """
+    heap = state.heap
+    logging = log.time.size > 0
+    columns = draws.arrival.shape[1]
+    while True:
+        now = heap.time[0]
+        if now > run.horizon:
+            if state.pending[0] == 0:
+                return DONE, 0
+            if now > run.limit:
+                return TRUNCATED, 0
+        if logging and log.size[0] + LOG_ROOM > log.time.size:
+            return NEED_LOG, 0
+        slot = heap.slot[0]
+        if slot < 0:
+            chain = -1 - slot
+            if state.next_job[chain] - draws.base[chain] + 1 >= columns:
+                return NEED_DRAWS, chain
+            if state.free[0] == NONE:
+                return NEED_SLOTS, 0
+            _arrive_from_outside(chain, now, network, run, draws, state, tally, log)
+        elif heap.key[0] >> PHASE_SHIFT == FINISH:
+            _finish(slot, now, network, run, state, tally, log)
+        else:
+            pop(heap)
+            _arrive_from_device(slot, now, network, run, state, tally, log)

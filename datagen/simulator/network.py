@@ -1,0 +1,99 @@
+"""One deployment as the engines see it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.errors import require
+from datagen.evaluation import DeploymentBatch, Effect
+from datagen.evaluation.effects import refuse_uncovered
+from datagen.simulator.keys import MAX_CHAINS, MAX_STEPS
+
+__all__ = ["ENGINE_COVERS", "Network", "networks"]
+
+ENGINE_COVERS = (
+    Effect.RANDOM_SERVICE
+    | Effect.GENERAL_ARRIVALS
+    | Effect.MULTI_SERVER
+    | Effect.UNLIMITED_BUFFER
+    | Effect.DEMAND
+    | Effect.REVISIT
+    | Effect.DEADLINE
+)
+"""Effects that both engines play."""
+
+
+class Network(NamedTuple):
+    """A queueing network: stations with finite buffers and chains of steps.
+
+    Args:
+        servers: Servers per device [D].
+        capacity: Buffer units per device, those in service included; inf if unlimited [D].
+        chain_start: First step of each chain, and the total [C + 1].
+        step_device: Device of each step [S].
+        step_demand: Buffer units a job occupies at each step [S].
+        deadline: Latency to meet per chain [s]; NaN if none [C].
+    """
+
+    servers: NDArray[np.int64]
+    capacity: NDArray[np.float64]
+    chain_start: NDArray[np.int64]
+    step_device: NDArray[np.int64]
+    step_demand: NDArray[np.float64]
+    deadline: NDArray[np.float64]
+
+    @property
+    def devices(self) -> int:
+        """Number of devices."""
+        return len(self.servers)
+
+    @property
+    def chains(self) -> int:
+        """Number of chains."""
+        return len(self.chain_start) - 1
+
+    @property
+    def steps(self) -> int:
+        """Number of steps over all chains."""
+        return len(self.step_device)
+
+
+def networks(batch: DeploymentBatch, engine: str) -> list[Network]:
+    """Return every deployment of a batch as a network.
+
+    Args:
+        batch: Packed deployments.
+        engine: Name of the engine, for messages.
+
+    Returns:
+        One network per deployment.
+
+    Raises:
+        NotSupportedError: If a deployment uses what the engines do not play.
+    """
+    refuse_uncovered(engine, ENGINE_COVERS, batch.effects)
+    chains, steps = batch.counts("chain"), batch.counts("step")
+    most = int(chains.max(initial=0))
+    require(most < MAX_CHAINS, "chains", f"number less than {MAX_CHAINS}", most)
+    longest = int(steps.max(initial=0))
+    require(longest < MAX_STEPS, "steps of a chain", f"number less than {MAX_STEPS}", longest)
+    return [_network(batch, index) for index in range(len(batch))]
+
+
+def _network(batch: DeploymentBatch, index: int) -> Network:
+    devices = slice(batch.device_start[index], batch.device_start[index + 1])
+    first, last = batch.chain_start[index], batch.chain_start[index + 1]
+    # One path per chain (several are refused above), so chain and path offsets run in step.
+    offsets = batch.step_start[batch.path_start[first : last + 1]]
+    steps = slice(offsets[0], offsets[-1])
+    return Network(
+        servers=batch.device_servers[devices].astype(np.int64),
+        capacity=batch.device_capacity[devices],
+        chain_start=offsets - offsets[0],
+        step_device=batch.step_device[steps].astype(np.int64),
+        step_demand=batch.step_demand[steps],
+        deadline=batch.chain_deadline[first:last],
+    )

@@ -1,0 +1,171 @@
+"""The fast engine: feeds the compiled event loop with draws, slots and log space."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.simulator.engine import Engine, Run, event_log
+from datagen.simulator.heap_kernel import Heap
+from datagen.simulator.kernel import (
+    NEED_DRAWS,
+    NEED_LOG,
+    NEED_SLOTS,
+    NONE,
+    TRUNCATED,
+    Draws,
+    Log,
+    State,
+    play,
+)
+from datagen.simulator.keys import ADMIT, event_key
+from datagen.simulator.network import Network
+from datagen.simulator.randomness import ChainDraws
+from datagen.simulator.tally import RunLength, Tally
+
+__all__ = ["NumbaEngine"]
+
+_CHUNK = 4096
+"""Jobs drawn at a time and chain: drawing is vectorised, and memory stays small."""
+_SMALLEST_CHUNK = 64
+_FIRST_SLOTS = 256
+_FIRST_LOG = 1 << 14
+
+
+class NumbaEngine(Engine):
+    """Plays the compiled loop."""
+
+    name = "numba"
+
+    def run(
+        self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
+    ) -> Run:
+        feed = _Feed(network, sources, length)
+        state = _initial_state(network, feed.draws)
+        tally = Tally.zeros(network)
+        records = _empty_log(_FIRST_LOG if log else 0)
+        while True:
+            status, chain = play(network, length, feed.draws, state, tally, records)
+            if status == NEED_DRAWS:
+                feed.refill(chain, int(state.next_job[chain]))
+            elif status == NEED_SLOTS:
+                state = _with_more_slots(state)
+            elif status == NEED_LOG:
+                records = _with_more_room(records)
+            else:
+                break
+        _count_remaining(network, length, state, tally)
+        size = int(records.size[0])
+        return Run(
+            tally=tally,
+            events=int(state.events[0]),
+            truncated=status == TRUNCATED,
+            log=event_log(records.time[:size], records.record[:size]) if log else None,
+        )
+
+
+class _Feed:
+    """The drawn jobs the kernel reads, refilled chain by chain."""
+
+    def __init__(self, network: Network, sources: list[ChainDraws], length: RunLength) -> None:
+        self.network = network
+        self.sources = sources
+        columns = _chunk_size(network, sources, length)
+        self.draws = Draws(
+            arrival=np.empty((network.chains, columns)),
+            service=np.empty((network.steps, columns)),
+            base=np.zeros(network.chains, dtype=np.int64),
+        )
+        for chain in range(network.chains):
+            self._fill(chain, 0)
+
+    def _fill(self, chain: int, column: int) -> None:
+        steps = slice(self.network.chain_start[chain], self.network.chain_start[chain + 1])
+        chunk = self.sources[chain].next_chunk(self.draws.arrival.shape[1] - column)
+        self.draws.arrival[chain, column:] = chunk.arrivals
+        self.draws.service[steps, column:] = chunk.service
+
+    def refill(self, chain: int, job: int) -> None:
+        """Draw on, keeping the one job that has not arrived yet in the first column."""
+        steps = slice(self.network.chain_start[chain], self.network.chain_start[chain + 1])
+        self.draws.arrival[chain, 0] = self.draws.arrival[chain, -1]
+        self.draws.service[steps, 0] = self.draws.service[steps, -1]
+        self.draws.base[chain] = job
+        self._fill(chain, 1)
+
+
+def _chunk_size(network: Network, sources: list[ChainDraws], length: RunLength) -> int:
+    expected = max(source.process.rate for source in sources) * length.horizon
+    return int(np.clip(expected * 1.1, _SMALLEST_CHUNK, _CHUNK))
+
+
+def _initial_state(network: Network, draws: Draws) -> State:
+    slots, chains = _FIRST_SLOTS, network.chains
+    longest = int(np.diff(network.chain_start).max())
+    heap = Heap(
+        time=np.empty(slots + chains),
+        key=np.empty(slots + chains, dtype=np.int64),
+        slot=np.empty(slots + chains, dtype=np.int64),
+        size=np.array([chains]),
+    )
+    first = [(draws.arrival[c, 0], event_key(ADMIT, c, 0, 0), -1 - c) for c in range(chains)]
+    for index, (time, key, slot) in enumerate(sorted(first)):  # a sorted array is a heap
+        heap.time[index], heap.key[index], heap.slot[index] = time, key, slot
+    integers = {name: np.zeros(slots, dtype=np.int64) for name in ("chain", "job", "step", "batch")}
+    return State(
+        heap=heap,
+        next_job=np.zeros(chains, dtype=np.int64),
+        queue_head=np.full(network.devices, NONE),
+        queue_tail=np.full(network.devices, NONE),
+        idle=network.servers.copy(),
+        used=np.zeros(network.devices),
+        arrival=np.zeros(slots),
+        entered=np.zeros(slots),
+        following=np.append(np.arange(1, slots), NONE),
+        service=np.zeros((slots, longest)),
+        sojourn=np.zeros((slots, longest)),
+        free=np.zeros(1, dtype=np.int64),
+        pending=np.zeros(1, dtype=np.int64),
+        events=np.zeros(1, dtype=np.int64),
+        **integers,
+    )
+
+
+def _doubled(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    return np.concatenate([values, np.zeros_like(values)])
+
+
+def _with_more_slots(state: State) -> State:
+    """Return the same state with twice the slots; none of the old ones is free."""
+    before = len(state.chain)
+    per_slot = ("chain", "job", "step", "batch", "arrival", "entered", "service", "sojourn")
+    grown = {name: _doubled(getattr(state, name)) for name in per_slot}
+    new = np.append(np.arange(before + 1, 2 * before), NONE)
+    heap = Heap(*(_doubled(values) for values in state.heap[:3]), size=state.heap.size)
+    free = np.array([before])
+    following = np.concatenate([state.following, new])
+    return state._replace(heap=heap, free=free, following=following, **grown)
+
+
+def _empty_log(room: int) -> Log:
+    size = np.zeros(1, dtype=np.int64)
+    return Log(time=np.empty(room), record=np.empty((room, 5), dtype=np.int64), size=size)
+
+
+def _with_more_room(log: Log) -> Log:
+    return Log(time=_doubled(log.time), record=_doubled(log.record), size=log.size)
+
+
+def _count_remaining(network: Network, length: RunLength, state: State, tally: Tally) -> None:
+    """Add the job-seconds of jobs still present: they count up to the end of the window."""
+    free = np.zeros(len(state.chain), dtype=bool)
+    slot = int(state.free[0])
+    while slot != NONE:
+        free[slot] = True
+        slot = int(state.following[slot])
+    for present in np.flatnonzero(~free):
+        step = network.chain_start[state.chain[present]] + state.step[present]
+        device, demand = network.step_device[step], network.step_demand[step]
+        seconds = length.horizon - np.clip(state.entered[present], length.warmup, length.horizon)
+        tally.jobs[device] += seconds
+        tally.units[device] += seconds * demand
