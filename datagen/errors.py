@@ -34,6 +34,10 @@ class InvalidInputError(DatagenError, ValueError):
         self.value = value
         super().__init__(f"{field} must {rule}, got {field}={_shown(value)}.")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions rebuild themselves from their message alone; this one crosses processes.
+        return (type(self), (self.field, self.rule, self.value))
+
     def within(self, path: str) -> InvalidInputError:
         """Return the same error with the field named from further out, as in a document.
 

@@ -9,8 +9,23 @@ unlimited room. With several servers the first places to wait see little of the 
 leaves after the shortest of c remaining services), so the ratios of one server act on the places
 beyond a few; exponential service, and no waiting room (Erlang B), stay exact.
 
-Every result is the closed form of some queue: loss is in [max(0, 1 - 1/load), 1), continuous, and
-monotone in load, capacity and scv. ACCURACY
+Every loss is that of some queue: in [max(0, 1 - 1/load), 1), continuous, and monotone in load,
+capacity and scv. Mean jobs are in [busy servers, K] and rise with load and
+with K >= c, but for dips of 0.05 % of their value (0.5 % with several servers).
+
+Largest relative error in loss and in mean jobs, for one server, K >= 2, losses above 1e-6:
+
+==============================  ===================  ===================  ===================
+exact law of service            load 0.05..0.35      load 0.35..0.65      load 0.65..8
+==============================  ===================  ===================  ===================
+constant                        0.02 % and 0.001 %   0.03 % and 0.002 %   0.03 % and 0.07 %
+gamma, scv 0.25 to 2            17 % and 0.8 %       7 % and 1.2 %        1 % and 1.2 %
+gamma, scv 4                    13 % and 3 %         7 % and 4 %          3 % and 3 %
+==============================  ===================  ===================  ===================
+
+With 2 to 8 servers and Erlang service of scv 0.25 or 0.5: 8 %, 4 % and 4 % in loss, 1 % in jobs.
+Two moments do not fix small losses: heavy-tailed service loses more than gamma service of equal
+scv (lognormal, scv 0.5, loads 0.65 to 1.15: median 2 %, worst 44 % near a loss of 1e-6).
 
 References:
     Tijms, A First Course in Stochastic Models, 2003, ch. 9 (interpolation on the scv).
@@ -62,7 +77,7 @@ SHIFT_EXPONENT = 0.7
 _MIN_ROOM = 1e-9
 """Keeps 0/0 away where there is no room and no shift; the ratio then multiplies no room."""
 
-_MIN_BEND = 1e-6
+_MIN_BEND = 1e-9
 """A smaller bend is a straight line to this accuracy, and log1p(bend) stays away from 0."""
 
 
@@ -82,7 +97,7 @@ def loss_probability(load: ArrayLike, scv: ArrayLike, capacity: ArrayLike) -> Ar
 
     Example:
         >>> loss_probability([0.5, 1.0, 2.0], 0.0, 5).round(4)
-        array([0.0055, 0.0924, 0.5001])
+        array([0.0022, 0.1034, 0.5003])
     """
     return loss_and_jobs(load, scv, capacity)[0]
 

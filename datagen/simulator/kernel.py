@@ -347,6 +347,7 @@ def _finish(
         _complete(slot, now, network, state, tally)
         return
     state.step[slot] = position + 1
+    state.entered[slot] = now  # in case the run ends before it arrives: it is nowhere until then
     key = _key(ADMIT, chain, job, position + 1)
     heap = state.heap
     if now < heap.time[0] or (now == heap.time[0] and key < heap.key[0]):

@@ -1,0 +1,228 @@
+"""The readable engine: the model written as SimPy processes.
+
+A process per chain lets its jobs arrive, and a process per job takes it through its steps. Nothing
+competes through SimPy's resources: whatever happens at a device is an event with a key of
+:mod:`datagen.simulator.keys`, so simultaneous events are played in the order the model defines, and
+the compiled loop gives the same event log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from heapq import heappush
+from typing import NamedTuple
+
+import numpy as np
+from simpy import Environment
+from simpy.events import Event
+
+from datagen.simulator.engine import Engine, Run, event_log
+from datagen.simulator.kernel import ARRIVED, FINISHED, LEFT, LOST, MOVED, QUEUED, STARTED
+from datagen.simulator.keys import ADMIT, FINISH, event_key
+from datagen.simulator.network import Network
+from datagen.simulator.randomness import ChainDraws
+from datagen.simulator.tally import RunLength, Tally, latency_bin
+
+__all__ = ["SimpyEngine"]
+
+Life = Generator[Event, None, None]
+
+CHUNK = 1024
+"""Jobs drawn at a time and chain; any number gives the same draws."""
+
+
+class KeyedEnvironment(Environment):
+    """An environment whose events have an absolute time and a place among those of that time."""
+
+    def fire(self, event: Event, time: float, key: int) -> Event:
+        """Let an event happen at a time [s], and return it.
+
+        SimPy's own ``schedule`` takes a delay, and ``now + (time - now)`` is not always ``time``.
+        Keys are above 1, so SimPy's housekeeping (starts and ends of processes) goes first.
+        """
+        event._ok, event._value = True, None
+        heappush(self._queue, (time, key, next(self._eid), event))  # type: ignore[misc]
+        return event
+
+    def at(self, time: float, key: int) -> Event:
+        """Return a new event that happens at a time [s]."""
+        return self.fire(Event(self), time, key)
+
+
+class Device:
+    """Identical servers that share one waiting line and a finite buffer of units."""
+
+    def __init__(
+        self, env: KeyedEnvironment, length: RunLength, servers: int, capacity: float
+    ) -> None:
+        self.env, self.length = env, length
+        self.servers, self.capacity = servers, capacity
+        self.idle, self.jobs = servers, 0
+        self.units = 0.0
+        self.line: deque[tuple[Event, float, int]] = deque()
+        self.busy_area = self.job_area = self.unit_area = 0.0
+        self._since = length.warmup
+
+    def observe(self, now: float) -> None:
+        """Integrate what has been the case since the last change, inside of the window."""
+        now = min(max(now, self.length.warmup), self.length.horizon)
+        span = now - self._since
+        self.busy_area += span * (self.servers - self.idle)
+        self.job_area += span * self.jobs
+        self.unit_area += span * self.units
+        self._since = now
+
+    def has_room(self, demand: float) -> bool:
+        """Return whether a job of this many units may enter."""
+        return self.units + demand <= self.capacity
+
+    def enter(self, demand: float, service: float, key: int) -> Event:
+        """Let a job start at once, or wait in line; return the completion of its service."""
+        self.observe(self.env.now)
+        self.jobs += 1
+        self.units += demand
+        finished = Event(self.env)
+        if self.idle:
+            self.idle -= 1
+            self.env.fire(finished, self.env.now + service, key)
+        else:
+            self.line.append((finished, service, key))
+        return finished
+
+    def leave(self, demand: float) -> None:
+        """Let a served job go: its server takes the next in line, its units become free."""
+        self.observe(self.env.now)
+        self.jobs -= 1
+        self.units -= demand
+        if self.line:
+            finished, service, key = self.line.popleft()
+            self.env.fire(finished, self.env.now + service, key)
+        else:
+            self.idle += 1
+
+
+class Visit(NamedTuple):
+    """One step of a chain: its row in the tally, where it is served, and its units."""
+
+    row: int
+    device: Device
+    demand: float
+
+
+class System:
+    """The devices, the processes that meet there, and what is counted."""
+
+    def __init__(self, network: Network, length: RunLength, log: bool) -> None:
+        self.env = KeyedEnvironment()
+        self.length = length
+        self.deadline = network.deadline.tolist()
+        sizes = zip(network.servers.tolist(), network.capacity.tolist(), strict=True)
+        self.devices = [Device(self.env, length, *size) for size in sizes]
+        places = zip(network.step_device.tolist(), network.step_demand.tolist(), strict=True)
+        visits = [Visit(row, self.devices[d], demand) for row, (d, demand) in enumerate(places)]
+        bounds = network.chain_start.tolist()
+        self.routes = [visits[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        self.tally = Tally.zeros(network)
+        self.events = 0
+        self.pending = 0
+        self.records: list[tuple[int, int, int, int, int]] | None = [] if log else None
+        self.times: list[float] = []
+
+    def note(self, kind: int, chain: int, job: int, step: int, outcome: int) -> None:
+        """Write a line of the event log."""
+        if self.records is not None:
+            self.times.append(self.env.now)
+            self.records.append((kind, chain, job, step, outcome))
+
+    def arrivals(self, chain: int, source: ChainDraws) -> Life:
+        """Let the jobs of a chain arrive, one after the other."""
+        for job, (time, services) in enumerate(drawn_jobs(source)):
+            yield self.env.at(time, event_key(ADMIT, chain, job, 0))
+            self.events += 1
+            self.env.process(self.job(chain, job, services))
+
+    def job(self, chain: int, job: int, services: list[float]) -> Life:
+        """Take a job through its steps, until it completes or is lost."""
+        env, tally, route = self.env, self.tally, self.routes[chain]
+        arrival = env.now
+        batch = self.length.batch_of(arrival)
+        counts = int(batch >= 0)  # 1 for a job of the cohort: only these enter the sums
+        self.pending += counts
+        tally.offered[chain, batch] += counts
+        sojourns = []
+        for step, ((row, device, demand), service) in enumerate(zip(route, services, strict=True)):
+            if step > 0:
+                yield env.at(env.now, event_key(ADMIT, chain, job, step))
+            tally.step_offered[row] += counts
+            if not device.has_room(demand):
+                self.note(ARRIVED, chain, job, step, LOST)
+                tally.step_lost[row] += counts
+                tally.lost[chain, batch] += counts
+                self.pending -= counts
+                return
+            entered = env.now
+            self.note(ARRIVED, chain, job, step, STARTED if device.idle else QUEUED)
+            yield device.enter(demand, service, event_key(FINISH, chain, job, step))
+            self.events += 1
+            device.leave(demand)
+            self.note(FINISHED, chain, job, step, MOVED if step + 1 < len(route) else LEFT)
+            sojourns.append(env.now - entered)
+            tally.step_served[row] += counts
+            tally.step_sojourn[row] += counts * sojourns[-1]
+        if counts:
+            latency = env.now - arrival
+            tally.completed[chain, batch] += 1
+            tally.latency[chain, batch] += latency
+            tally.histogram[chain, latency_bin(latency)] += 1
+            tally.on_time[chain] += latency <= self.deadline[chain]
+            tally.step_sojourn_completed[route[0].row : route[-1].row + 1] += sojourns
+        self.pending -= counts
+
+    def play(self) -> bool:
+        """Play until the cohort has left; return whether some job of it has not by the limit."""
+        env, length = self.env, self.length
+        while True:
+            now = env.peek()
+            if now > length.horizon:
+                if self.pending == 0:
+                    return False
+                if now > length.limit:
+                    return True
+            env.step()
+
+    def areas(self) -> None:
+        """Close the devices' integrals at the end of the window and put them in the tally."""
+        for index, device in enumerate(self.devices):
+            device.observe(self.length.horizon)
+            self.tally.busy[index] = device.busy_area
+            self.tally.jobs[index] = device.job_area
+            self.tally.units[index] = device.unit_area
+
+
+def drawn_jobs(source: ChainDraws) -> Iterator[tuple[float, list[float]]]:
+    """Yield the arrival time and the service times of each job of a chain [s]."""
+    while True:
+        chunk = source.next_chunk(CHUNK)
+        yield from zip(chunk.arrivals.tolist(), chunk.service.T.tolist(), strict=True)
+
+
+class SimpyEngine(Engine):
+    """Plays SimPy processes: the reference that the compiled loop is tested against."""
+
+    name = "simpy"
+
+    def run(
+        self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
+    ) -> Run:
+        """Play one replication."""
+        system = System(network, length, log)
+        for chain, source in enumerate(sources):
+            system.env.process(system.arrivals(chain, source))
+        truncated = system.play()
+        system.areas()
+        records = None
+        if system.records is not None:
+            columns = np.array(system.records, dtype=np.int64).reshape(-1, 5)
+            records = event_log(np.array(system.times), columns)
+        return Run(tally=system.tally, events=system.events, truncated=truncated, log=records)

@@ -1,0 +1,278 @@
+"""Reading a data set: straight from Arrow buffers into packed deployments and measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from datagen.deployment import Deployment
+from datagen.documents import from_json
+from datagen.errors import CorruptDataError, InvalidInputError
+from datagen.evaluation.batch import DeploymentBatch
+from datagen.evaluation.fields import starts_of
+from datagen.evaluation.measures import Columns, Measures
+from datagen.store.files import read_manifest, read_shard, sha256_of, shard_columns
+from datagen.store.schema import (
+    BATCH_FIELDS,
+    COUNT_LEVELS,
+    DEPLOYMENT,
+    INDEX,
+    LABEL_FIELDS,
+    LAW_LEVELS,
+    REASON,
+    SCHEMA_VERSION,
+    known_fields,
+    list_array,
+)
+
+__all__ = ["Dataset", "read_dataset"]
+
+Indices = Sequence[int] | NDArray[np.int64] | None
+
+
+_ROW_SOURCES = {"chain": "chain_priority", "step": "step_device", "device": "device_discipline"}
+"""Per level of labels a small packed column that says how many rows a deployment has there."""
+
+_TOP_SOURCES = {level: _ROW_SOURCES[level] for level in ("device", "chain")}
+"""The same for the levels that deployments hold directly."""
+
+_LAW_COLUMNS = frozenset(
+    name
+    for name, (level, _) in BATCH_FIELDS.items()
+    if level in LAW_LEVELS or name.removesuffix("_count") in LAW_LEVELS or name == "chain_arrivals"
+)
+"""Packed columns that only simulation needs."""
+
+
+class Dataset:
+    """A data set on disk; every part is read when asked for, and verified the first time."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a data set.
+
+        Args:
+            path: Folder with a manifest.
+
+        Raises:
+            InvalidInputError: If the folder holds no data set, or one that is unfinished.
+            CorruptDataError: If its manifest or a shard is damaged or missing.
+        """
+        self.path = Path(path)
+        self.manifest = read_manifest(self.path)
+        version = self.manifest["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise InvalidInputError("schema_version", f"be {SCHEMA_VERSION}", version)
+        shards = self.manifest["shards"]
+        try:
+            self.files = [self.path / shard["file"] for shard in shards]
+            self._hashes = [str(shard["sha256"]) for shard in shards]
+            self._start = starts_of(np.array([shard["rows"] for shard in shards], dtype=np.int64))
+        except (KeyError, TypeError, ValueError):
+            raise CorruptDataError(f"{self.path}: the manifest lists its shards badly.") from None
+        if self._start[-1] != self.manifest["rows"] or len(self) == 0:
+            found = int(self._start[-1])
+            rule = f"hold all of its {self.manifest['rows']} rows (datagen generate --resume)"
+            raise InvalidInputError("rows", rule, found)
+        for file in self.files:
+            if not file.is_file():
+                raise CorruptDataError(f"{file} is missing.")
+        self._verified: set[int] = set()
+
+    def __len__(self) -> int:
+        return int(self._start[-1])
+
+    def __getitem__(self, index: int) -> tuple[Deployment, Measures]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index must lie in [0, {len(self)}), got index={index}.")
+        rows = [index % len(self)]
+        deployment = from_json(self.documents(rows)[0])
+        assert isinstance(deployment, Deployment)
+        problem = deployment.problem
+        measures = replace(
+            self.measures(rows),
+            chain_names=tuple(chain.name for chain in problem.chains),
+            device_names=tuple(device.name for device in problem.devices),
+        )
+        return deployment, measures
+
+    @cached_property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the label columns that any shard has."""
+        found: set[str] = set()
+        for number, file in enumerate(self.files):
+            self.verify(number)
+            found.update(shard_columns(file))
+        return tuple(name for name in LABEL_FIELDS if name in found)
+
+    def documents(self, indices: Indices = None) -> list[str]:
+        """Return deployments as JSON.
+
+        Args:
+            indices: Rows, in any order; None for all.
+
+        Returns:
+            One text per row.
+        """
+        return [str(text) for text in self._table([DEPLOYMENT], indices)[DEPLOYMENT].to_pylist()]
+
+    def batch(self, indices: Indices = None, *, laws: bool = True) -> DeploymentBatch:
+        """Return packed deployments.
+
+        Args:
+            indices: Rows, in any order; None for all.
+            laws: Whether the laws that simulation draws from are read too.
+
+        Returns:
+            The batch, without names; the key of a row is its index.
+
+        Raises:
+            CorruptDataError: If a shard is damaged.
+        """
+        names = [name for name in BATCH_FIELDS if laws or name not in _LAW_COLUMNS]
+        table = self._table([INDEX, *names], indices)
+        content: dict[str, Any] = {name: _items(table[name]) for name in table.column_names}
+        starts = {level: _starts(table[source]) for level, source in _TOP_SOURCES.items()}
+        for level in COUNT_LEVELS:
+            if laws or level not in LAW_LEVELS:
+                starts[level] = starts_of(content.pop(f"{level}_count").astype(np.int64))
+        for level, start in starts.items():
+            rows = {
+                len(content[n])
+                for n in content
+                if n in BATCH_FIELDS and BATCH_FIELDS[n][0] == level
+            }
+            if rows != {int(start[-1])}:
+                raise CorruptDataError(f"{self.path}: the {level} rows do not fit their counts.")
+        content |= {f"{level}_start": start for level, start in starts.items()}
+        return DeploymentBatch(key=content.pop(INDEX), **content)
+
+    def measures(self, indices: Indices = None) -> Measures:
+        """Return the labels of deployments.
+
+        Args:
+            indices: Rows, in any order; None for all.
+
+        Returns:
+            Measures without names; what no shard holds is NaN.
+        """
+        table = self._table([*_ROW_SOURCES.values(), *self.label_names, REASON], indices)
+        values: dict[str, dict[str, NDArray[Any]]] = {
+            level: {} for level in ("deployment", *_ROW_SOURCES)
+        }
+        for name in self.label_names:
+            level, measure, _ = LABEL_FIELDS[name]
+            values[level][measure] = _items(table[name])
+        starts = {level: _starts(table[source]) for level, source in _ROW_SOURCES.items()}
+        rows = {"deployment": len(table)} | {k: int(s[-1]) for k, s in starts.items()}
+        columns = {level: Columns(level, rows[level], found) for level, found in values.items()}
+        reason = tuple(table[REASON].to_pylist()) if REASON in table.column_names else None
+        labels = self.manifest["labels"]
+        return Measures(
+            source=labels["source"],
+            deployment=columns["deployment"],
+            chain=columns["chain"],
+            step=columns["step"],
+            device=columns["device"],
+            chain_start=starts["chain"],
+            step_start=starts["step"],
+            device_start=starts["device"],
+            reason=reason,
+            level=labels.get("level"),
+        )
+
+    def verify(self, number: int) -> None:
+        """Check a shard against the manifest, once.
+
+        The hash covers what page checksums do not: the headers and the footer.
+
+        Args:
+            number: 0-based shard.
+
+        Raises:
+            CorruptDataError: If the file is not as written; it names the row group where it can.
+        """
+        if number in self._verified:
+            return
+        file = self.files[number]
+        if sha256_of(file) != self._hashes[number]:
+            read_shard(file)  # names the damaged row group where a page checksum finds it
+            raise CorruptDataError(f"{file} does not have the SHA-256 its manifest promises.")
+        self._verified.add(number)
+
+    def _table(self, names: Sequence[str], indices: Indices) -> pa.Table:
+        # A label that a shard lacks is filled in, so that all shards have the same columns.
+        if indices is None:
+            parts = [self._part(number, names, None) for number in range(len(self.files))]
+            return pa.concat_tables(parts)
+        wanted = np.asarray(indices, dtype=np.int64)
+        if wanted.size == 0 or wanted.min() < 0 or wanted.max() >= len(self):
+            raise InvalidInputError("indices", f"lie in [0, {len(self)}), at least one", wanted)
+        rows, order = np.unique(wanted, return_inverse=True)
+        shard = np.searchsorted(self._start, rows, side="right") - 1
+        parts = [
+            self._part(int(number), names, rows[shard == number] - self._start[number])
+            for number in np.unique(shard)
+        ]
+        return pa.concat_tables(parts).combine_chunks().take(order)
+
+    def _part(self, number: int, names: Sequence[str], rows: NDArray[np.int64] | None) -> pa.Table:
+        self.verify(number)
+        file = self.files[number]
+        table = read_shard(file, names, rows)
+        known = known_fields()
+        for name in names:
+            if name not in table.column_names:
+                if name not in LABEL_FIELDS and name != REASON:
+                    raise CorruptDataError(f"{file} must have a column {name}.")
+                table = table.append_column(known[name], _undefined(name, table))
+            elif table.schema.field(name).type != known[name].type:
+                raise CorruptDataError(f"{file} must hold {name} as {known[name].type}.")
+        return table.select(list(names)).replace_schema_metadata(None)
+
+
+def _undefined(name: str, table: pa.Table) -> Any:
+    """Return a label that no row of a shard defines."""
+    if name == REASON:
+        return pa.nulls(len(table), type=pa.string())
+    level, _, kind = LABEL_FIELDS[name]
+    if level == "deployment":
+        return pa.array(np.full(len(table), np.nan), type=kind)
+    start = _starts(table[_ROW_SOURCES[level]])
+    return list_array(start, np.full(int(start[-1]), np.nan), kind)
+
+
+def _items(column: Any) -> NDArray[Any]:
+    """Return the values of a column, those of its lists end to end."""
+    is_list = pa.types.is_list(column.type)
+    parts = [chunk.flatten() if is_list else chunk for chunk in column.chunks]
+    arrays = [items.to_numpy(zero_copy_only=False) for items in parts]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _starts(column: Any) -> NDArray[np.int64]:
+    """Return where the list of each row begins."""
+    counts = [np.diff(chunk.offsets.to_numpy()) for chunk in column.chunks]
+    return starts_of(np.concatenate(counts).astype(np.int64))
+
+
+def read_dataset(path: str | Path) -> Dataset:
+    """Open a data set.
+
+    Args:
+        path: Folder with shards and a manifest.
+
+    Returns:
+        The data set; rows are read when asked for.
+
+    Raises:
+        InvalidInputError: If the folder holds no finished data set.
+        CorruptDataError: If it is damaged.
+    """
+    return Dataset(path)

@@ -1,0 +1,131 @@
+"""Validation of a data set: files as vouched for, rows as described, labels that obey their laws."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.deployment import Deployment
+from datagen.documents import from_json
+from datagen.errors import CorruptDataError, InvalidInputError
+from datagen.evaluation.batch import BATCH_COLUMNS, DeploymentBatch
+from datagen.evaluation.measures import Columns, Measures
+from datagen.evaluation.packing import pack
+from datagen.store.files import read_shard
+from datagen.store.reader import Dataset, read_dataset
+from datagen.store.schema import INDEX, known_fields
+
+__all__ = ["validate_dataset"]
+
+PACKED_AGAIN = 64
+"""Rows, evenly spread, whose JSON is packed again and compared with their arrays."""
+
+IN_UNIT_INTERVAL = {
+    "deployment": ("loss_ratio",),
+    "chain": (
+        "throughput_ratio",
+        "loss_ratio",
+        "attainment",
+        "accuracy_completed",
+        "accuracy_offered",
+    ),
+    "device": ("utilization",),
+}
+
+RATIO_SLACK = 1e-9
+"""Slack of ratios and identities for the rounding of sums."""
+
+
+def validate_dataset(path: str | Path) -> dict[str, Any]:
+    """Check a data set as a whole.
+
+    Args:
+        path: Folder with a manifest.
+
+    Returns:
+        Plain values: ``deployments``, ``chains``, ``shards`` and the ``checks`` that passed.
+
+    Raises:
+        InvalidInputError: If the folder holds no finished data set.
+        CorruptDataError: If a check fails; it names the file, row group or row.
+    """
+    dataset = read_dataset(path)
+    _check_files(dataset)
+    batch = dataset.batch()
+    _check_rows(dataset, batch)
+    measures = dataset.measures()
+    _check_labels(batch, measures, str(dataset.path))
+    return {
+        "deployments": len(dataset),
+        "chains": len(batch.chain_rate),
+        "shards": len(dataset.files),
+        "checks": ["hashes", "page checksums", "schema", "index", "deployments", "labels"],
+    }
+
+
+def _check_files(dataset: Dataset) -> None:
+    known = known_fields()
+    row = 0
+    for number, file in enumerate(dataset.files):
+        dataset.verify(number)
+        table = read_shard(file)
+        for field in table.schema:
+            if field.name not in known or field.type != known[field.name].type:
+                raise CorruptDataError(f"{file} has an unknown column {field.name}: {field.type}.")
+        expected = np.arange(row, row + len(table))
+        if not np.array_equal(table[INDEX].to_numpy(), expected):
+            raise CorruptDataError(f"{file} must hold the rows from {row} on.")
+        row += len(table)
+
+
+def _check_rows(dataset: Dataset, batch: DeploymentBatch) -> None:
+    rows = np.unique(np.linspace(0, len(dataset) - 1, PACKED_AGAIN).astype(np.int64))
+    stored = batch.select(rows)
+    deployments = []
+    for row, text in zip(rows, dataset.documents(rows), strict=True):
+        try:
+            deployment = from_json(text)
+        except InvalidInputError as error:
+            raise CorruptDataError(f"{dataset.path}, row {row}: {error}") from None
+        if not isinstance(deployment, Deployment):
+            raise CorruptDataError(f"{dataset.path}, row {row} has no placement.")
+        deployments.append(deployment)
+    packed = pack(deployments).with_key(rows)
+    for item in fields(DeploymentBatch):
+        if item.name in BATCH_COLUMNS or item.name.endswith("_start"):
+            same = np.array_equal(getattr(packed, item.name), getattr(stored, item.name), True)
+            if not same:
+                raise CorruptDataError(f"{dataset.path}: {item.name} does not fit the deployments.")
+
+
+def _check_labels(batch: DeploymentBatch, measures: Measures, path: str) -> None:
+    owner = {"deployment": np.arange(len(batch))}
+    owner |= {level: batch.owner(level) for level in ("chain", "step", "device")}
+
+    def check(level: str, name: str, law: str, broken: NDArray[np.bool_]) -> None:
+        if broken.any():
+            row = owner[level][int(np.argmax(broken))]
+            raise CorruptDataError(f"{path}, row {row}: {level} {name} must {law}.")
+
+    for level in owner:
+        columns: Columns = getattr(measures, level)
+        for name, values in columns.items():
+            if values.dtype == bool:
+                continue
+            # latency_ratio may exceed 1 by the noise of its estimate: it is stored unclipped.
+            check(level, name, "be >= 0", values < 0)
+            check(level, name, "be finite or undefined", np.isinf(values))
+        for name in IN_UNIT_INTERVAL.get(level, ()):
+            check(level, name, "be <= 1", columns[name] > 1 + RATIO_SLACK)
+    chain = measures.chain
+    balance = chain["offered"] - chain["completed"] - chain["lost"]
+    check("chain", "offered", "be completed + lost", np.abs(balance) > 0)
+    share = chain["throughput_ratio"] + chain["loss_ratio"] - 1
+    check("chain", "loss_ratio", "be 1 - throughput_ratio", np.abs(share) > RATIO_SLACK)
+    for low, high in (("p50", "p95"), ("p95", "p99")):
+        check("chain", high, f"be >= {low}", chain[high] < chain[low])
+    check("step", "lost", "be <= offered", measures.step["lost"] > measures.step["offered"])

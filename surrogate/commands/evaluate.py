@@ -1,0 +1,130 @@
+"""``surrogate evaluate``: errors, speed and calibration of a checkpoint on a labelled data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["add_arguments", "evaluate", "run"]
+
+BATCH = 1024
+SINGLES = 200
+PASSES = 7
+WARM_UPS = 2
+THREADS = 2
+TIMED = 4096
+"""How speed is measured: see the contract of ``ms_per_deployment`` in the documentation."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument("checkpoint", help="checkpoint folder, or name of a shipped one")
+    parser.add_argument("dataset", help="folder of a labelled data set")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
+
+
+def evaluate(checkpoint: str, dataset_path: str, report: str | None = None) -> dict[str, Any]:
+    """Judge a checkpoint on a data set.
+
+    Args:
+        checkpoint: Folder or shipped name.
+        dataset_path: Folder of a labelled data set.
+        report: Where to write an HTML report, or None.
+
+    Returns:
+        Errors by target and regime, and milliseconds per deployment, batched and single.
+    """
+    import torch
+
+    from datagen.store import compare_measures, read_dataset
+    from surrogate.evaluator import load_surrogate
+
+    torch.set_num_threads(THREADS)
+    surrogate = load_surrogate(checkpoint)
+    dataset = read_dataset(dataset_path)
+    batch, labels = dataset.batch(laws=False), dataset.measures()
+    measures = surrogate.evaluate(batch)
+    result = compare_measures(batch, measures, labels)
+    inside = float(np.mean(measures.deployment["in_distribution"]))
+    result |= {"deployments": len(batch), "in_distribution": inside}
+    result["ms_per_deployment"] = _batched_ms(surrogate, batch)
+    result["ms_single"] = _single_ms(surrogate, dataset)
+    if report is not None:
+        from surrogate.report import evaluation_report
+
+        evaluation_report(batch, measures, labels, result, Path(report))
+    return result
+
+
+def _batched_ms(surrogate: Any, batch: Any) -> float:  # noqa: ANN401 - both are imported lazily
+    rows = np.arange(min(TIMED, len(batch)))
+    parts = [batch.select(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
+    seconds = []
+    for index in range(WARM_UPS + PASSES):
+        begin = time.perf_counter()
+        for part in parts:
+            surrogate.evaluate(part)
+        if index >= WARM_UPS:
+            seconds.append(time.perf_counter() - begin)
+    return 1e3 * float(np.median(seconds)) / len(rows)
+
+
+def _single_ms(surrogate: Any, dataset: Any) -> float:  # noqa: ANN401 - both are imported lazily
+    singles = [dataset[index][0] for index in range(min(SINGLES, len(dataset)))]
+    seconds = []
+    for deployment in singles:
+        begin = time.perf_counter()
+        surrogate.evaluate([deployment])
+        seconds.append(time.perf_counter() - begin)
+    return 1e3 * float(np.median(seconds))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Parsed arguments.
+
+    Returns:
+        Status 0.
+    """
+    result = evaluate(arguments.checkpoint, arguments.dataset, arguments.report)
+    if arguments.json:
+        sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+    else:
+        sys.stdout.write(summary(result))
+    return 0
+
+
+def summary(result: dict[str, Any]) -> str:
+    """Return the errors as a small table.
+
+    Args:
+        result: What :func:`evaluate` gave.
+
+    Returns:
+        Text of a few lines.
+    """
+    keys = ("mape", "mape_trimmed", "median", "p95")
+    lines = [f"{'relative error, %':20s}" + "".join(f"{key:>14s}" for key in keys)]
+    for target in ("throughput_ratio", "latency_ratio"):
+        cells = (result[target][key] for key in keys)
+        shown = ("-" if cell is None else f"{100 * cell:.3f}" for cell in cells)
+        lines.append(f"{target:20s}" + "".join(f"{cell:>14s}" for cell in shown))
+    lines.append(
+        f"{result['ms_per_deployment']:.4f} ms per deployment batched, "
+        f"{result['ms_single']:.2f} ms alone; "
+        f"{100 * result['in_distribution']:.1f} % in distribution"
+    )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,74 @@
+"""``surrogate fit | validate | test | predict``: training through LightningCLI.
+
+The YAML file names classes by import path and gives their arguments; ``--print_config`` shows every
+default. Runs are written below ``trainer.default_root_dir``; after ``fit`` the best weights lie in
+its folder ``release``, ready for :func:`surrogate.load_surrogate`.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from jsonargparse import ArgumentError
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.trainer.states import TrainerFn
+
+from surrogate.errors import ConfigError
+from surrogate.models import ChainNet
+from surrogate.training.data import DeploymentData
+from surrogate.training.release import release_run
+from surrogate.training.task import DeploymentTask
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+
+
+class _ReleasingCLI(LightningCLI):
+    """LightningCLI that releases the best weights once training is over."""
+
+    def after_fit(self) -> None:
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        network = self.model.network
+        finished = self.trainer.state.fn == TrainerFn.FITTING and self.trainer.is_global_zero
+        if finished and best and isinstance(network, ChainNet):
+            folder = Path(self.trainer.default_root_dir) / "release"
+            release_run(Path(best), network, self.datamodule, folder)
+            _log.info("released %s", folder)
+
+
+def run(argv: list[str]) -> int:
+    """Run one of Lightning's subcommands.
+
+    Args:
+        argv: The arguments of the program, the subcommand first.
+
+    Returns:
+        Status 0.
+
+    Raises:
+        ConfigError: If the arguments or the file do not describe a run.
+    """
+    # Gathering a batch takes microseconds per deployment: workers would only add copies.
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    # Lightning's own tip; the pins in constraints.txt are deliberate.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    torch.set_float32_matmul_precision("high")
+    try:
+        _ReleasingCLI(
+            DeploymentTask,
+            DeploymentData,
+            args=argv,
+            parser_kwargs={"exit_on_error": False},
+            save_config_kwargs={"overwrite": True},
+        )
+    except ArgumentError as error:
+        raise ConfigError(_one_line(str(error))) from None
+    return 0
+
+
+def _one_line(text: str) -> str:
+    return " ".join(part.strip() for part in text.splitlines() if part.strip())

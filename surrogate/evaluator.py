@@ -1,0 +1,99 @@
+"""A trained network as an evaluator: deployments in, measures out, in large batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from datagen.evaluation import DeploymentBatch, Evaluator, Measures
+from datagen.evaluation.effects import refuse_uncovered
+from datagen.evaluation.loads import unstable
+from surrogate.checkpoints import Release, load_release
+from surrogate.features.arrays import flow_arrays
+
+__all__ = ["SurrogateEvaluator", "load_surrogate"]
+
+BATCH = 1024
+"""Deployments per forward pass: enough to fill two cores, little enough to stay in cache."""
+
+
+class SurrogateEvaluator(Evaluator):
+    """Evaluates by a released network.
+
+    Args:
+        release: The loaded checkpoint.
+    """
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+
+    @property
+    def name(self) -> str:
+        """Name of the checkpoint."""
+        return self.release.name
+
+    def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
+        refuse_uncovered(self.name, self.release.coverage.effects, batch.effects)
+        if len(batch) <= BATCH:
+            parts = [self._predict(batch)]
+        else:
+            chunks = np.array_split(np.arange(len(batch)), -(-len(batch) // BATCH))
+            parts = [self._predict(batch.select(chunk)) for chunk in chunks]
+        chain = {name: np.concatenate([p[0][name] for p in parts]) for name in parts[0][0]}
+        step = {name: np.concatenate([p[1][name] for p in parts]) for name in parts[0][1]}
+        reasons = [reason for part in parts for reason in part[2]]
+        flags = {"in_distribution": np.array([reason is None for reason in reasons])}
+        return self._measures(batch, chain, step, flags, reasons)
+
+    def _predict(
+        self, batch: DeploymentBatch
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str | None]]:
+        arrays = flow_arrays(batch)
+        with torch.inference_mode():
+            features = self.release.network.features(arrays)  # type: ignore[operator]
+            prediction = self.release.network.predict(arrays, features)  # type: ignore[operator]
+            reasons = self.release.coverage.reasons(arrays, features)
+        chain = {
+            name: getattr(prediction, name).numpy().astype(np.float64)
+            for name in ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
+        }
+        sojourn = np.empty(len(arrays.step_row))
+        sojourn[arrays.step_row.numpy()] = prediction.step_sojourn.numpy()
+        return chain, {"sojourn_completed": sojourn}, reasons
+
+    @staticmethod
+    def _measures(
+        batch: DeploymentBatch,
+        chain: dict[str, np.ndarray],
+        step: dict[str, np.ndarray],
+        flags: dict[str, np.ndarray],
+        reasons: list[str | None],
+    ) -> Measures:
+        chain["throughput"] = chain["throughput_ratio"] * batch.chain_rate
+        without = unstable(batch)
+        if without.any():
+            flags["unstable"] = without
+            owner = batch.owner("chain")
+            for values in chain.values():
+                values[without[owner]] = np.nan
+            step["sojourn_completed"][without[batch.owner("step")]] = np.nan
+        return Measures.of(
+            batch, "surrogate", deployment=flags, chain=chain, step=step, reason=tuple(reasons)
+        )
+
+
+def load_surrogate(name_or_path: str | Path) -> SurrogateEvaluator:
+    """Load a released surrogate.
+
+    Args:
+        name_or_path: Name of a shipped checkpoint (``chainnet``) or a checkpoint folder.
+
+    Returns:
+        An evaluator.
+
+    Raises:
+        CheckpointError: If it cannot be loaded.
+    """
+    return SurrogateEvaluator(load_release(name_or_path))

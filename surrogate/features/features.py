@@ -1,0 +1,226 @@
+"""The one feature function: scale-free features of steps, devices and flows, in torch, batched.
+
+Every feature is a ratio of times, rates or counts: scaling all times of a deployment changes none.
+Ratios that span orders of magnitude enter as logarithms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from surrogate.features.arrays import FlowArrays
+from surrogate.features.decomposition import Decomposition, Prior
+
+__all__ = [
+    "DEVICE_FEATURES",
+    "FEATURE_SCHEMA",
+    "FLOW_FEATURES",
+    "STEP_FEATURES",
+    "FeatureFunction",
+    "Features",
+]
+
+FEATURE_SCHEMA = 1
+"""Version of names, order and meaning of the features; a checkpoint states the one it was made for."""
+
+STEP_FEATURES = (
+    "load: rate x service / servers, without loss (log)",
+    "load after upstream losses (log)",
+    "share of the device's load",
+    "share of the device's arrivals",
+    "demand / capacity",
+    "service / mean service of the device's mix (log)",
+    "service / previous step's service (log; 0 at the first)",
+    "service / longest earlier service of the flow (log; 0 at the first)",
+    "service x rate of the flow (log)",
+    "SCV of the service time (log1p)",
+    "position / length of the flow",
+    "steps left / 10",
+    "share of the flow's jobs that arrives here, by the prior (log)",
+    "load of the previous device, by the prior (log; -3 at the first)",
+    "loss at the previous device, by the prior (0 at the first)",
+    "share of the previous device's arrivals that are this flow's (0 at the first)",
+    "loss at the device, by the prior (logit)",
+    "wait at the device / service, by the prior (log)",
+    "largest load of the earlier devices, by the prior (log; -3 at the first)",
+)
+DEVICE_FEATURES = (
+    "load without loss (log)",
+    "load after upstream losses (log)",
+    "1 / capacity in jobs (0 if unlimited)",
+    "capacity in jobs (log; 0 if unlimited)",
+    "servers (log)",
+    "SCV of the mix's service time (log1p)",
+    "number of steps / 10",
+    "loss by the prior (logit)",
+    "waiting jobs by the prior / capacity",
+    "waiting jobs by the prior (log1p)",
+    "load from saturated flows / load",
+)
+FLOW_FEATURES = (
+    "length / 10",
+    "SCV of the interarrival time (log)",
+    "unloaded latency x rate (log)",
+    "completed share by the prior (log)",
+    "unloaded latency / latency, by the prior",
+    "share of the chain's jobs",
+)
+
+FLOOR = 1e-6
+"""Smallest ratio whose logarithm is told apart."""
+
+LOGIT_BOUND = 16.0
+"""Losses are told apart from 1e-7 to 1 - 1e-7."""
+
+NO_UPSTREAM = -3.0
+"""Log load that stands for no upstream device: an all but idle one."""
+
+
+def _log(values: Tensor) -> Tensor:
+    return values.clamp_min(FLOOR).log()
+
+
+def logit(probability: Tensor) -> Tensor:
+    """Return log(p / (1 - p)), bounded."""
+    p = probability.clamp(1e-7, 1 - 1e-7)
+    return (torch.log(p) - torch.log1p(-p)).clamp(-LOGIT_BOUND, LOGIT_BOUND)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """Features in the order of the name lists, and the prior they came from.
+
+    Args:
+        step: [S, len(STEP_FEATURES)].
+        device: [D, len(DEVICE_FEATURES)].
+        flow: [P, len(FLOW_FEATURES)].
+        prior: The decomposition.
+    """
+
+    step: Tensor
+    device: Tensor
+    flow: Tensor
+    prior: Prior
+
+
+class FeatureFunction(nn.Module):
+    """Computes features; it holds no weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decomposition = Decomposition()
+
+    def forward(self, arrays: FlowArrays) -> Features:
+        """Compute the features of a batch.
+
+        Args:
+            arrays: The deployments.
+
+        Returns:
+            Scale-free features.
+        """
+        prior = self.decomposition(arrays)
+        return Features(
+            step=self._step(arrays, prior),
+            device=self._device(arrays, prior),
+            flow=self._flow(arrays, prior),
+            prior=prior,
+        )
+
+    def _step(self, arrays: FlowArrays, prior: Prior) -> Tensor:
+        device, previous = arrays.step_device, arrays.step_previous
+        first = arrays.step_position == 0
+        none = torch.zeros_like(arrays.step_mean)
+        flow_rate = arrays.flow_rate[arrays.step_flow]
+        servers = arrays.device_servers[device]
+        load = flow_rate * arrays.step_mean / servers
+        own = prior.step_rate * arrays.step_mean / servers
+        arrivals = arrays.sum_to_devices(prior.step_rate).clamp_min(FLOOR * FLOOR)
+        share = prior.step_rate / arrivals[device]
+        log_service = arrays.step_mean.clamp_min(FLOOR * FLOOR).log()
+        log_load = _log(prior.load)
+        length = arrays.flow_length[arrays.step_flow]
+        # [S, features], in the order of STEP_FEATURES
+        columns = [
+            _log(load),
+            _log(own),
+            own / prior.load.clamp_min(FLOOR)[device],
+            share,
+            arrays.step_demand / arrays.device_capacity[device],
+            log_service - prior.mean.clamp_min(FLOOR * FLOOR).log()[device],
+            log_service - log_service[previous],
+            torch.where(first, none, log_service - _earlier_maximum(arrays, log_service, none)),
+            _log(arrays.step_mean * flow_rate),
+            torch.log1p(arrays.step_scv),
+            arrays.step_position / length,
+            (length - arrays.step_position) / 10.0,
+            _log(prior.step_rate / flow_rate),
+            torch.where(first, none + NO_UPSTREAM, log_load[device[previous]]),
+            torch.where(first, none, prior.loss[device[previous]]),
+            torch.where(first, none, share[previous]),
+            logit(prior.loss)[device],
+            _log(prior.wait[device] / arrays.step_mean.clamp_min(FLOOR * FLOOR)).clamp(-12, 12),
+            torch.where(
+                first, none + NO_UPSTREAM, _earlier_maximum(arrays, log_load[device], none)
+            ),
+        ]
+        return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
+
+    @staticmethod
+    def _device(arrays: FlowArrays, prior: Prior) -> Tensor:
+        limited = torch.isfinite(prior.capacity)
+        capacity = torch.where(limited, prior.capacity, torch.ones_like(prior.capacity))
+        inverse = torch.where(limited, 1.0 / capacity, torch.zeros_like(capacity))
+        steps = arrays.sum_to_devices(torch.ones_like(arrays.step_mean))
+        upstream = prior.load[arrays.step_device[arrays.step_previous]]
+        fed = (arrays.step_position > 0) & (upstream > 1.0)
+        work = prior.step_rate * arrays.step_mean
+        # [D, features], in the order of DEVICE_FEATURES
+        columns = [
+            _log(prior.offered),
+            _log(prior.load),
+            inverse,
+            capacity.log(),
+            arrays.device_servers.log(),
+            torch.log1p(prior.scv),
+            steps / 10.0,
+            logit(prior.loss),
+            prior.waiting * inverse,
+            torch.log1p(prior.waiting),
+            arrays.sum_to_devices(work * fed) / arrays.sum_to_devices(work).clamp_min(FLOOR),
+        ]
+        return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
+
+    @staticmethod
+    def _flow(arrays: FlowArrays, prior: Prior) -> Tensor:
+        device = arrays.step_device
+        passed = torch.log1p(-prior.loss.clamp_max(1 - FLOOR))[device]
+        unloaded = arrays.sum_to_flows(arrays.step_mean)
+        latency = unloaded + arrays.sum_to_flows(prior.wait[device])
+        # [P, features], in the order of FLOW_FEATURES
+        columns = [
+            arrays.flow_length / 10.0,
+            _log(arrays.chain_scv[arrays.flow_chain]),
+            _log(unloaded * arrays.flow_rate),
+            arrays.sum_to_flows(passed),
+            unloaded / latency.clamp_min(FLOOR * FLOOR),
+            arrays.flow_probability,
+        ]
+        return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
+
+
+def _earlier_maximum(arrays: FlowArrays, values: Tensor, first: Tensor) -> Tensor:
+    """Return the largest value among the earlier steps of the flow; ``first`` at position 0 [S]."""
+    sizes = arrays.flow_sizes.tolist()
+    parts = [first[: sizes[0]]]
+    start, reached = 0, None
+    for size, following in zip(sizes, sizes[1:], strict=False):
+        here = values[start : start + size]
+        reached = here if reached is None else torch.maximum(reached, here)
+        reached = reached[:following]
+        parts.append(reached)
+        start += size
+    return torch.cat(parts)

@@ -1,0 +1,151 @@
+"""Labels of chains and steps as training targets, with the precision each was measured to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datagen.evaluation import DeploymentBatch, Measures, concatenate
+from datagen.evaluation.fields import ranges
+from surrogate.features.arrays import FlowArrays, flow_arrays
+
+__all__ = ["Example", "LabelTable", "Targets"]
+
+HALF_A_JOB = 0.5
+"""Where nothing completed (or was lost), the ratio is known to lie below about half a job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """Targets of one batch; NaN where a label is undefined.
+
+    Args:
+        log_throughput_ratio: Logarithm of completed / offered [C].
+        throughput_error: Relative standard error of that ratio [C].
+        log_latency_ratio: Logarithm of unloaded / mean latency [C].
+        latency_error: Relative standard error of the latency [C].
+        loss_ratio: Lost / offered [C].
+        offered: Jobs behind the chain's labels [C].
+        step_log_passed: Logarithm of the share passed [S].
+        step_offered: Jobs behind it [S].
+        step_log_sojourn: Logarithm of the time at the step of jobs that complete [s] [S].
+        step_completed: Jobs behind it [S].
+    """
+
+    log_throughput_ratio: Tensor
+    throughput_error: Tensor
+    log_latency_ratio: Tensor
+    latency_error: Tensor
+    loss_ratio: Tensor
+    offered: Tensor
+    step_log_passed: Tensor
+    step_offered: Tensor
+    step_log_sojourn: Tensor
+    step_completed: Tensor
+
+    def to(self, device: torch.device | str, **_: Any) -> Targets:  # noqa: ANN401 - Lightning passes non_blocking
+        """Return the same targets on another device."""
+        moved = {item.name: getattr(self, item.name).to(device) for item in fields(self)}
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """What a model is trained on: deployments and their targets.
+
+    Args:
+        arrays: The deployments.
+        targets: Their labels.
+    """
+
+    arrays: FlowArrays
+    targets: Targets
+
+    def to(self, device: torch.device | str, **_: Any) -> Example:  # noqa: ANN401 - Lightning passes non_blocking
+        """Return the same example on another device."""
+        return Example(arrays=self.arrays.to(device), targets=self.targets.to(device))
+
+    def __len__(self) -> int:
+        return self.arrays.deployments
+
+
+class LabelTable:
+    """Labels of a whole data set as flat float32 arrays, gathered batch by batch.
+
+    Args:
+        batch: The deployments.
+        measures: Their labels.
+    """
+
+    def __init__(self, batch: DeploymentBatch, measures: Measures) -> None:
+        self.batch = batch
+        chain, step = measures.chain, measures.step
+        offered = np.where(np.isfinite(chain["offered"]), chain["offered"], np.inf)
+        ratio = chain["throughput_ratio"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            known = np.maximum(ratio, HALF_A_JOB / offered)
+            passed = np.maximum(1.0 - step["lost"] / step["offered"], HALF_A_JOB / step["offered"])
+            columns = {
+                "log_throughput_ratio": np.log(known),
+                "throughput_error": np.nan_to_num(chain["throughput_ratio_se"]) / known,
+                "log_latency_ratio": np.log(chain["latency_ratio"]),
+                "latency_error": np.nan_to_num(chain["latency_se"] / chain["latency"]),
+                "loss_ratio": chain["loss_ratio"],
+                "offered": offered,
+                "step_log_passed": np.where(step["offered"] > 0, np.log(passed), np.nan),
+                "step_offered": np.nan_to_num(step["offered"]),
+                "step_log_sojourn": np.log(step["sojourn_completed"]),
+                "step_completed": np.nan_to_num(chain["completed"])[batch.step_chain],
+            }
+        self._columns = {name: values.astype(np.float32) for name, values in columns.items()}
+
+    @classmethod
+    def joined(cls, tables: list[LabelTable]) -> LabelTable:
+        """Join tables end to end.
+
+        Args:
+            tables: At least one.
+
+        Returns:
+            One table with the deployments of all.
+        """
+        result = cls.__new__(cls)
+        result.batch = concatenate([table.batch for table in tables])
+        result._columns = {
+            name: np.concatenate([table._columns[name] for table in tables])
+            for name in tables[0]._columns
+        }
+        return result
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def example(self, indices: list[int] | np.ndarray) -> Example:
+        """Return deployments with their targets.
+
+        Args:
+            indices: 0-based deployments.
+
+        Returns:
+            One example, its steps in recurrence order.
+        """
+        rows = np.asarray(indices, dtype=np.int64)
+        arrays = flow_arrays(self.batch.select(rows))
+        chain_rows = _rows(self.batch.chain_start, rows)
+        paths = _rows(self.batch.path_start, chain_rows)
+        step_rows = _rows(self.batch.step_start, paths)[arrays.step_row.numpy()]
+        gathered = {
+            name: torch.from_numpy(
+                values[step_rows if name.startswith("step_") else chain_rows]
+            )
+            for name, values in self._columns.items()
+        }
+        return Example(arrays=arrays, targets=Targets(**gathered))
+
+
+def _rows(start: np.ndarray, parents: np.ndarray) -> np.ndarray:
+    return ranges(start[parents], start[parents + 1] - start[parents])

@@ -1,0 +1,140 @@
+"""The structured read-out: physical quantities that cannot leave their physical range.
+
+A step passes a share of its jobs in (0, 1) and holds the others' successors for at least their
+service; a flow's throughput ratio is the product of what its steps pass, its latency the sum of its
+sojourns. The network only corrects the analytic prior, on scales where a correction of zero means
+"the prior is right".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from surrogate.features.arrays import FlowArrays
+from surrogate.features.decomposition import Prior
+from surrogate.features.features import logit
+
+__all__ = ["Prediction", "read_out", "wait_bound"]
+
+TINY = 1e-12
+"""Keeps logarithms of zero waits and empty rates finite."""
+
+SMALLEST_WAIT_SHARE = 1e-7
+"""Share of the largest possible wait below which waits are not told apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model predicts.
+
+    Args:
+        step_log_passed: Logarithm of the share of jobs each step passes, <= 0 [S].
+        step_sojourn: Mean time at each step of jobs that complete [s], >= its service [S].
+        log_throughput_ratio: Logarithm of completed / offered, <= 0 [C].
+        latency: Mean latency of completed jobs [s] [C].
+        latency_ratio: Mean unloaded latency / latency, in (0, 1] [C].
+    """
+
+    step_log_passed: Tensor
+    step_sojourn: Tensor
+    log_throughput_ratio: Tensor
+    latency: Tensor
+    latency_ratio: Tensor
+
+    @property
+    def throughput_ratio(self) -> Tensor:
+        """Completed / offered, in (0, 1] [C]."""
+        return self.log_throughput_ratio.exp()
+
+    @property
+    def loss_ratio(self) -> Tensor:
+        """Lost / offered, in [0, 1), exact also where it is tiny [C]."""
+        return -torch.expm1(self.log_throughput_ratio)
+
+
+def wait_bound(arrays: FlowArrays, prior: Prior) -> Tensor:
+    """Return the longest possible mean wait at each device [s] [D]; inf where unlimited.
+
+    An admitted job finds at most K - 1 others. FCFS with drop: it waits for them and for the rest of
+    one service, K - 1 times the largest class mean over the servers plus the largest residual
+    E[S^2] / (2 E[S]). Where everybody admitted has a server at once, nobody waits.
+
+    Args:
+        arrays: The deployments.
+        prior: Their decomposition.
+
+    Returns:
+        The bounds.
+    """
+    mean = arrays.step_mean
+    residual = 0.5 * mean * (1.0 + arrays.step_scv)
+    largest = torch.zeros_like(arrays.device_capacity)
+    longest = largest.scatter_reduce(0, arrays.step_device, mean, "amax")
+    rest = largest.scatter_reduce(0, arrays.step_device, residual, "amax")
+    # Small jobs fit more often than the mean demand says: count with the smallest demand.
+    smallest = torch.full_like(largest, torch.inf).scatter_reduce(
+        0, arrays.step_device, arrays.step_demand, "amin"
+    )
+    jobs = (arrays.device_capacity / smallest.clamp_min(1.0)).floor()
+    bound = (jobs - 1.0).clamp_min(0.0) / arrays.device_servers * longest + rest
+    return torch.where(jobs > arrays.device_servers, bound, torch.zeros_like(bound))
+
+
+def _corrected_wait(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Tensor:
+    device = arrays.step_device
+    bound = wait_bound(arrays, prior)[device]
+    wait = prior.wait[device]
+    bounded = torch.isfinite(bound)
+    scale = torch.where(bounded & (bound > 0), bound, torch.ones_like(bound))
+    share = (wait / scale).clamp(SMALLEST_WAIT_SHARE, 1.0 - SMALLEST_WAIT_SHARE)
+    inside = bound.nan_to_num(posinf=0.0) * torch.sigmoid(logit(share) + correction)
+    free = wait * torch.exp(correction.clamp(-8.0, 8.0))
+    return torch.where(bounded, inside, free)
+
+
+def read_out(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Prediction:
+    """Turn corrections of the prior into measures.
+
+    Args:
+        arrays: The deployments.
+        prior: Their decomposition.
+        correction: Of the log-odds of loss and of waiting at each step [S, 2].
+
+    Returns:
+        Measures inside their physical range, whatever the corrections.
+    """
+    log_odds = logit(prior.loss)[arrays.step_device] + correction[:, 0]
+    log_passed = torch.nn.functional.logsigmoid(-log_odds)
+    sojourn = arrays.step_mean + _corrected_wait(arrays, prior, correction[:, 1])
+    flow_log_passed = arrays.sum_to_flows(log_passed)
+    flow_latency = arrays.sum_to_flows(sojourn)
+    flow_unloaded = arrays.sum_to_flows(arrays.step_mean)
+    if len(arrays.flow_chain) == arrays.chains:
+        order = arrays.flow_chain.argsort()  # one flow per chain: a permutation
+        log_ratio = flow_log_passed[order]
+        latency, unloaded = flow_latency[order], flow_unloaded[order]
+    else:
+        log_ratio, latency, unloaded = _over_paths(
+            arrays, flow_log_passed, flow_latency, flow_unloaded
+        )
+    return Prediction(
+        step_log_passed=log_passed,
+        step_sojourn=sojourn,
+        log_throughput_ratio=log_ratio,
+        latency=latency,
+        latency_ratio=unloaded / latency.clamp_min(TINY),
+    )
+
+
+def _over_paths(
+    arrays: FlowArrays, log_passed: Tensor, latency: Tensor, unloaded: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Combine the paths of each chain: counts add, times are weighted by completions [C]."""
+    completed = arrays.flow_probability * log_passed.exp()
+    columns = torch.stack([completed, completed * latency, completed * unloaded], dim=-1)
+    total = columns.new_zeros(arrays.chains, 3).index_add(0, arrays.flow_chain, columns)
+    share = total[:, 0].clamp_min(TINY)
+    return share.log(), total[:, 1] / share, total[:, 2] / share

@@ -1,0 +1,157 @@
+"""Batches for training, straight from stored data sets: no graph is ever built one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning
+import numpy as np
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
+
+from datagen.errors import require
+from datagen.store import read_dataset
+from surrogate.features.labels import Example, LabelTable
+
+__all__ = ["DeploymentData", "DeploymentDataset"]
+
+
+class DeploymentDataset(Dataset[Example]):
+    """Deployments of one stored data set; whole batches are gathered at once.
+
+    Args:
+        table: Deployments and labels.
+        indices: Which of them.
+    """
+
+    def __init__(self, table: LabelTable, indices: np.ndarray) -> None:
+        self.table = table
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.table.example(self.indices[[index]])
+
+    def __getitems__(self, indices: list[int]) -> Example:
+        """Return one example that holds all the deployments asked for."""
+        return self.table.example(self.indices[np.asarray(indices)])
+
+
+def _identity(example: Example) -> Example:
+    return example
+
+
+class DeploymentData(lightning.LightningDataModule):
+    """Training and validation batches from folders that ``datagen generate`` made.
+
+    Args:
+        train: Data set folders; their deployments are pooled.
+        batch_size: Deployments per batch.
+        validation_share: Last share of every folder that is held out of training, in (0, 1).
+        limit: Largest number of deployments used of each folder, or None for all.
+        workers: Processes that gather batches; gathering is so fast that 0 is usually best.
+    """
+
+    def __init__(
+        self,
+        train: list[str],
+        batch_size: int = 256,
+        validation_share: float = 0.05,
+        limit: int | None = None,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        require(len(train) > 0, "train", "name at least one data set", train)
+        require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
+        proper = 0 < validation_share < 1
+        require(proper, "validation_share", "lie in (0, 1)", validation_share)
+        self.train = train
+        self.batch_size = batch_size
+        self.validation_share = validation_share
+        self.limit = limit
+        self.workers = workers
+        self.tables: list[LabelTable] = []
+
+    def setup(self, stage: str) -> None:
+        if self.tables:
+            return
+        for folder in self.train:
+            dataset = read_dataset(Path(folder))
+            count = len(dataset) if self.limit is None else min(self.limit, len(dataset))
+            indices = np.arange(count)
+            batch = dataset.batch(indices, laws=False)
+            self.tables.append(LabelTable(batch, dataset.measures(indices)))
+
+    def _parts(self, held_out: bool) -> list[DeploymentDataset]:
+        parts = []
+        for table in self.tables:
+            first = len(table) - max(1, round(self.validation_share * len(table)))
+            indices = np.arange(first, len(table)) if held_out else np.arange(first)
+            parts.append(DeploymentDataset(table, indices))
+        return parts
+
+    def held_out(self) -> list[tuple[str, np.ndarray]]:
+        """Return the folders and the rows of each that are held out of training."""
+        parts = self._parts(held_out=True)
+        return [(folder, part.indices) for folder, part in zip(self.train, parts, strict=True)]
+
+    def sample(self, count: int) -> Example:
+        """Return training deployments of all folders, evenly spread, to fit features on.
+
+        Args:
+            count: About how many.
+
+        Returns:
+            One example per call; the same every time.
+        """
+        pooled = _Pooled(self._parts(held_out=False))
+        chosen = np.linspace(0, len(pooled) - 1, min(count, len(pooled))).astype(int)
+        return pooled.__getitems__(chosen.tolist())
+
+    def train_dataloader(self) -> DataLoader[Example]:
+        pooled = _Pooled(self._parts(held_out=False))
+        return self._loader(pooled, self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> list[DataLoader[Example]]:
+        return [
+            self._loader(part, _EVALUATION_BATCH, shuffle=False)
+            for part in self._parts(held_out=True)
+        ]
+
+    def _loader(
+        self, dataset: Dataset[Example], batch_size: int, *, shuffle: bool
+    ) -> DataLoader[Example]:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=shuffle and len(dataset) > batch_size,  # type: ignore[arg-type]
+            collate_fn=_identity,
+            num_workers=self.workers,
+        )
+
+
+_EVALUATION_BATCH = 1024
+"""Deployments per validation batch: no gradients, so memory allows many."""
+
+
+class _Pooled(ConcatDataset[Example]):
+    """Several data sets as one; a batch may hold deployments of all of them."""
+
+    def __init__(self, parts: Sequence[DeploymentDataset]) -> None:
+        super().__init__(parts)
+        self.parts = list(parts)
+        self.joint = _join([part.table for part in parts])
+        offsets = np.cumsum([0] + [len(part.table) for part in parts])
+        self.rows = np.concatenate(
+            [part.indices + offset for part, offset in zip(parts, offsets, strict=False)]
+        )
+
+    def __getitems__(self, indices: list[int]) -> Example:
+        return self.joint.example(self.rows[np.asarray(indices)])
+
+
+def _join(tables: list[LabelTable]) -> LabelTable:
+    return tables[0] if len(tables) == 1 else LabelTable.joined(tables)

@@ -1,0 +1,114 @@
+"""The training loss: errors on the scales of the published metrics, forgiving what is label noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from surrogate.features.labels import Targets
+from surrogate.models.readout import Prediction
+
+__all__ = ["DeploymentLoss"]
+
+EXACT = 0.002
+"""Relative error below which an error counts quadratically even where the label is exact."""
+
+LOGARITHM_BOUND = 6.0
+"""Ratios below exp(-6) = 0.25 % are not told apart: they would drown everything else."""
+
+RARE_JOBS = 5.0
+"""Losses are compared on a logarithm that starts at this many lost jobs."""
+
+
+def _soft_absolute(error: Tensor, noise: Tensor) -> Tensor:
+    """|error|, rounded off within the noise of the label: its slope there falls to 0."""
+    width = torch.hypot(noise, torch.full_like(noise, EXACT))
+    return torch.sqrt(error**2 + width**2) - width
+
+
+def _mean(values: Tensor, known: Tensor, weight: Tensor | None = None) -> Tensor:
+    weight = known.float() if weight is None else weight * known
+    return (torch.where(known, values, 0.0) * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+class DeploymentLoss(nn.Module):
+    """Weighted sum of chain and step errors.
+
+    Args:
+        latency: Weight of the latency ratio of chains, relative to their throughput ratio.
+        step_passed: Weight of the share each step passes.
+        step_sojourn: Weight of the time at each step.
+        rare_loss: Weight of the logarithm of small losses.
+    """
+
+    def __init__(
+        self,
+        latency: float = 1.0,
+        step_passed: float = 0.5,
+        step_sojourn: float = 0.5,
+        rare_loss: float = 0.02,
+    ) -> None:
+        super().__init__()
+        self.weights = {
+            "throughput": 1.0,
+            "latency": latency,
+            "step_passed": step_passed,
+            "step_sojourn": step_sojourn,
+            "rare_loss": rare_loss,
+        }
+
+    def forward(self, prediction: Prediction, targets: Targets) -> dict[str, Tensor]:
+        """Return the parts and their weighted sum.
+
+        Args:
+            prediction: Of a model.
+            targets: Labels; undefined ones (NaN) do not count.
+
+        Returns:
+            Scalars by part, and ``total``.
+        """
+        parts = {
+            "throughput": _log_error(
+                prediction.log_throughput_ratio,
+                targets.log_throughput_ratio,
+                targets.throughput_error,
+            ),
+            "latency": _log_error(
+                prediction.latency_ratio.log(), targets.log_latency_ratio, targets.latency_error
+            ),
+            "step_passed": _log_error(
+                prediction.step_log_passed,
+                targets.step_log_passed,
+                _binomial_error(targets.step_log_passed, targets.step_offered),
+            ),
+            "step_sojourn": _log_error(
+                prediction.step_sojourn.log(),
+                targets.step_log_sojourn,
+                targets.step_completed.clamp_min(1.0).rsqrt(),
+            ),
+            "rare_loss": _rare_loss(prediction.loss_ratio, targets.loss_ratio, targets.offered),
+        }
+        parts["total"] = torch.stack([self.weights[k] * v for k, v in parts.items()]).sum()
+        return parts
+
+
+def _log_error(predicted: Tensor, label: Tensor, noise: Tensor) -> Tensor:
+    known = torch.isfinite(label)
+    bounded = label.nan_to_num().clamp_min(-LOGARITHM_BOUND)
+    error = predicted.clamp_min(-2 * LOGARITHM_BOUND) - bounded
+    return _mean(_soft_absolute(error, noise.nan_to_num()), known)
+
+
+def _binomial_error(log_passed: Tensor, offered: Tensor) -> Tensor:
+    """Relative standard error of a share of independent jobs."""
+    passed = log_passed.nan_to_num().exp()
+    return ((1.0 - passed) / (passed * offered.clamp_min(1.0)).clamp_min(1e-6)).sqrt()
+
+
+def _rare_loss(predicted: Tensor, label: Tensor, offered: Tensor) -> Tensor:
+    known = torch.isfinite(label) & torch.isfinite(offered)
+    floor = RARE_JOBS / offered.clamp(1.0, 1e7)
+    label = label.nan_to_num()
+    error = torch.log(predicted + floor) - torch.log(label + floor)
+    noise = torch.sqrt(label * offered.clamp_max(1e7) + 1.0) / (offered * (label + floor))
+    return _mean(_soft_absolute(error, noise), known)

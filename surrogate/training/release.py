@@ -1,0 +1,117 @@
+"""From a finished training run to a released checkpoint with metrics and a card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from datagen.evaluation import concatenate
+from datagen.store import compare_measures, read_dataset
+from surrogate.checkpoints import Release, best_state, save_release
+from surrogate.coverage import Coverage
+from surrogate.evaluator import SurrogateEvaluator
+from surrogate.models import ChainNet
+from surrogate.training.data import DeploymentData
+
+__all__ = ["release_run"]
+
+COVERAGE_SAMPLE = 20_000
+"""Deployments whose features set the ranges of the coverage."""
+
+
+def release_run(
+    checkpoint: Path, network: ChainNet, data: DeploymentData, folder: Path
+) -> dict[str, Any]:
+    """Write the best weights of a run as a released checkpoint.
+
+    Args:
+        checkpoint: The run's best ``.ckpt`` file.
+        network: A network of the run's class and settings; its weights are replaced.
+        data: The run's data, for coverage and held-out errors.
+        folder: Where to write.
+
+    Returns:
+        The metrics written: errors on the held-out part of every data set.
+    """
+    network.load_state_dict(best_state(checkpoint))
+    network.cpu().eval()
+    batch = concatenate([table.batch for table in data.tables])
+    with torch.no_grad():
+        features = network.features(data.sample(COVERAGE_SAMPLE).arrays)
+    coverage = Coverage.of(batch, features)
+    release = Release(name=folder.name, network=network, coverage=coverage, metrics={})
+    metrics = {"held_out": held_out_errors(SurrogateEvaluator(release), data)}
+    save_release(folder, network, coverage, metrics=metrics, card=card(folder.name, metrics))
+    return metrics
+
+
+def held_out_errors(evaluator: SurrogateEvaluator, data: DeploymentData) -> dict[str, Any]:
+    """Return the errors on the held-out part of every data set.
+
+    Args:
+        evaluator: The surrogate.
+        data: The data it was trained on.
+
+    Returns:
+        Per folder its manifest's hash, the number of deployments and the errors.
+    """
+    errors: dict[str, Any] = {}
+    for path, indices in data.held_out():
+        dataset = read_dataset(path)
+        batch, labels = dataset.batch(indices, laws=False), dataset.measures(indices)
+        known = evaluator.evaluate(batch)
+        errors[Path(path).name] = {
+            "data": hashlib.sha256(_identity(dataset.manifest)).hexdigest(),
+            "deployments": len(indices),
+            **compare_measures(batch, known, labels),
+        }
+    return errors
+
+
+def _identity(manifest: Mapping[str, Any]) -> bytes:
+    """Return what defines a data set, without when and where it was made."""
+    lasting = {key: value for key, value in manifest.items() if key != "run"}
+    return json.dumps(lasting, sort_keys=True).encode()
+
+
+def card(name: str, metrics: Mapping[str, Any]) -> str:
+    """Return the model card.
+
+    Args:
+        name: Name of the checkpoint.
+        metrics: As written to ``metrics.json``.
+
+    Returns:
+        Markdown.
+    """
+    lines = [
+        f"# {name}",
+        "",
+        "Graph network that predicts throughput, loss and latency of chains of DNN fragments on",
+        "edge devices with finite buffers. Trained on simulated deployments only; the covered",
+        "effects and feature ranges are in `config.json`.",
+        "",
+        "Errors on held-out deployments, in percent of the simulated value (throughput ratio and",
+        "latency ratio of each chain):",
+        "",
+        "| data | deployments | throughput MAPE | trimmed | median | p95 | latency MAPE | p95 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for data, errors in metrics["held_out"].items():
+        passed, latency = errors["throughput_ratio"], errors["latency_ratio"]
+        cells = [passed[key] for key in ("mape", "mape_trimmed", "median", "p95")]
+        cells += [latency[key] for key in ("mape", "p95")]
+        shown = " | ".join("-" if cell is None else f"{100 * cell:.2f}" for cell in cells)
+        lines.append(f"| {data} | {errors['deployments']} | {shown} |")
+    lines += [
+        "",
+        "`trimmed` leaves out the worst 0.1 % of chains. Inputs outside of the covered ranges are",
+        "flagged (`in_distribution`), effects outside are refused.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,103 @@
+"""The Lightning task: loss, optimizer and schedule around any network that reads flow arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from datagen.errors import require
+from surrogate.features.labels import Example
+from surrogate.training.losses import DeploymentLoss
+
+__all__ = ["DeploymentTask"]
+
+FEATURE_SAMPLE = 2048
+"""Deployments that the scale of the features is taken from."""
+
+DENOMINATOR_SHIFT = 1e-5
+"""Added to the true value in relative errors, as the published metric has it."""
+
+
+class DeploymentTask(lightning.LightningModule):
+    """Trains a network on labelled deployments.
+
+    Args:
+        network: The network, for example ``surrogate.models.ChainNet``.
+        loss: The training loss.
+        learning_rate: Peak of the one-cycle schedule, > 0.
+        weight_decay: Decoupled weight decay, >= 0.
+        warmup_share: Share of the steps in which the rate rises, in (0, 1).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: DeploymentLoss,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-4,
+        warmup_share: float = 0.05,
+    ) -> None:
+        super().__init__()
+        require(learning_rate > 0, "learning_rate", "be > 0", learning_rate)
+        require(weight_decay >= 0, "weight_decay", "be >= 0", weight_decay)
+        require(0 < warmup_share < 1, "warmup_share", "lie in (0, 1)", warmup_share)
+        self.network = network
+        self.loss = loss
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_share = warmup_share
+        self._errors: dict[str, list[Tensor]] = {}
+
+    def on_fit_start(self) -> None:
+        fitted = self.trainer.ckpt_path is not None
+        data = getattr(self.trainer, "datamodule", None)
+        if not fitted and data is not None and hasattr(self.network, "fit_features"):
+            self.network.fit_features(data.sample(FEATURE_SAMPLE).arrays.to(self.device))
+
+    def training_step(self, example: Example, index: int) -> Tensor:
+        parts = self.loss(self.network(example.arrays), example.targets)
+        for name, value in parts.items():
+            self.log(f"train/{name}", value, batch_size=len(example), on_step=False, on_epoch=True)
+        return parts["total"]
+
+    def validation_step(self, example: Example, index: int, dataloader_idx: int = 0) -> None:
+        prediction, targets = self.network(example.arrays), example.targets
+        parts = self.loss(prediction, targets)
+        self.log(
+            "val/total",
+            parts["total"],
+            batch_size=len(example),
+            add_dataloader_idx=False,
+            sync_dist=True,
+        )
+        for name, predicted, label in (
+            ("throughput_ratio", prediction.throughput_ratio, targets.log_throughput_ratio.exp()),
+            ("latency_ratio", prediction.latency_ratio, targets.log_latency_ratio.exp()),
+        ):
+            error = (predicted - label).abs() / (label + DENOMINATOR_SHIFT)
+            known = error[torch.isfinite(error)]
+            self._errors.setdefault(name, []).append(known)
+
+    def on_validation_epoch_end(self) -> None:
+        for name, parts in self._errors.items():
+            errors = torch.cat(parts)
+            self.log(f"val/{name}_mape", errors.mean(), sync_dist=True)
+            self.log(f"val/{name}_p95", errors.quantile(0.95), sync_dist=True)
+        mape = [torch.cat(parts).mean() for parts in self._errors.values()]
+        self.log("val/mape", torch.stack(mape).mean(), sync_dist=True, prog_bar=True)
+        self._errors.clear()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.learning_rate, total_steps=steps, pct_start=self.warmup_share
+        )
+        scheduler: dict[str, Any] = {"scheduler": schedule, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}  # type: ignore[return-value,typeddict-item]

@@ -1,0 +1,217 @@
+"""Random deployments, hand-made networks and stand-ins for drawn jobs, shared by these tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from datagen.arrivals import Arrivals, Periodic, Poisson, Renewal
+from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
+from datagen.distributions import Deterministic, Exponential, Law, LogNormal, Uniform
+from datagen.evaluation import pack
+from datagen.simulator.engine import Run
+from datagen.simulator.kernel import ARRIVED, FINISHED, LEFT, LOST, MOVED, QUEUED, STARTED
+from datagen.simulator.network import Network, networks
+from datagen.simulator.numba_engine import NumbaEngine
+from datagen.simulator.randomness import ChainDraws, Chunk, chain_draws
+from datagen.simulator.simpy_engine import SimpyEngine
+from datagen.simulator.tally import RunLength
+
+ENGINES = (NumbaEngine(), SimpyEngine())
+GRID = 0.25
+"""Multiples of it are exact float64 numbers: sums of times tie exactly."""
+
+KINDS = {ARRIVED: "arrived", FINISHED: "finished"}
+OUTCOMES = {LOST: "lost", STARTED: "started", QUEUED: "queued", MOVED: "moved", LEFT: "left"}
+
+
+class FixedDraws:
+    """Jobs written down by hand; after them none for a very long time.
+
+    Args:
+        arrivals: Arrival times [s].
+        services: Per job its service time at each step [s].
+    """
+
+    laws: Sequence[object] = ()
+
+    def __init__(self, arrivals: Sequence[float], services: Sequence[Sequence[float]]) -> None:
+        self.process = Poisson(rate=1.0)
+        self.arrivals = list(arrivals)
+        self.services = [list(times) for times in services]
+        self.position = 0
+
+    def next_chunk(self, count: int) -> Chunk:
+        jobs = range(self.position, self.position + count)
+        self.position += count
+        known, steps = len(self.arrivals), len(self.services[0])
+        return Chunk(
+            arrivals=np.array([self.arrivals[j] if j < known else 1e9 + j for j in jobs]),
+            service=np.array([self.services[j] if j < known else [1.0] * steps for j in jobs]).T,
+        )
+
+
+class GridDraws:
+    """Random jobs whose times are all multiples of GRID, zero gaps and zero services included.
+
+    Args:
+        seed: Of the chain.
+        steps: Steps of the chain.
+        longest_gap: In multiples of GRID, >= 1.
+    """
+
+    laws: Sequence[object] = ()
+
+    def __init__(self, seed: int, steps: int, longest_gap: int) -> None:
+        self.process = Poisson(rate=2.0 / (GRID * longest_gap))
+        self.steps = steps
+        self.longest_gap = longest_gap
+        self.gaps, self.services = np.random.default_rng(seed).spawn(2)
+        self.last = 0.0
+
+    def next_chunk(self, count: int) -> Chunk:
+        gaps = np.floor(self.gaps.random(count) * (self.longest_gap + 1)) * GRID
+        arrivals = self.last + np.cumsum(gaps)
+        self.last = float(arrivals[-1])
+        services = np.floor(self.services.random((count, self.steps)) * 5).T * GRID
+        return Chunk(arrivals=arrivals, service=services)
+
+
+def as_sources(stand_ins: Sequence[FixedDraws | GridDraws]) -> list[ChainDraws]:
+    """Pass stand-ins off as what the engines take."""
+    return cast("list[ChainDraws]", list(stand_ins))
+
+
+def network_of(
+    devices: Sequence[tuple[int, float]],
+    routes: Sequence[Sequence[int]],
+    *,
+    demands: Sequence[Sequence[float]] | None = None,
+    deadlines: Sequence[float] | None = None,
+) -> Network:
+    """A network from (servers, capacity) per device and the devices that each chain visits."""
+    demands = demands or [[1.0] * len(route) for route in routes]
+    return Network(
+        servers=np.array([servers for servers, _ in devices]),
+        capacity=np.array([capacity for _, capacity in devices], dtype=np.float64),
+        chain_start=np.cumsum([0, *map(len, routes)]),
+        step_device=np.array([device for route in routes for device in route]),
+        step_demand=np.array([units for own in demands for units in own], dtype=np.float64),
+        deadline=np.array(deadlines or [np.nan] * len(routes)),
+    )
+
+
+def trace(run: Run) -> list[tuple[float, str, int, int, int, str]]:
+    """The event log with names for kinds and outcomes."""
+    assert run.log is not None
+    return [
+        (time, KINDS[kind], chain, job, step, OUTCOMES[outcome])
+        for time, kind, chain, job, step, outcome in run.log.tolist()
+    ]
+
+
+def packed(deployment: Deployment, seed: int) -> tuple[Network, list[ChainDraws]]:
+    """One deployment as a network with fresh draws."""
+    batch = pack([deployment])
+    return networks(batch, "test")[0], chain_draws(batch, 0, seed=seed, replication=0)
+
+
+def grid_sources(network: Network, seed: int) -> list[ChainDraws]:
+    """Draws on grid times that load the network's devices somewhere around 1."""
+    steps = np.diff(network.chain_start).tolist()
+    return as_sources(
+        [
+            GridDraws(100 * seed + chain, count, longest_gap=2 + (seed + chain) % 5)
+            for chain, count in enumerate(steps)
+        ]
+    )
+
+
+def same_bits(one: Run, other: Run) -> None:
+    """Check that two runs have the same log to the last bit and the same tally."""
+    assert one.log is not None
+    assert other.log is not None
+    size = min(len(one.log), len(other.log))
+    different = np.flatnonzero(one.log[:size] != other.log[:size])
+    assert different.size == 0, f"{one.log[different[0]]} against {other.log[different[0]]}"
+    assert one.log.tobytes() == other.log.tobytes()
+    assert (one.events, one.truncated) == (other.events, other.truncated)
+    same_tally(one, other)
+
+
+def same_tally(one: Run, other: Run) -> None:
+    """Check that two runs counted the same: integers exactly, sums but for their order."""
+    for name, mine, theirs in zip(one.tally._fields, one.tally, other.tally, strict=True):
+        if mine.dtype.kind == "i":
+            assert np.array_equal(mine, theirs), name
+        else:
+            np.testing.assert_allclose(theirs, mine, rtol=1e-12, atol=0, err_msg=name)
+
+
+def present_after(times: NDArray[np.float64], changes: NDArray[np.float64], length: RunLength) -> float:
+    """Integral over the window of a quantity that starts at 0 and changes at given times."""
+    level = np.cumsum(changes)
+    edges = np.clip(np.append(times, np.inf), length.warmup, length.horizon)
+    return float(np.diff(edges) @ level)
+
+
+MEANS = st.sampled_from([0.05, 0.2, 0.3, 0.5, 1.0])
+
+
+@st.composite
+def laws(draw: st.DrawFn) -> Law:
+    """A law of service work with a mean between 0.05 s and 1 s."""
+    mean = draw(MEANS)
+    kind = draw(st.sampled_from([Deterministic, Exponential, LogNormal, Uniform]))
+    if kind is LogNormal:
+        return LogNormal(mean=mean, scv=draw(st.sampled_from([0.3, 2.0])))
+    if kind is Uniform:
+        return Uniform(low=0.5 * mean, high=1.5 * mean)
+    return kind(mean=mean)
+
+
+@st.composite
+def processes(draw: st.DrawFn) -> Arrivals:
+    """An arrival process with one job per 0.3 s to 2 s."""
+    gap = draw(st.sampled_from([0.3, 0.7, 1.0, 2.0]))
+    kind = draw(st.sampled_from([Poisson, Renewal, Periodic]))
+    if kind is Poisson:
+        return Poisson(rate=1.0 / gap)
+    if kind is Renewal:
+        return Renewal(mean=gap, scv=draw(st.sampled_from([0.4, 1.0, 3.0])))
+    return Periodic(period=gap, jitter=gap * draw(st.sampled_from([0.0, 0.5, 1.0])))
+
+
+@st.composite
+def deployments(draw: st.DrawFn) -> Deployment:
+    """1-4 devices and 1-3 chains of 1-4 fragments, placed anywhere: revisits and runs are common."""
+    names = [f"d{index}" for index in range(draw(st.integers(1, 4)))]
+    devices = tuple(
+        Device(
+            name=name,
+            speed=draw(st.sampled_from([0.7, 1.0, 2.0])),
+            servers=draw(st.integers(1, 3)),
+            capacity=draw(st.sampled_from([1, 2, 3, 5, 8, None])),
+        )
+        for name in names
+    )
+    chains, placement = [], {}
+    for index in range(draw(st.integers(1, 3))):
+        length = draw(st.integers(1, 4))
+        fragments = tuple(
+            Fragment(name=f"f{k}", service=draw(laws()), demand=draw(st.sampled_from([1, 1, 2, 3])))
+            for k in range(length)
+        )
+        deadline = draw(st.sampled_from([None, 1.0]))
+        arrivals = draw(processes())
+        chains.append(
+            Chain(name=f"c{index}", arrivals=arrivals, fragments=fragments, deadline=deadline)
+        )
+        path = draw(st.lists(st.sampled_from(names), min_size=length, max_size=length))
+        placement[f"c{index}"] = (tuple(path),)
+    problem = Problem(devices=devices, chains=tuple(chains))
+    return Deployment(problem=problem, placement=placement, fuse=draw(st.booleans()))
