@@ -304,7 +304,7 @@ ARRIVALS: dict[str, type[Arrivals]] = {
         Recorded,
     )
 }
-"""Every arrival process by the name documents use. The order fixes the stored codes: append only."""
+"""Every arrival process by its name in documents. The order fixes stored codes: append only."""
 
 ARRIVAL_NAMES: tuple[str, ...] = tuple(ARRIVALS)
 """Process names by stored code."""
@@ -335,6 +335,6 @@ def arrivals_from_parameters(code: int, parameters: np.ndarray) -> Arrivals:
         return Recorded(timestamps=values)
     if cls is MarkovArrivals:
         order = int(np.sqrt(half))
-        d0, d1 = np.reshape(values, (2, order, order)).tolist()
-        return MarkovArrivals(d0=d0, d1=d1)
+        rows = [values[k : k + order] for k in range(0, len(values), order)]
+        return MarkovArrivals(d0=tuple(rows[:order]), d1=tuple(rows[order:]))
     return cls(**dict(zip((f.name for f in fields(cls)), values, strict=True)))  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ them, so the hash covers every module of a folder that holds a kernel.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+
+settings: Any = importlib.import_module("numba.core.config")
+"""numba's settings; a module whose content exists only at run time, hence untyped."""
 
 __all__ = ["cache_folder", "compiled"]
 
@@ -47,7 +51,7 @@ def source_hash(sources: list[Path]) -> str:
     for path in sorted(sources):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
-    state = (numba.__version__, np.__version__, bool(numba.config.BOUNDSCHECK))
+    state = (numba.__version__, np.__version__, bool(settings.BOUNDSCHECK))
     digest.update(repr(state).encode())
     return digest.hexdigest()[:16]
 
@@ -89,12 +93,12 @@ def compiled(function: Function) -> Function:
         Its compiled form; ``function.py_func`` is the original.
     """
     folder = cache_folder()
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder)
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = str(folder)
     try:
         # Kernels allocate nothing, so their arrays need no reference counts. Left in, the counting
         # alone made the event loop nine times slower.
-        compile_ = numba.njit(cache=os.access(folder, os.W_OK), error_model="numpy", _nrt=False)
-        return compile_(function)  # type: ignore[no-any-return]
+        options: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+        return numba.njit(cache=os.access(folder, os.W_OK), **options)(function)  # type: ignore[no-any-return]
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before

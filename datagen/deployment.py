@@ -49,19 +49,22 @@ DISCIPLINES: tuple[str, ...] = get_args(Discipline)
 """Queueing disciplines by stored code: append only."""
 
 POWER_POINTS = (2, 11)
-"""Lengths of a power curve: idle and full, or 0 %, 10 %, ..., 100 % utilization (SPECpower form)."""
+"""Lengths of a power curve: idle and full, or 0 %, 10 %, ..., 100 % utilization (as SPECpower)."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _whole(field: str, value: float, least: int) -> int:
     """Accept an integer, or a float that is one (documents write ``512e6``)."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    whole = number and math.isfinite(value) and value == int(value)
+    whole = _is_number(value) and math.isfinite(value) and value == int(value)
     require(whole and value >= least, field, f"be a whole number >= {least}", value)
     return int(value)
 
 
 def _finite(field: str, value: float, *, positive: bool = False) -> float:
-    proper = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    proper = _is_number(value) and math.isfinite(value)
     if positive:
         require(proper and value > 0, field, "be finite and > 0", value)
     else:
@@ -274,7 +277,7 @@ class Chain:
         require(len(self.fragments) > 0, "fragments", "hold at least one", self.fragments)
         _unique("fragments", (fragment.name for fragment in self.fragments))
         _unique("variants", (variant.name for variant in self.variants))
-        whole = isinstance(self.priority, Integral) and not isinstance(self.priority, bool)
+        whole = _is_number(self.priority) and isinstance(self.priority, Integral)
         require(whole, "priority", "be a whole number", self.priority)
         if self.deadline is not None:
             object.__setattr__(self, "deadline", _finite("deadline", self.deadline, positive=True))
@@ -428,7 +431,7 @@ def run_starts(
     if not fuse:
         return np.ones(devices.shape, dtype=bool)
     previous = np.roll(devices, 1, axis=-1)  # what wraps around is overruled by path_first
-    return path_first | (devices != previous)
+    return np.asarray(path_first | (devices != previous))
 
 
 Paths = tuple[tuple[str, ...], ...]
@@ -486,8 +489,12 @@ class Deployment:
         checked = []
         for path in listed:
             proper = isinstance(path, Sequence) and not isinstance(path, str)
-            require(proper and len(path) == len(chain.fragments), field, 
-                    f"list {len(chain.fragments)} devices", path)
+            require(
+                proper and len(path) == len(chain.fragments),
+                field,
+                f"list {len(chain.fragments)} devices",
+                path,
+            )
             for fragment, device in zip(chain.fragments, path, strict=True):
                 require(device in devices, field, "name devices of the problem", device)
                 fits = fragment.may_run_on(device)

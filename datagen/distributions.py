@@ -37,7 +37,8 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _HYPEREXPONENTIAL_STEPS = 60
-"""Bisection steps of the hyperexponential quantile: 2**-60 of the bracket is below float64's grain."""
+"""Bisection steps of the hyperexponential quantile: 2**-60 of the bracket is below float64's
+grain."""
 
 
 class Law(ABC):
@@ -226,7 +227,7 @@ class HyperExponential(Law):
             middle = 0.5 * (low + high)
             above = p * np.exp(-middle / fast) + (1.0 - p) * np.exp(-middle / slow) > tail
             low, high = np.where(above, middle, low), np.where(above, high, middle)
-        return self.mean * 0.5 * (low + high)
+        return np.asarray(self.mean * 0.5 * (low + high))
 
     def parameters(self) -> tuple[float, ...]:
         return (self.mean, self.scv)

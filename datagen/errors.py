@@ -51,20 +51,17 @@ class InvalidInputError(DatagenError, ValueError):
 
 
 class NotSupportedError(DatagenError, NotImplementedError):
-    """A part of the model that the chosen engine does not play."""
+    """A part of the model that an engine, an evaluator or a checkpoint does not cover.
 
-    @classmethod
-    def of(cls, engine: str, field: str) -> NotSupportedError:
-        """Build the error for a field that an engine refuses.
+    Args:
+        who: Who refuses.
+        field: The field and its value, for example ``discipline=ps``.
+    """
 
-        Args:
-            engine: Name of the engine or component.
-            field: The field and its value, for example ``discipline=ps``.
-
-        Returns:
-            The error, ready to raise.
-        """
-        return cls(f"not yet supported by {engine}: {field}")
+    def __init__(self, who: str, field: str) -> None:
+        self.who = who
+        self.field = field
+        super().__init__(f"not yet supported by {who}: {field}")
 
 
 class CorruptDataError(DatagenError, ValueError):

@@ -1,4 +1,4 @@
-"""Many deployments as flat read-only arrays: what the store reads and engines and models start from."""
+"""Many deployments as flat read-only arrays: what the store reads, and engines and models take."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class DeploymentBatch:
     """B packed deployments.
 
     Indices inside a deployment are local to it (its first device is 0), so rows can be taken and
-    joined without rewriting them. ``X_start`` are offsets into level X, one more than its parent has
-    rows. Fragments, laws and arrival parameters are needed to draw random numbers only and may be
-    absent (None).
+    joined without rewriting them. ``X_start`` are offsets into level X, one more than its parent
+    has rows. Fragments, laws and arrival parameters are needed to draw random numbers only and may
+    be absent (None).
     """
 
     key: Ints = column("deployment", "int64", "1", "problem key of the random streams")
@@ -109,7 +109,8 @@ class DeploymentBatch:
         Returns:
             Counts, one per row of the parent level.
         """
-        return np.diff(getattr(self, f"{level}_start"))
+        start: Ints = getattr(self, f"{level}_start")
+        return np.diff(start)
 
     def owner(self, level: str) -> Ints:
         """Return the deployment that each row of a level belongs to.

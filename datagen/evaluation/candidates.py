@@ -38,15 +38,15 @@ class Candidates:
 
     def __post_init__(self) -> None:
         if self.tables is None:
-            object.__setattr__(self, "tables", DeploymentTables(self.base))
+            object.__setattr__(self, "tables", DeploymentTables(self.base))  # type: ignore[unreachable]
         for name in ("thresholds", "routing", "batching"):
             if getattr(self, name) is not None:
-                raise NotSupportedError.of("Candidates", name)
+                raise NotSupportedError("Candidates", name)
         placement = np.array(self.placement, dtype=np.int32)
         slots, devices = self.tables.allowed.shape
         shaped = placement.ndim == 2 and placement.shape[1] == slots
         require(shaped, "placement", f"have shape [B, {slots}]", placement.shape)
-        if placement.size and not (0 <= placement.min() and placement.max() < devices):
+        if placement.size and not (placement.min() >= 0 and placement.max() < devices):
             raise InvalidInputError("placement", f"lie in [0, {devices})", placement)
         permitted = self.tables.allowed[np.arange(slots), placement].all(axis=1)
         if not permitted.all():
@@ -115,4 +115,4 @@ class Candidates:
             twin = (chain[:slot] == chain[slot]) & (fragment[:slot] == fragment[slot])
             shared = (self.placement[:, :slot][:, twin] == self.placement[:, [slot]]).any(axis=1)
             hosted[np.arange(count), self.placement[:, slot]] += tables.weights[slot] * ~shared
-        return np.maximum(hosted - memory, 0.0).sum(axis=1)
+        return np.asarray(np.maximum(hosted - memory, 0.0).sum(axis=1))

@@ -139,4 +139,4 @@ def refuse_uncovered(name: str, covers: Effect, effects: NDArray[np.int64]) -> N
     """
     used = Effect(int(np.bitwise_or.reduce(effects, initial=0)))
     for effect in used & ~covers:
-        raise NotSupportedError.of(name, EFFECT_FIELDS[effect])
+        raise NotSupportedError(name, EFFECT_FIELDS[effect])

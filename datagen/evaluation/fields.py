@@ -1,6 +1,6 @@
 """The vocabulary of packed arrays: what a column holds, at which level, in which unit.
 
-A *level* is a kind of row. Deployments hold devices and chains, chains hold paths, paths hold steps,
+A *level* is a kind of row. Deployments hold devices and chains, chains hold paths, paths steps,
 steps hold fragments, and laws and arrival processes hold their parameters. The rows of a level lie
 in the order of their parents, one offset array per level saying where each parent's rows start.
 
@@ -46,7 +46,7 @@ class Column:
     meaning: str
 
 
-def column(level: str, dtype: str, unit: str, meaning: str, *, optional: bool = False) -> Any:  # noqa: ANN401 - stands in a typed field
+def column(level: str, dtype: str, unit: str, meaning: str, *, optional: bool = False) -> Any:
     """Declare a dataclass field that holds one packed array.
 
     Args:

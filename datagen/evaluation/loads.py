@@ -1,4 +1,4 @@
-"""Loads of devices, straight from packed deployments: who is overloaded, before any queueing theory."""
+"""Loads of devices, straight from packed deployments: who is overloaded, before any theory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def step_rates(batch: DeploymentBatch, passed: Floats | None = None) -> Floats:
     if passed is None:
         return rates
     before = np.cumsum(np.log(passed)) - np.log(passed)
-    return np.asarray(rates * np.exp(before - np.repeat(before[batch.step_start[:-1]], batch.counts("step"))))
+    return np.asarray(
+        rates * np.exp(before - np.repeat(before[batch.step_start[:-1]], batch.counts("step")))
+    )
 
 
 def _device_load(batch: DeploymentBatch, rates: Floats) -> Floats:

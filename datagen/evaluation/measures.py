@@ -111,7 +111,9 @@ class Columns(dict[str, Array]):
     def __missing__(self, name: str) -> Array:
         described = _known(self.level, name)
         if described is None:
-            raise KeyError(f"unknown {self.level} measure {name!r}; known: {list(MEASURES[self.level])}")
+            raise KeyError(
+                f"unknown {self.level} measure {name!r}; known: {list(MEASURES[self.level])}"
+            )
         if described.dtype == "bool":
             return np.full(self.rows, name in _FLAGS_TRUE_WHEN_UNSAID)
         return np.full(self.rows, np.nan)
@@ -217,9 +219,7 @@ class Measures:
         return (self[index] for index in range(len(self)))
 
 
-def system_loss_ratio(
-    batch: DeploymentBatch, chain: Mapping[str, Array]
-) -> NDArray[np.float64]:
+def system_loss_ratio(batch: DeploymentBatch, chain: Mapping[str, Array]) -> NDArray[np.float64]:
     """Return total lost / total offered of each deployment.
 
     Args:
@@ -248,7 +248,7 @@ class _Row:
         if name.startswith("__"):
             raise AttributeError(name)
         try:
-            return self.columns[name][self.row].item()
+            return float(self.columns[name][self.row])
         except KeyError as error:
             raise AttributeError(error.args[0]) from None
 
@@ -283,9 +283,10 @@ class NamedMeasures:
         self, columns: Columns, start: NDArray[np.int64], names: tuple[str, ...] | None
     ) -> Mapping[str, _Row]:
         rows = range(start[self.index], start[self.index + 1])
-        return MappingProxyType(
-            {str(k) if names is None else names[row]: _Row(columns, row) for k, row in enumerate(rows)}
-        )
+        return MappingProxyType({
+            str(k) if names is None else names[row]: _Row(columns, row)
+            for k, row in enumerate(rows)
+        })
 
     @property
     def chains(self) -> Mapping[str, _Row]:

@@ -97,7 +97,9 @@ class DeploymentTables:
     def slot_path(self) -> Ints:
         """Path row of each slot [F], ascending."""
         lengths = [len(chain.fragments) for chain in self.base.problem.chains]
-        return np.repeat(np.arange(len(self.path_probability)), np.repeat(lengths, self.path_counts))
+        return np.repeat(
+            np.arange(len(self.path_probability)), np.repeat(lengths, self.path_counts)
+        )
 
     @cached_property
     def path_first(self) -> NDArray[np.bool_]:
@@ -123,12 +125,10 @@ class DeploymentTables:
     def allowed(self) -> NDArray[np.bool_]:
         """Whether each slot may be placed on each device [F, D]."""
         problem = self.base.problem
-        return np.array(
-            [
-                [problem.chains[c].fragments[f].may_run_on(d.name) for d in problem.devices]
-                for c, f in self.slots
-            ]
-        )
+        return np.array([
+            [problem.chains[c].fragments[f].may_run_on(d.name) for d in problem.devices]
+            for c, f in self.slots
+        ])
 
     @cached_property
     def laws(self) -> list[list[tuple[Law, float] | None]]:
@@ -142,7 +142,7 @@ class DeploymentTables:
 
     @cached_property
     def moments(self) -> tuple[Floats, Floats]:
-        """Mean [s] and variance [s^2] of each slot's time on each device [F, D]; NaN if not allowed."""
+        """Mean [s] and variance [s^2] of each slot's time on each device [F, D], NaN if not allowed."""
         mean = np.full(self.allowed.shape, np.nan)
         variance = np.full(self.allowed.shape, np.nan)
         for slot, row in enumerate(self.laws):
@@ -246,7 +246,7 @@ class DeploymentTables:
         visit = (row * paths + self.slot_path[slot]) * devices + placement[row, slot]
         visits = np.bincount(visit, minlength=count * paths * devices)
         again = visits.reshape(count, -1).max(axis=1) > 1
-        return again.astype(np.int64) * int(Effect.REVISIT)
+        return np.asarray(again.astype(np.int64) * int(Effect.REVISIT))
 
 
 def placement_vector(problem: Problem, placement: object) -> NDArray[np.int32]:

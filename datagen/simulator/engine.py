@@ -15,16 +15,14 @@ from datagen.simulator.tally import RunLength, Tally
 
 __all__ = ["LOG_DTYPE", "Engine", "Run", "event_log"]
 
-LOG_DTYPE = np.dtype(
-    [
-        ("time", np.float64),
-        ("kind", np.int64),
-        ("chain", np.int64),
-        ("job", np.int64),
-        ("step", np.int64),
-        ("outcome", np.int64),
-    ]
-)
+LOG_DTYPE = np.dtype([
+    ("time", np.float64),
+    ("kind", np.int64),
+    ("chain", np.int64),
+    ("job", np.int64),
+    ("step", np.int64),
+    ("outcome", np.int64),
+])
 """One logged event; kinds and outcomes are named in :mod:`datagen.simulator.kernel`."""
 
 

@@ -29,7 +29,7 @@ MIN_COMPLETED = 30
 """Completed jobs below which a latency is undefined."""
 
 PHASE_RATIO = 3.0
-"""Between-replication over batch-means standard error from which runs are called phase dependent."""
+"""Between-replication over batch-means standard error from which runs are phase dependent."""
 
 INTERVAL_LEVEL = 0.95
 Z_LEVEL = 1.959963984540054
@@ -112,7 +112,8 @@ def wilson(ratio: Floats, se: Floats, offered: Floats) -> tuple[Floats, Floats]:
         half = (Z_LEVEL / (1 + Z_LEVEL**2 / size)) * np.sqrt(
             ratio * (1 - ratio) / size + Z_LEVEL**2 / (4 * size**2)
         )
-    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+    # Where nothing or everything was lost, rounding alone would leave the ratio outside.
+    return np.clip(centre - half, 0.0, ratio), np.clip(centre + half, ratio, 1.0)
 
 
 def _percentiles(histogram: Floats) -> dict[str, Floats]:
@@ -194,20 +195,19 @@ def _step_measures(network: Network, runs: list[Run]) -> dict[str, Floats]:
 
 def _device_measures(network: Network, runs: list[Run], length: RunLength) -> dict[str, Floats]:
     window = length.horizon - length.warmup
-    scale = {"utilization": network.servers * window, "jobs": window, "units": window}
     fields = {"utilization": "busy", "jobs": "jobs", "units": "units"}
     device: dict[str, Floats] = {}
     for name, field in fields.items():
-        averages = _stack(runs, field) / scale[name]
+        averages = _stack(runs, field) / window
+        if name == "utilization":
+            averages = averages / network.servers
         device[name] = averages.mean(axis=0)
         if len(runs) > 1:
             device[f"{name}_se"] = averages.std(axis=0, ddof=1) / np.sqrt(len(runs))
     return device
 
 
-def estimate(
-    network: Network, runs: list[Run], length: RunLength, unloaded: Floats
-) -> Estimates:
+def estimate(network: Network, runs: list[Run], length: RunLength, unloaded: Floats) -> Estimates:
     """Return the measures of one deployment from its replications.
 
     Args:

@@ -8,7 +8,7 @@ first device until it completes or is lost.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,8 +152,8 @@ def _batch_of(arrival: float, run: RunLength) -> int:
 
 @compiled
 def _latency_bin(latency: float) -> int:
-    bits = np.float64(latency).view(np.int64)
-    return min(max((bits >> BIN_SHIFT) - FIRST_BIN, 0), HISTOGRAM_BINS - 1)
+    index: Any = (np.float64(latency).view(np.int64) >> BIN_SHIFT) - FIRST_BIN
+    return min(max(index, 0), HISTOGRAM_BINS - 1)  # type: ignore[no-any-return]
 
 
 @compiled
@@ -170,9 +170,11 @@ def _write(log: Log, time: float, kind: int, chain: int, job: int, step: int, ou
 
 
 @compiled
-def _start_service(slot: int, device: int, now: float, run: RunLength, state: State, tally: Tally) -> float:
+def _start_service(
+    slot: int, device: int, now: float, run: RunLength, state: State, tally: Tally
+) -> float:
     """Count a service from its start, and return when it ends."""
-    end = now + state.service[slot, state.step[slot]]
+    end: float = now + state.service[slot, state.step[slot]]
     tally.busy[device] += _clip(end, run) - _clip(now, run)
     return end
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -131,7 +133,7 @@ def _initial_state(network: Network, draws: Draws) -> State:
     )
 
 
-def _doubled(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def _doubled(values: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([values, np.zeros_like(values)])
 
 
@@ -139,9 +141,10 @@ def _with_more_slots(state: State) -> State:
     """Return the same state with twice the slots; none of the old ones is free."""
     before = len(state.chain)
     per_slot = ("chain", "job", "step", "batch", "arrival", "entered", "service", "sojourn")
-    grown = {name: _doubled(getattr(state, name)) for name in per_slot}
+    grown: dict[str, Any] = {name: _doubled(getattr(state, name)) for name in per_slot}
     new = np.append(np.arange(before + 1, 2 * before), NONE)
-    heap = Heap(*(_doubled(values) for values in state.heap[:3]), size=state.heap.size)
+    old = state.heap
+    heap = Heap(_doubled(old.time), _doubled(old.key), _doubled(old.slot), old.size)
     free = np.array([before])
     following = np.concatenate([state.following, new])
     return state._replace(heap=heap, free=free, following=following, **grown)

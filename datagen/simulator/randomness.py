@@ -1,4 +1,4 @@
-"""Randomness that belongs to jobs: arrival times and service times drawn in job order from named streams.
+"""Randomness that belongs to jobs: arrival and service times drawn in job order, by named streams.
 
 Each stream is a function of (seed, problem, replication, kind, chain, fragment) alone. Placement,
 speeds and every other decision are not in the key, so a job meets the same draws under every
@@ -80,7 +80,7 @@ class _Gaps:
 
     def __init__(self, process: Arrivals, rng: np.random.Generator) -> None:
         if not isinstance(process, Poisson | Renewal | Periodic):
-            raise NotSupportedError.of("simulate", f"arrivals={process.name}")
+            raise NotSupportedError("simulate", f"arrivals={process.name}")
         self.process = process
         self.rng = rng
         self.last_jitter: float | None = None
@@ -157,7 +157,7 @@ class ChainDraws:
             Their draws.
         """
         gaps = self._gaps.next(count)
-        # One addition per arrival, continued over chunks: last + cumsum(gaps) would round otherwise.
+        # One addition per arrival, over chunks too: last + cumsum(gaps) would round otherwise.
         arrivals = np.cumsum(np.concatenate(([self._last], gaps)))[1:]
         self._last = float(arrivals[-1])
         service = np.empty((len(self.laws), count))
@@ -206,15 +206,19 @@ def chain_draws(
 
 def _process(batch: DeploymentBatch, row: int) -> Arrivals:
     start, values = batch.arrival_parameter_start, batch.arrival_parameter
-    assert batch.chain_arrivals is not None and start is not None and values is not None
+    assert batch.chain_arrivals is not None
+    assert start is not None
+    assert values is not None
     code = int(batch.chain_arrivals[row])
     return arrivals_from_parameters(code, values[start[row] : start[row + 1]])
 
 
 def _step_laws(batch: DeploymentBatch, step: int) -> list[tuple[Law, float]]:
     fragments, start = batch.fragment_start, batch.law_parameter_start
-    assert fragments is not None and start is not None
-    assert batch.fragment_law is not None and batch.law_parameter is not None
+    assert fragments is not None
+    assert start is not None
+    assert batch.fragment_law is not None
+    assert batch.law_parameter is not None
     assert batch.fragment_speed is not None
     return [
         (

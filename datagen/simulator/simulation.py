@@ -107,7 +107,8 @@ def event_rate(batch: DeploymentBatch) -> np.ndarray:
         Arrivals and service completions per second [B].
     """
     steps = np.add.reduceat(
-        np.repeat(batch.path_probability, batch.counts("step")), batch.step_start[batch.path_start[:-1]]
+        np.repeat(batch.path_probability, batch.counts("step")),
+        batch.step_start[batch.path_start[:-1]],
     )
     return np.bincount(
         batch.owner("chain"), weights=batch.chain_rate * (1 + steps), minlength=len(batch)
@@ -138,9 +139,7 @@ def _play(
     return estimate(network, runs, length, _unloaded_latency(batch, index))
 
 
-def _horizon(
-    batch: DeploymentBatch, index: int, rate: float, options: SimulationOptions
-) -> float:
+def _horizon(batch: DeploymentBatch, index: int, rate: float, options: SimulationOptions) -> float:
     """Return the simulated time of one deployment [s], all replications together."""
     if options.horizon is not None:
         return options.horizon
@@ -169,7 +168,7 @@ def _to_precision(
 ) -> Estimates:
     """Play one deployment longer and longer until it is precise enough."""
     assert options.precision is not None
-    events = FIRST_EVENTS
+    events = min(FIRST_EVENTS, options.max_events)
     while True:
         estimates = _play(engine, batch, index, network, events / rate, options)
         precise = _precise(estimates, options.precision)
@@ -181,7 +180,9 @@ def _to_precision(
 
 def _undefined(batch: DeploymentBatch, index: int) -> Estimates:
     """Return the row of a deployment that has no steady state."""
-    return Estimates(deployment={"loss_ratio": np.nan, "unstable": True}, chain={}, step={}, device={})
+    return Estimates(
+        deployment={"loss_ratio": np.nan, "unstable": True}, chain={}, step={}, device={}
+    )
 
 
 def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measures:
@@ -195,8 +196,11 @@ def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measur
         Measures with standard errors; deployments without a steady state are ``unstable`` rows.
 
     Raises:
+        InvalidInputError: If the batch came without its laws.
         NotSupportedError: If a deployment uses what the engine does not play.
     """
+    carried = batch.has("fragment") and batch.has("arrival_parameter")
+    require(carried, "batch", "carry its laws (read or pack it with laws=True)", "none")
     engine = engine_named(options.engine)
     played = networks(batch, engine.name)
     rates, no_steady_state = event_rate(batch), unstable(batch)
@@ -217,12 +221,10 @@ def _joined(batch: DeploymentBatch, rows: list[Estimates], level: str) -> dict[s
     sizes = np.bincount(batch.owner(level), minlength=len(batch))
     names = {name: None for row in rows for name in getattr(row, level)}
     return {
-        name: np.concatenate(
-            [
-                getattr(row, level).get(name, np.full(size, np.nan))
-                for row, size in zip(rows, sizes, strict=True)
-            ]
-        )
+        name: np.concatenate([
+            getattr(row, level).get(name, np.full(size, np.nan))
+            for row, size in zip(rows, sizes, strict=True)
+        ])
         for name in names
     }
 

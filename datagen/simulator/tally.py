@@ -47,7 +47,7 @@ def latency_bin(latency: float) -> int:
 
 
 def bin_edges() -> NDArray[np.float64]:
-    """Return the lower edges of the bins and the upper edge of the last [s] [HISTOGRAM_BINS + 1]."""
+    """Return the lower edges of the bins, and the upper of the last [s] [HISTOGRAM_BINS + 1]."""
     bits = (np.arange(HISTOGRAM_BINS + 1, dtype=np.int64) + FIRST_BIN) << BIN_SHIFT
     return bits.view(np.float64)
 
@@ -70,7 +70,7 @@ class RunLength(NamedTuple):
     @classmethod
     def of(cls, warmup: float, horizon: float) -> RunLength:
         """Return the window (warmup, horizon], given up after one more horizon."""
-        return cls(warmup, horizon, 2.0 * horizon, BATCHES / (horizon - warmup))
+        return cls(float(warmup), float(horizon), 2.0 * horizon, BATCHES / (horizon - warmup))
 
     def batch_of(self, arrival: float) -> int:
         """Return the batch of a job by its arrival time, or -1 outside of the cohort."""

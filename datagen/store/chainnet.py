@@ -1,9 +1,9 @@
 """Import of ChainNet's public text format, labels kept.
 
-One line per deployment or per chain, in lockstep: ``numClasses``, ``numNodes`` and ``capacity`` per
-deployment; ``arrival`` (mean interarrival time), ``path`` (devices from 1) and ``service`` (times in
-path order) per chain, and the labels ``throughput``, ``responseTime``, ``tputRatio``, ``resptRatio``
-where present. Arrivals are Poisson, services deterministic, and capacity counts the job in service.
+One line per deployment or per chain, in lockstep: ``numClasses``, ``numNodes``, ``capacity`` per
+deployment; ``arrival`` (mean interarrival time), ``path`` (devices from 1), ``service`` (times in
+path order) per chain, and where present the labels ``throughput``, ``responseTime``, ``tputRatio``,
+``resptRatio``. Arrivals are Poisson, services deterministic; capacity counts the job in service.
 
 References:
     Niu, Roveri, Casale, ChainNet: a customized graph neural network model for loss-aware edge AI

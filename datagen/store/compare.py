@@ -29,7 +29,7 @@ LEAST_LOSS = 1e-4
 """Losses below are too rare to be known, so no logarithm of theirs is judged."""
 
 LOSS_FLOOR = 1e-6
-"""A candidate's loss counts as no less: a prediction of 0 is wrong by a finite number of octaves."""
+"""A candidate's loss counts as no less: a prediction of 0 is wrong by finitely many octaves."""
 
 DECADES = (1e-4, 1e-3, 1e-2, 1e-1)
 
@@ -73,12 +73,16 @@ def _errors(
     candidate: Measures, reference: Measures, rows: NDArray[np.bool_]
 ) -> dict[str, dict[str, Any]]:
     report = {
-        name: _ratio_errors(candidate.chain[name][rows], reference.chain[name][rows])
+        name: _ratio_errors(_rows(candidate, name, rows), _rows(reference, name, rows))
         for name in RATIOS
     }
     name = "loss_ratio"
-    report[name] = _loss_errors(candidate.chain[name][rows], reference.chain[name][rows])
+    report[name] = _loss_errors(_rows(candidate, name, rows), _rows(reference, name, rows))
     return report
+
+
+def _rows(measures: Measures, name: str, rows: NDArray[np.bool_]) -> Floats:
+    return np.asarray(measures.chain[name][rows], dtype=np.float64)
 
 
 def _ratio_errors(a: Floats, b: Floats) -> dict[str, Any]:

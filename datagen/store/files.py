@@ -249,4 +249,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     needed = ("schema_version", "rows", "shards", "labels")
     if not isinstance(manifest, dict) or any(key not in manifest for key in needed):
         raise CorruptDataError(f"{path} must hold {', '.join(needed)}.")
+    if not isinstance(manifest["labels"], dict) or "source" not in manifest["labels"]:
+        raise CorruptDataError(f"{path} must say the source of its labels.")
     return manifest

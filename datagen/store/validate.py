@@ -1,4 +1,4 @@
-"""Validation of a data set: files as vouched for, rows as described, labels that obey their laws."""
+"""Validation of a data set: files as vouched for, rows as described, labels that obey laws."""
 
 from __future__ import annotations
 

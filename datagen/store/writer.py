@@ -58,6 +58,7 @@ class DatasetWriter:
     level: float | None = None
     _shards: dict[int, dict[str, Any]] = field(default_factory=dict, init=False)
     _run: dict[str, Any] = field(default_factory=dict, init=False)
+    _is_new: bool = field(default=False, init=False)
 
     def open(self, *, resume: bool) -> list[int]:
         """Make or find the folder.
@@ -71,6 +72,7 @@ class DatasetWriter:
         Raises:
             InvalidInputError: If the folder holds something else.
         """
+        self._is_new = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             found = {entry.name for entry in self.folder.iterdir()}
@@ -129,6 +131,14 @@ class DatasetWriter:
         """
         self._run = dict(run)
         self._write_manifest()
+
+    def abandon(self) -> None:
+        """Leave no trace of a run that failed before its first shard; later, shards are kept."""
+        if self._shards:
+            return
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        if self._is_new:
+            self.folder.rmdir()
 
     def _identity(self) -> dict[str, Any]:
         return {

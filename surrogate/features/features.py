@@ -46,6 +46,7 @@ STEP_FEATURES = (
     "loss at the device, by the prior (logit)",
     "wait at the device / service, by the prior (log)",
     "largest load of the earlier devices, by the prior (log; -3 at the first)",
+    "SCV of the flow's arrivals, by the prior (log1p)",
 )
 DEVICE_FEATURES = (
     "load without loss (log)",
@@ -59,6 +60,7 @@ DEVICE_FEATURES = (
     "waiting jobs by the prior / capacity",
     "waiting jobs by the prior (log1p)",
     "load from saturated flows / load",
+    "SCV of the arrivals, by the prior (log1p)",
 )
 FLOW_FEATURES = (
     "length / 10",
@@ -166,6 +168,7 @@ class FeatureFunction(nn.Module):
             torch.where(
                 first, none + NO_UPSTREAM, _earlier_maximum(arrays, log_load[device], none)
             ),
+            torch.log1p(prior.step_arrival_scv),
         ]
         return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
 
@@ -191,6 +194,7 @@ class FeatureFunction(nn.Module):
             prior.waiting * inverse,
             torch.log1p(prior.waiting),
             arrays.sum_to_devices(work * fed) / arrays.sum_to_devices(work).clamp_min(FLOOR),
+            torch.log1p(prior.arrival_scv),
         ]
         return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
 

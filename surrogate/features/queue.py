@@ -28,14 +28,24 @@ MAX_EXPONENT = 60.0
 MIN_LOG_LOAD = 1e-6
 """Distance from the removable singularity at load 1."""
 
-LOG_LOAD_RANGE = (-13.9, 4.0)
-"""Loads outside are clipped: 1e-6 is idle, 55 passes 1/load whatever the queue."""
+LOG_LOAD_RANGE = (-13.9, 7.0)
+"""Loads outside are clipped: 1e-6 is idle, 1100 passes next to nothing whatever the queue."""
 
 UNLIMITED_ROOM = 1e6
 """Stands for an unlimited waiting room in float32."""
 
 MIN_BEND = 1e-3
 """Where log(1 + bend x) / log(1 + bend) is a straight line to float32 accuracy."""
+
+MIN_BEND_REACH = -0.95
+"""Smallest bend x variability: the logarithm that weights it must stay finite."""
+
+MIN_ROOM_SHARE = 0.05
+"""Smallest inverse of the room ratio, met where regular arrivals make a small room act like a large
+one (without arrivals' randomness nothing is lost below load 1)."""
+
+MIN_WAITING_RATIO = 0.01
+"""Smallest ratio of waiting to that of exponential service and Poisson arrivals."""
 
 SERIES_RADIUS = 0.5
 """Below this exponent the mean place in line is taken from its series, free of cancellation."""
@@ -103,8 +113,12 @@ class QueueFormula(nn.Module):
         above = torch.where(log_load > 0, off_one, torch.zeros_like(off_one))
         loss_weight = _weight(scv, torch.hypot(LOSS_SMALL_ROOM / (room + 1.0), off_one))
         waiting_weight = _weight(scv, torch.hypot(WAITING_SMALL_ROOM / (room + 1.0), above))
-        room_ratio = 1.0 / (1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0))
-        return room_ratio, 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
+        room_share = 1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0)
+        waiting_ratio = 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
+        return (
+            1.0 / room_share.clamp_min(MIN_ROOM_SHARE),
+            waiting_ratio.clamp_min(MIN_WAITING_RATIO),
+        )
 
     def forward(
         self, load: Tensor, scv: Tensor, capacity: Tensor, servers: Tensor
@@ -113,7 +127,8 @@ class QueueFormula(nn.Module):
 
         Args:
             load: Arrival rate x mean service / servers, >= 0 [D].
-            scv: SCV of the service time [D].
+            scv: SCV of the service time; where arrivals are not Poisson, that plus the SCV of the
+                interarrival time less 1, in (-1, inf) [D].
             capacity: Jobs the device holds, real, >= 1; inf if unlimited [D].
             servers: Servers [D].
 
@@ -134,14 +149,15 @@ class QueueFormula(nn.Module):
         inverse_sum = torch.expm1(-exponent) / torch.expm1(-log_load)
         loss = blocking / (torch.exp(-exponent) + blocking * inverse_sum)
         power_sum = log_load.exp() * torch.expm1(exponent) / torch.expm1(log_load)
-        some_wait = 1.0 / (1.0 + 1.0 / (blocking * power_sum).clamp_min(1e-20))
+        odds = blocking * power_sum
+        some_wait = odds / (1.0 + odds)
         waiting = waiting_ratio * some_wait * _mean_place(log_load, reach)
         return loss, torch.minimum(waiting, room)
 
 
 def _weight(scv: Tensor, bend: Tensor) -> Tensor:
     bend = bend.clamp_min(MIN_BEND)
-    return torch.log1p(bend * scv) / torch.log1p(bend)
+    return torch.log1p((bend * scv).clamp_min(MIN_BEND_REACH)) / torch.log1p(bend)
 
 
 def _erlang_b(servers: Tensor, offered: Tensor) -> Tensor:

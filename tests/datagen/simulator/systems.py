@@ -21,6 +21,8 @@ from datagen.simulator.randomness import ChainDraws, Chunk, chain_draws
 from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import RunLength
 
+Floats = NDArray[np.float64]
+
 ENGINES = (NumbaEngine(), SimpyEngine())
 GRID = 0.25
 """Multiples of it are exact float64 numbers: sums of times tie exactly."""
@@ -123,12 +125,10 @@ def packed(deployment: Deployment, seed: int) -> tuple[Network, list[ChainDraws]
 def grid_sources(network: Network, seed: int) -> list[ChainDraws]:
     """Draws on grid times that load the network's devices somewhere around 1."""
     steps = np.diff(network.chain_start).tolist()
-    return as_sources(
-        [
-            GridDraws(100 * seed + chain, count, longest_gap=2 + (seed + chain) % 5)
-            for chain, count in enumerate(steps)
-        ]
-    )
+    return as_sources([
+        GridDraws(100 * seed + chain, count, longest_gap=2 + (seed + chain) % 5)
+        for chain, count in enumerate(steps)
+    ])
 
 
 def same_bits(one: Run, other: Run) -> None:
@@ -152,7 +152,7 @@ def same_tally(one: Run, other: Run) -> None:
             np.testing.assert_allclose(theirs, mine, rtol=1e-12, atol=0, err_msg=name)
 
 
-def present_after(times: NDArray[np.float64], changes: NDArray[np.float64], length: RunLength) -> float:
+def area(times: Floats, changes: Floats, length: RunLength) -> float:
     """Integral over the window of a quantity that starts at 0 and changes at given times."""
     level = np.cumsum(changes)
     edges = np.clip(np.append(times, np.inf), length.warmup, length.horizon)
@@ -188,7 +188,7 @@ def processes(draw: st.DrawFn) -> Arrivals:
 
 @st.composite
 def deployments(draw: st.DrawFn) -> Deployment:
-    """1-4 devices and 1-3 chains of 1-4 fragments, placed anywhere: revisits and runs are common."""
+    """1-4 devices, 1-3 chains of 1-4 fragments, placed anywhere: revisits and runs are common."""
     names = [f"d{index}" for index in range(draw(st.integers(1, 4)))]
     devices = tuple(
         Device(

@@ -15,7 +15,7 @@ SEEDS = st.integers(0, 1000)
 WINDOWS = st.sampled_from([RunLength.of(0.0, 40.0), RunLength.of(5.0, 100.0)])
 
 
-@settings(max_examples=200)
+@settings(max_examples=300)
 @given(deployments(), SEEDS, WINDOWS)
 def test_engines_agree(deployment: Deployment, seed: int, length: RunLength) -> None:
     network, _ = packed(deployment, seed)
@@ -26,7 +26,7 @@ def test_engines_agree(deployment: Deployment, seed: int, length: RunLength) -> 
     same_bits(*runs)
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(deployments(), SEEDS, WINDOWS)
 def test_engines_agree_where_ties_are_the_rule(
     deployment: Deployment, seed: int, length: RunLength

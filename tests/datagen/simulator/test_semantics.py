@@ -11,9 +11,9 @@ from datagen.simulator.tally import RunLength
 from tests.datagen.simulator.systems import (
     ENGINES,
     FixedDraws,
+    area,
     as_sources,
     network_of,
-    present_after,
     trace,
 )
 
@@ -191,7 +191,9 @@ def test_the_cohort_arrives_in_the_window_and_is_played_to_its_end(engine: Engin
 
 
 def test_a_cohort_that_does_not_leave_is_given_up(engine: Engine) -> None:
-    run = play(engine, network_of([(1, INF)], [[0]]), [FixedDraws([1.0, 2.0], [[99.0]] * 2)], 0, 10)
+    run = play(
+        engine, network_of([(1, INF)], [[0]]), [FixedDraws([1.0, 2.0], [[99.0]] * 2)], 0.0, 10.0
+    )
     assert run.truncated
     assert (run.tally.offered.sum(), run.tally.completed.sum()) == (2, 0)
     assert run.tally.jobs.tolist() == [9.0 + 8.0]
@@ -240,4 +242,4 @@ def test_without_a_log_the_same_is_counted(engine: Engine) -> None:
 
 def test_the_integral_of_a_step_function() -> None:
     times, changes = np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, -2.0])
-    assert present_after(times, changes, RunLength.of(1.5, 3.0)) == 0.5 + 2.0
+    assert area(times, changes, RunLength.of(1.5, 3.0)) == 0.5 + 2.0

@@ -1,0 +1,1 @@
+"""Commands of the program ``datagen``, one module each; :mod:`datagen.__main__` names them."""

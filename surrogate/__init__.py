@@ -1,0 +1,27 @@
+"""Fast learned evaluators of edge deployments, and searches that use them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from surrogate.evaluator import SurrogateEvaluator, load_surrogate
+
+__all__ = ["SurrogateEvaluator", "load_surrogate"]
+
+_HOMES = {
+    "SurrogateEvaluator": "surrogate.evaluator",
+    "load_surrogate": "surrogate.evaluator",
+}
+"""Module of each public name: the door opens no heavy library before it is needed."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

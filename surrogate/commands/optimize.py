@@ -1,0 +1,126 @@
+"""``surrogate optimize``: search a deployment of a problem and prove it by simulation."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datagen.commands.options import number, whole, write_json, write_line
+from datagen.errors import require
+
+if TYPE_CHECKING:
+    from datagen.evaluation import Evaluator
+    from surrogate.optimizers import SearchResult
+
+__all__ = ["add_arguments", "evaluator_named", "run"]
+
+PROBLEMS = ("place",)
+"""Kinds of problems that can be searched."""
+
+SIMULATED_EVENTS = 2e4
+"""Events per candidate where the simulator guides the search: a few milliseconds each, and a loss
+ratio of 5 % to about a tenth of itself, with the same random numbers for all candidates."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument("kind", choices=PROBLEMS, help="what is decided")
+    parser.add_argument("problem", metavar="PROBLEM.yaml", help="problem, perhaps with a start")
+    parser.add_argument(
+        "--evaluator",
+        metavar="E",
+        required=True,
+        help="analytic, simulator, or a checkpoint: a folder or the name of a shipped one",
+    )
+    parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
+    parser.add_argument("--evaluations", metavar="N", help="largest number of candidates")
+    parser.add_argument("--seed", metavar="S", help="seed of everything random (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
+
+
+def evaluator_named(name: str, seed: int) -> Evaluator:
+    """Return the evaluator that a command line names.
+
+    Args:
+        name: ``analytic``, ``simulator``, or a checkpoint.
+        seed: Seed of the simulator, where that is asked for.
+
+    Returns:
+        The evaluator.
+    """
+    if name == "analytic":
+        from datagen.analytic.decomposition import AnalyticEvaluator
+
+        return AnalyticEvaluator()
+    if name == "simulator":
+        from datagen.simulator import SimulationEvaluator, SimulationOptions
+
+        return SimulationEvaluator(SimulationOptions(events=SIMULATED_EVENTS, seed=seed))
+    from surrogate.evaluator import load_surrogate
+
+    return load_surrogate(name)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Parsed arguments.
+
+    Returns:
+        Status 0, also where nothing fits: the answer then is the least infeasible placement.
+
+    Raises:
+        InvalidInputError: If the arguments or the problem break a rule.
+    """
+    seconds = number("seconds", arguments.seconds)
+    evaluations = None
+    if arguments.evaluations is not None:
+        evaluations = whole("evaluations", arguments.evaluations, 0, 1)
+    seed = whole("seed", arguments.seed, 0, 0)
+    if arguments.report is not None:
+        folder = Path(arguments.report).parent
+        require(folder.is_dir(), "report", "lie in a folder that exists", arguments.report)
+
+    from datagen.documents import read_problem
+    from surrogate.optimizers import Budget, place
+
+    budget = Budget(seconds=seconds, evaluations=evaluations)
+    problem, start = read_problem(arguments.problem)
+    evaluator = evaluator_named(arguments.evaluator, seed)
+    result = place(problem, evaluator, budget, seed, start)
+    if arguments.report is not None:
+        from surrogate.report import placement_report
+
+        placement_report(result, Path(arguments.report))
+    if arguments.json:
+        write_json(result.to_dict())
+    else:
+        _write_summary(result)
+    return 0
+
+
+def _write_summary(result: SearchResult) -> None:
+    for chain, devices in result.placement.items():
+        write_line(f"{chain:<16} {' '.join(map(str, devices))}")
+    for violation in result.violations:
+        write_line(
+            f"{violation.device} needs {violation.needed:.6g} bytes and has {violation.memory:.6g}:"
+            " nothing that fits was found"
+        )
+    low, high = result.verified.ci95 or (float("nan"), float("nan"))
+    write_line(
+        f"loss ratio: start {result.start.loss_ratio:.4g}, predicted"
+        f" {result.predicted.loss_ratio:.4g}, verified {result.verified.loss_ratio:.4g}"
+        f" (95 %: {low:.4g} to {high:.4g})"
+    )
+    write_line(
+        f"{result.evaluations} placements in {result.seconds:.2f} s"
+        f" ({result.seconds_total:.2f} s with start and proof), {result.status}"
+    )

@@ -1,0 +1,99 @@
+"""The pace of a search: how many candidates to ask for at once, learnt from measured time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from surrogate.optimizers.budget import Budget, Clock
+
+__all__ = ["Pace"]
+
+LARGEST_BATCH = 256
+"""Candidates at once; models gain little from more, and searches lose rounds."""
+
+ROUNDS = 60
+"""Batches that a budget in seconds should hold at least: fewer leave annealing no time to cool."""
+
+EVALUATION_ROUNDS = 40
+"""Batches that a budget of evaluations should hold at least; these are few and dear."""
+
+WARM_BATCH = 32
+"""Largest batch that is tried beforehand."""
+
+GROW_BELOW, SHRINK_ABOVE = 0.7, 2.0
+"""Time of a batch, over its share of the budget, at which sizes double and halve: twice the batch
+takes at most twice the time, so that sizes do not swing."""
+
+
+class Pace:
+    """Chooses batch sizes: large for fast evaluators, single candidates for slow ones.
+
+    A budget of evaluations alone fixes the size, so that a run can be repeated exactly.
+
+    Args:
+        budget: What may be spent.
+        reserve: Time kept for selection [s].
+    """
+
+    def __init__(self, budget: Budget, *, reserve: float) -> None:
+        self._reserve = reserve
+        self._cap = LARGEST_BATCH
+        self._target = math.inf
+        self._size = LARGEST_BATCH
+        if budget.evaluations is not None:
+            self._cap = max(1, min(LARGEST_BATCH, int(budget.evaluations) // EVALUATION_ROUNDS))
+            self._size = self._cap
+        if budget.seconds is not None:
+            self._target = max(budget.seconds - reserve, 0.0) / ROUNDS
+            self._size = 1
+        self._each = 0.0
+
+    def warm_up(self, evaluate: Callable[[int], object]) -> None:
+        """Make later calls pay for no loading, and find the size to begin with.
+
+        Args:
+            evaluate: Evaluates a number of candidates.
+        """
+        evaluate(1)
+        if math.isinf(self._target):
+            return
+        size = 1
+        while size <= min(WARM_BATCH, self._cap):
+            began = time.perf_counter()
+            evaluate(size)
+            self._each = (time.perf_counter() - began) / size
+            if self._each * size > self._target:
+                break
+            self._size, size = size, 2 * size
+
+    def size(self, clock: Clock) -> int:
+        """Return the size of the next batch.
+
+        Args:
+            clock: The running budget.
+
+        Returns:
+            A number of candidates that should fit what is left, >= 1.
+        """
+        size = min(self._size, clock.evaluations_left())
+        left = clock.seconds_left(self._reserve)
+        if self._each > 0 and left < self._each * size:
+            size = left / self._each
+        return max(1, int(size))
+
+    def saw(self, count: int, seconds: float) -> None:
+        """Learn from a batch.
+
+        Args:
+            count: Its size.
+            seconds: How long it took, asking and telling included [s].
+        """
+        self._each = seconds / count
+        if math.isinf(self._target) or count < self._size:
+            return
+        if seconds < GROW_BELOW * self._target:
+            self._size = min(2 * self._size, self._cap)
+        elif seconds > SHRINK_ABOVE * self._target:
+            self._size = max(1, self._size // 2)

@@ -1,0 +1,44 @@
+"""Placement: which device runs which fragment."""
+
+from __future__ import annotations
+
+from datagen.deployment import Deployment, Problem
+from datagen.errors import require
+from datagen.evaluation import Evaluator
+from surrogate.optimizers.budget import Budget
+from surrogate.optimizers.driver import Callback, optimize
+from surrogate.optimizers.result import SearchResult
+
+__all__ = ["place"]
+
+
+def place(
+    problem: Problem,
+    evaluator: Evaluator,
+    budget: Budget,
+    seed: int = 0,
+    start: Deployment | None = None,
+    callback: Callback | None = None,
+) -> SearchResult:
+    """Find a placement that loses little, and prove it by simulation.
+
+    Args:
+        problem: What is given.
+        evaluator: Judges placements: a surrogate, the analytic evaluator or the simulator.
+        budget: What search and selection may spend.
+        seed: Seed of everything random, >= 0.
+        start: Where to start and what to compare with; least-loaded by default.
+        callback: Told of the progress after every batch.
+
+    Returns:
+        The best placement that fits the memory of the devices, or, if none was found, the one that
+        exceeds it least.
+
+    Raises:
+        InvalidInputError: If the start is of another problem.
+    """
+    if start is not None:
+        require(start.problem == problem, "start", "be a deployment of the problem", "another")
+    return optimize(
+        problem if start is None else start, evaluator, budget=budget, seed=seed, callback=callback
+    )

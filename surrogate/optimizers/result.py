@@ -1,0 +1,197 @@
+"""What a search returns: the placement, what was predicted of it, and what simulation proved."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from datagen.deployment import Deployment
+from datagen.evaluation import Measures
+from surrogate.optimizers.archive import Improvement
+
+__all__ = ["Outcome", "SearchResult", "Status", "Violation"]
+
+Status = Literal["completed", "time_limit", "evaluation_limit", "interrupted"]
+
+CHAIN_VALUES = ("loss_ratio", "throughput", "latency")
+DEVICE_VALUES = ("utilization",)
+"""What an outcome tells of each chain and device."""
+
+
+def _plain(value: float) -> float | None:
+    """Return a number for JSON: None where undefined."""
+    return float(value) if math.isfinite(value) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How one deployment performs, according to one source.
+
+    Args:
+        source: ``surrogate``, ``analytic`` or ``simulation``.
+        loss_ratio: System loss ratio, in [0, 1]; NaN where undefined.
+        ci95: Its 95 % interval, or None where the source gives none.
+        chains: Chain -> measure -> value.
+        devices: Device -> measure -> value.
+    """
+
+    source: str
+    loss_ratio: float
+    ci95: tuple[float, float] | None
+    chains: Mapping[str, Mapping[str, float]]
+    devices: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def of(cls, measures: Measures, index: int) -> Outcome:
+        """Read one row of measures.
+
+        Args:
+            measures: Measures of several deployments.
+            index: 0-based row.
+
+        Returns:
+            The outcome.
+        """
+        row = measures[index]
+        low = float(measures.deployment["loss_ratio_low"][index])
+        high = float(measures.deployment["loss_ratio_high"][index])
+        return cls(
+            source=measures.source,
+            loss_ratio=float(measures.deployment["loss_ratio"][index]),
+            ci95=(low, high) if math.isfinite(low + high) else None,
+            chains={
+                name: {value: float(getattr(chain, value)) for value in CHAIN_VALUES}
+                for name, chain in row.chains.items()
+            },
+            devices={
+                name: {value: float(getattr(device, value)) for value in DEVICE_VALUES}
+                for name, device in row.devices.items()
+            },
+        )
+
+    @classmethod
+    def unknown(cls) -> Outcome:
+        """Return the outcome of what nobody has simulated."""
+        return cls(source="simulation", loss_ratio=math.nan, ci95=None, chains={}, devices={})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, None where undefined."""
+        return {
+            "loss_ratio": _plain(self.loss_ratio),
+            "ci95": None if self.ci95 is None else list(self.ci95),
+            "source": self.source,
+            "chains": {k: {n: _plain(x) for n, x in v.items()} for k, v in self.chains.items()},
+            "devices": {k: {n: _plain(x) for n, x in v.items()} for k, v in self.devices.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Violation:
+    """A device whose memory the placement exceeds.
+
+    Args:
+        device: Name of the device.
+        needed: Memory its fragments need [B].
+        memory: Memory it has [B].
+    """
+
+    device: str
+    needed: float
+    memory: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchResult:
+    """The outcome of a search.
+
+    Args:
+        deployment: What was chosen: the best that fits, or what exceeds the memory least.
+        start_deployment: What the search started from.
+        predicted: What the evaluator of the search says of the chosen one.
+        start: The start, simulated on the verification seeds.
+        verified: The chosen one, simulated on the verification seeds, which no choice depended on.
+        evaluations: Candidates the evaluator was asked about.
+        seconds: Time of search and selection [s].
+        seconds_total: The same with warming up and verification [s].
+        status: Why the search ended.
+        violations: Where the chosen one exceeds the memory; empty if it fits.
+        history: The improvements in order, as predicted.
+        seed: Seed of the search.
+    """
+
+    deployment: Deployment
+    start_deployment: Deployment
+    predicted: Outcome
+    start: Outcome
+    verified: Outcome
+    evaluations: int
+    seconds: float
+    seconds_total: float
+    status: Status
+    violations: tuple[Violation, ...]
+    history: tuple[Improvement, ...]
+    seed: int
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the chosen deployment fits the memory of every device."""
+        return not self.violations
+
+    @property
+    def placement(self) -> dict[str, list[Any]]:
+        """Chain -> device of each fragment; a list of such lists where there are several paths."""
+        return placement_of(self.deployment)
+
+    @property
+    def least_infeasible(self) -> dict[str, list[Any]] | None:
+        """The placement that exceeds the memory least, where none that fits was found."""
+        return None if self.feasible else self.placement
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain values.
+
+        Returns:
+            The form of the contract; None for what is undefined.
+        """
+        return {
+            "placement": self.placement,
+            "start": self.start.to_dict() | {"placement": placement_of(self.start_deployment)},
+            "predicted": self.predicted.to_dict(),
+            "verified": self.verified.to_dict(),
+            "evaluations": self.evaluations,
+            "seconds": self.seconds,
+            "seconds_total": self.seconds_total,
+            "status": self.status,
+            "feasible": self.feasible,
+            "violations": [
+                {"device": v.device, "needed": v.needed, "memory": v.memory}
+                for v in self.violations
+            ],
+            "history": [
+                {"evaluations": h.evaluations, "seconds": h.seconds, "value": h.value}
+                for h in self.history
+            ],
+            "seed": self.seed,
+        }
+
+    def to_json(self) -> str:
+        """Return one line of strict JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+
+def placement_of(deployment: Deployment) -> dict[str, list[Any]]:
+    """Return a placement as plain lists, as documents write it.
+
+    Args:
+        deployment: The deployment.
+
+    Returns:
+        Chain -> devices, or several such lists where there are several paths.
+    """
+    return {
+        chain: list(paths[0]) if len(paths) == 1 else [list(path) for path in paths]
+        for chain, paths in deployment.placement.items()
+    }

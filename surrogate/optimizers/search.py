@@ -1,0 +1,76 @@
+"""The search contract: ask for candidates, tell their values; whoever drives it owns the budget."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.evaluation import Candidates
+from surrogate.optimizers.space import PlacementSpace
+
+__all__ = ["Search"]
+
+
+class Search(ABC):
+    """Proposes candidates and learns from their values.
+
+    A driver calls :meth:`begin` once, then :meth:`ask` and :meth:`tell` in turn. All randomness
+    comes from the generator given at the beginning, so a search asked for the same numbers of
+    candidates and told the same values proposes the same again.
+
+    Exact resume: what :meth:`state` returns between a ``tell`` and the next ``ask``, given to
+    :meth:`restore` of a search that has begun on the same space, continues the run as if it had
+    never stopped.
+    """
+
+    progress: float = 0.0
+    """Share of the budget that is spent, in [0, 1]; kept up to date by the driver."""
+
+    @abstractmethod
+    def begin(self, space: PlacementSpace, rng: np.random.Generator) -> None:
+        """Forget everything and start on a space.
+
+        Args:
+            space: The placements to search; its own placement is the start.
+            rng: The only source of randomness from here on.
+        """
+
+    @abstractmethod
+    def ask(self, count: int) -> Candidates:
+        """Propose candidates.
+
+        Args:
+            count: How many, >= 1; may change from call to call.
+
+        Returns:
+            ``count`` candidates on allowed devices; the first of the first call is the start.
+        """
+
+    @abstractmethod
+    def tell(self, candidates: Candidates, values: NDArray[np.float64]) -> None:
+        """Report the values of the candidates asked for last.
+
+        Args:
+            candidates: What :meth:`ask` returned.
+            values: Their values, finite, lower is better.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return the state: numbers, arrays and the generator's own state."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take a state back.
+
+        Args:
+            state: What :meth:`state` returned.
+        """
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to ask for."""
+        return False

@@ -1,0 +1,215 @@
+"""A picture of a deployment: devices coloured by utilization, chains as paths through them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from plotly.subplots import make_subplots
+
+from datagen.deployment import Deployment
+from surrogate.optimizers.result import Outcome
+from surrogate.report.accuracy import styled
+from surrogate.report.page import percent, seconds
+
+__all__ = ["View", "deployment_figure"]
+
+CHAIN_COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5195", "#8c6d31", "#2f4b7c", "#56b4e9",
+)  # fmt: skip
+
+DASHES = ("solid", "dash", "dot")
+"""Once the colours are used up, the next round of chains is dashed."""
+
+CROWDED = 14
+"""From so many devices on, their circles are small and named beside them."""
+
+BEND = 0.1
+"""How far a path bends off the straight line, per chain, so that paths do not hide each other."""
+
+LABEL_RADIUS, LABEL_STEP = 1.42, 0.13
+"""Where the labels of chains lie, and the distance between two at one device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A deployment and how it performs.
+
+    Args:
+        title: What it is.
+        deployment: The deployment.
+        outcome: Its simulated measures.
+    """
+
+    title: str
+    deployment: Deployment
+    outcome: Outcome
+
+
+def deployment_figure(views: Sequence[View]) -> Any:
+    """Draw deployments of one problem side by side.
+
+    Args:
+        views: The deployments; devices stand in the same places in all of them.
+
+    Returns:
+        A plotly figure with one panel each.
+    """
+    titles = [f"{view.title}: {percent(view.outcome.loss_ratio)} lost" for view in views]
+    figure = make_subplots(cols=len(views), subplot_titles=titles, horizontal_spacing=0.04)
+    for column, view in enumerate(views, start=1):
+        places = _places([device.name for device in view.deployment.problem.devices])
+        for number, chain in enumerate(view.deployment.placement):
+            figure.add_trace(_chain_trace(view, places, chain, number), row=1, col=column)
+            figure.data[-1].showlegend = column == 1
+        figure.add_trace(_device_trace(view, places), row=1, col=column)
+        for note in _chain_notes(view, places):
+            figure.add_annotation(row=1, col=column, **note)
+        reach = {"range": [-1.75, 1.75], "visible": False, "constrain": "domain"}
+        figure.update_xaxes(row=1, col=column, **reach)
+        anchor = "x" if column == 1 else f"x{column}"
+        figure.update_yaxes(row=1, col=column, scaleanchor=anchor, **reach)
+    styled(figure, height=560)
+    figure.update_layout(
+        coloraxis={
+            "cmin": 0,
+            "cmax": 100,
+            "colorscale": [[0, "#eef3e2"], [0.5, "#f3c766"], [1, "#d1495b"]],
+            "colorbar": {"title": {"text": "utilization [%]"}, "thickness": 14, "len": 0.8},
+        },
+        legend={"orientation": "h", "y": -0.02, "title": {"text": "chain "}},
+    )
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False)
+    return figure
+
+
+def _places(devices: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Put the devices on a circle, the first at the top."""
+    turn = 2 * math.pi / max(len(devices), 2)
+    return {name: (math.sin(k * turn), math.cos(k * turn)) for k, name in enumerate(devices)}
+
+
+def _style(number: int) -> tuple[str, str]:
+    rounds, colour = divmod(number, len(CHAIN_COLOURS))
+    return CHAIN_COLOURS[colour], DASHES[rounds % len(DASHES)]
+
+
+def _chain_trace(
+    view: View, places: dict[str, tuple[float, float]], chain: str, number: int
+) -> dict[str, Any]:
+    """Draw the hops of a chain, each with an arrow in its middle."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    sizes: list[int] = []
+    share = np.linspace(0.0, 1.0, 21)
+    bend = BEND * (1 + number % 5)
+    for path in view.deployment.placement[chain]:
+        for source, target in zip(path[:-1], path[1:], strict=True):
+            if source == target:
+                continue
+            (ax, ay), (bx, by) = places[source], places[target]
+            bow = 4 * bend * share * (1 - share)
+            x += [*(ax + share * (bx - ax) - bow * (by - ay)).tolist(), None]
+            y += [*(ay + share * (by - ay) + bow * (bx - ax)).tolist(), None]
+            sizes += [12 if step == 11 else 0 for step in range(len(share))] + [0]
+    colour, dash = _style(number)
+    return {
+        "type": "scatter",
+        "x": x or [None],
+        "y": y or [None],
+        "mode": "lines+markers",
+        "name": chain,
+        "legendgroup": chain,
+        "line": {"color": colour, "width": 2.5, "dash": dash},
+        "marker": {
+            "symbol": "arrow",
+            "angleref": "previous",
+            "size": sizes or [0],
+            "color": colour,
+            "opacity": 1,
+            "line": {"width": 0},
+        },
+        "hoverinfo": "name",
+    }
+
+
+def _device_trace(view: View, places: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    crowded = len(places) >= CROWDED
+    hosted = {
+        name: [
+            f"{chain}: {fragment.name}"
+            for chain, paths in view.deployment.placement.items()
+            for path in paths
+            for fragment, device in zip(_fragments(view, chain), path, strict=True)
+            if device == name
+        ]
+        for name in places
+    }
+    used = [view.outcome.devices.get(name, {}).get("utilization", math.nan) for name in places]
+    text = [
+        name if crowded else f"<b>{name}</b><br>{percent(value, 0)}"
+        for name, value in zip(places, used, strict=True)
+    ]
+    hover = [
+        f"<b>{name}</b>: {percent(value, 1)} busy<br>"
+        + ("<br>".join(dict.fromkeys(hosted[name])) or "nothing placed here")
+        for name, value in zip(places, used, strict=True)
+    ]
+    return {
+        "type": "scatter",
+        "x": [place[0] for place in places.values()],
+        "y": [place[1] for place in places.values()],
+        "mode": "markers+text",
+        "text": text,
+        "textposition": "bottom center" if crowded else "middle center",
+        "textfont": {"size": 11},
+        "marker": {
+            "size": 20 if crowded else 66,
+            "color": [100 * value if math.isfinite(value) else None for value in used],
+            "coloraxis": "coloraxis",
+            "line": {"color": "#1f2430", "width": 1.5},
+        },
+        "cliponaxis": False,
+        "hovertext": hover,
+        "hoverinfo": "text",
+        "showlegend": False,
+    }
+
+
+def _fragments(view: View, chain: str) -> Any:
+    return next(item.fragments for item in view.deployment.problem.chains if item.name == chain)
+
+
+def _chain_notes(view: View, places: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
+    """Say beside its first device where a chain comes in and how much of it is lost."""
+    notes = []
+    seen: Counter[str] = Counter()
+    for number, (chain, paths) in enumerate(view.deployment.placement.items()):
+        first = paths[0][0]
+        x, y = places[first]
+        measures = view.outcome.chains.get(chain, {})
+        lost, latency = measures.get("loss_ratio"), measures.get("latency")
+        stack = LABEL_STEP * seen[first] * (1 if y >= 0 else -1)
+        seen[first] += 1
+        colour, _ = _style(number)
+        notes.append({
+            "x": x,
+            "y": y,
+            "ax": LABEL_RADIUS * x,
+            "ay": LABEL_RADIUS * y + stack,
+            "axref": "x",
+            "ayref": "y",
+            "text": f"{chain}: {percent(lost)} lost, {seconds(latency)}",
+            "font": {"color": colour, "size": 11},
+            "arrowcolor": colour,
+            "arrowwidth": 1.2,
+            "arrowhead": 2,
+            "standoff": 34 if len(places) < CROWDED else 12,
+            "bgcolor": "rgba(255,255,255,0.85)",
+        })
+    return notes

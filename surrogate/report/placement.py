@@ -1,0 +1,185 @@
+"""What a placement search found: before and after, how it got there, and the proof."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+from surrogate.optimizers.objective import UNSTABLE
+from surrogate.optimizers.result import Outcome, SearchResult, placement_of
+from surrogate.report.accuracy import styled
+from surrogate.report.deployment_graph import View, deployment_figure
+from surrogate.report.page import Page, percent, seconds
+
+__all__ = ["add_placement", "history_figure", "placement_report"]
+
+STATUS = {
+    "completed": "the search was completed",
+    "time_limit": "the time was used up",
+    "evaluation_limit": "the evaluations were used up",
+    "interrupted": "it was interrupted",
+}
+
+GRAPH_NOTE = (
+    "Circles are devices, coloured by the share of time they are busy in simulation; the number in "
+    "a circle is that share. Each chain of requests enters at the arrow beside its name (with the "
+    "share of its requests that is lost and its mean latency) and follows the path of its colour. "
+    "Pieces that follow each other on one device draw no path; hover over a device to see them."
+)
+
+HISTORY_NOTE = (
+    "The best loss ratio that the search knew at each moment, as its evaluator predicted it, "
+    "beside what simulation says of the start and of the placement chosen in the end."
+)
+
+
+def interval(outcome: Outcome) -> str:
+    """Return the 95 % interval of a loss ratio.
+
+    Args:
+        outcome: The outcome.
+
+    Returns:
+        For example ``[1.20 %, 1.31 %]``, or a dash.
+    """
+    if outcome.ci95 is None:
+        return "-"
+    low, high = outcome.ci95
+    return f"[{percent(low, 3)}, {percent(high, 3)}]"
+
+
+def history_figure(result: SearchResult) -> Any:
+    """Plot the progress of a search.
+
+    Args:
+        result: The search.
+
+    Returns:
+        A plotly figure.
+    """
+    known = [item for item in result.history if item.value < UNSTABLE]
+    end = max(result.seconds, known[-1].seconds if known else 0.0)
+    times = [item.seconds for item in known] + [end] * bool(known)
+    values = [100 * item.value for item in known] + [100 * item.value for item in known[-1:]]
+    counts = [item.evaluations for item in known] + [result.evaluations] * bool(known)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=times, y=values, customdata=counts, mode="lines+markers", name="best so far, predicted",
+        line={"shape": "hv", "color": "#3b528b", "width": 2}, marker={"size": 5},
+        hovertemplate="after %{x:.2f} s, %{customdata:,} placements: %{y:.4g} %<extra></extra>",
+    )  # fmt: skip
+    drawn = list(values)
+    for name, outcome, colour in (
+        ("start, simulated", result.start, "#8a8f98"),
+        ("chosen, verified by simulation", result.verified, "#c8472f"),
+    ):
+        if not math.isfinite(outcome.loss_ratio):
+            continue
+        level = 100 * outcome.loss_ratio
+        drawn.append(level)
+        figure.add_scatter(
+            x=[0, end], y=[level, level], mode="lines", name=name,
+            line={"color": colour, "width": 2, "dash": "dash"},
+            hovertemplate=f"{name}: %{{y:.4g}} %<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title_text="time of the search [s]", rangemode="tozero")
+    figure.update_yaxes(title_text="loss ratio [%]", rangemode="tozero")
+    if drawn and min(drawn) > 0:
+        figure.update_yaxes(type="log")
+    return styled(figure, height=360)
+
+
+def _add_outcomes(page: Page, result: SearchResult) -> None:
+    said = {"simulation": "simulation", "surrogate": "surrogate", "analytic": "analytic model"}
+    rows = [
+        [
+            name,
+            said.get(outcome.source, outcome.source),
+            percent(outcome.loss_ratio, 3),
+            interval(outcome),
+        ]
+        for name, outcome in (
+            ("start", result.start),
+            ("chosen, predicted", result.predicted),
+            ("chosen, verified", result.verified),
+        )
+    ]
+    page.table(["placement", "according to", "loss ratio", "95 % interval"], rows)
+    page.text(
+        f"{result.evaluations:,} placements were evaluated in {result.seconds:.1f} s; "
+        f"{STATUS[result.status]}. Start and chosen placement were then simulated on random "
+        "numbers that no choice depended on."
+    )
+    for excess in result.violations:
+        page.text(
+            f"The chosen placement does not fit: {excess.device} needs {excess.needed:.3g} bytes "
+            f"and has {excess.memory:.3g}."
+        )
+
+
+def _add_chains(page: Page, result: SearchResult) -> None:
+    before, after = result.start.chains, result.verified.chains
+    rows = []
+    for chain in placement_of(result.deployment):
+        old, new = before.get(chain, {}), after.get(chain, {})
+        rows.append([
+            chain,
+            percent(old.get("loss_ratio"), 3),
+            percent(new.get("loss_ratio"), 3),
+            seconds(old.get("latency")),
+            seconds(new.get("latency")),
+            _devices(placement_of(result.start_deployment)[chain]),
+            _devices(placement_of(result.deployment)[chain]),
+        ])
+    header = ["chain", "lost before", "lost after", "latency before", "latency after"]
+    page.table([*header, "devices before", "devices after"], rows, words=True)
+
+
+def _devices(paths: list[Any]) -> str:
+    if paths and isinstance(paths[0], list):
+        return "; ".join(_devices(path) for path in paths)
+    return " → ".join(paths)
+
+
+def add_placement(page: Page, result: SearchResult) -> None:
+    """Add the sections of a placement search.
+
+    Args:
+        page: The page.
+        result: The search.
+    """
+    page.heading("Loss before and after")
+    _add_outcomes(page, result)
+    page.heading("Where everything runs")
+    views = [
+        View(title="Before", deployment=result.start_deployment, outcome=result.start),
+        View(title="After", deployment=result.deployment, outcome=result.verified),
+    ]
+    page.figure(deployment_figure(views), GRAPH_NOTE)
+    page.heading("Chain by chain")
+    _add_chains(page, result)
+    page.heading("Progress of the search")
+    page.figure(history_figure(result), HISTORY_NOTE)
+
+
+def placement_report(result: SearchResult, path: Path) -> None:
+    """Write what a placement search found.
+
+    Args:
+        result: The search.
+        path: The HTML file.
+
+    Raises:
+        InvalidInputError: If it cannot be written.
+    """
+    problem = result.deployment.problem
+    page = Page(
+        "Placement search",
+        f"{len(problem.chains)} request chains on {len(problem.devices)} devices: which device "
+        "should run which piece of each network, so that as few requests as possible are lost?",
+    )
+    add_placement(page, result)
+    page.write(path)

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datagen.__main__ import COMMANDS, main
+from datagen.documents.plain import dump_yaml
+from tests.datagen.store.test_chainnet import lay_out
+from tests.helpers import camera_document
+
+SMOKE = """
+scenario: {name: type1, chains: [1, 2], length: [2, 3], pool: 4}
+simulation: {events: 2e3}
+rows_per_shard: 4
+"""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the program in this process; give its status, output and errors."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        try:
+            status = main([str(word) for word in words])
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return call
+
+
+def assert_refused(found: tuple[int, str, str], command: str, *parts: str) -> None:
+    status, out, err = found
+    assert status == 2, err
+    assert out == ""
+    assert err.startswith(f"datagen {command}: error: ")
+    assert err.count("\n") == 1
+    for part in parts:
+        assert part in err
+
+
+def test_the_whole_path(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "smoke.yaml"
+    config.write_text(SMOKE)
+    first, second = tmp_path / "first", tmp_path / "second"
+    status, out, err = run(
+        "generate", first, "--config", config, "--num", 6, "--workers", 1, "--json"
+    )
+    assert (status, err) == (0, "")
+    assert json.loads(out)["deployments"] == 6
+    words = ("simulate", first, second, "--events", 4e3, "--seed", 1, "--workers", 1, "--json")
+    assert run(*words)[0] == 0
+    status, out, _ = run("compare", second, first, "--json")
+    report = json.loads(out)
+    assert (status, report["deployments"]) == (0, 6)
+    assert set(report) >= {"throughput_ratio", "latency_ratio", "loss_ratio", "by_load", "coverage"}
+    assert 0 < report["throughput_ratio"]["mae"] < 0.2
+    assert run("validate", second, "--json")[0] == 0
+    assert "throughput_ratio" in run("compare", second, first)[1]
+    assert "valid" in run("validate", second)[1]
+
+
+def test_a_document_is_simulated(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(dump_yaml(camera_document()))
+    out = tmp_path / "out"
+    assert run("simulate", path, out, "--horizon", 1e3, "--workers", 1)[0] == 0
+    assert json.loads(run("validate", out, "--json")[1])["deployments"] == 1
+
+
+def test_public_text_is_imported(run: Run, tmp_path: Path) -> None:
+    source = lay_out(tmp_path / "public")
+    status, out, _ = run("import-chainnet", source, tmp_path / "out", "--json")
+    assert (status, json.loads(out)["deployments"]) == (0, 2)
+    assert run("validate", tmp_path / "out")[0] == 0
+    other = tmp_path / "other"
+    lay_out(tmp_path / "changed", arrival="0.5\n2\n5\n")
+    run("import-chainnet", tmp_path / "changed", other)
+    found = run("compare", other, tmp_path / "out", "--json")
+    assert_refused(found, "compare", "candidate must hold the deployments of the reference")
+
+
+def changed(path: list[Any], value: object) -> bytes:
+    document: Any = camera_document()
+    inner = document
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return dump_yaml(document).encode()
+
+
+WHOLE = dump_yaml(camera_document()).encode()
+
+BAD_DOCUMENTS: dict[str, tuple[bytes, str]] = {
+    "unknown key": (changed(["devices", 0, "capcity"], 5), "devices[0].capcity must be one of"),
+    "duplicate key": (WHOLE + b"overflow: drop\noverflow: drop\n", "overflow must appear once"),
+    "negative rate": (
+        changed(["chains", 0, "arrivals", "rate"], -2.0),
+        "chains[0].arrivals.rate must be finite and > 0, got chains[0].arrivals.rate=-2.0.",
+    ),
+    "capacity 0": (
+        changed(["devices", 0, "capacity"], 0),
+        "devices[0].capacity must be a whole number >= 1, got devices[0].capacity=0.",
+    ),
+    "nan": (WHOLE.replace(b"rate: 2.0", b"rate: .nan"), "chains[0].arrivals.rate must be finite"),
+    "missing device": (
+        changed(["placement", "camera"], ["pi", "tpu"]),
+        "placement.camera must name devices of the problem, got placement.camera='tpu'.",
+    ),
+    "wrong number of devices": (
+        changed(["placement", "camera"], ["pi"]),
+        "placement.camera must list 2 devices, got placement.camera=('pi',).",
+    ),
+    "tags": (WHOLE + b"fuse: !!python/name:os.system x\n", "document must not use tags"),
+    "empty file": (b"", "document must not be empty"),
+    "binary file": (bytes(range(256)), "document must be UTF-8 text"),
+    "unlimited and overloaded": (
+        WHOLE.replace(b"capacity: 20", b"capacity: null").replace(b"rate: 2.0", b"rate: 20.0"),
+        "placement must keep devices of unlimited capacity below load 1",
+    ),
+    "unsupported": (changed(["devices", 0, "discipline"], "ps"), "discipline=ps"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DOCUMENTS)
+def test_bad_documents_are_refused_and_nothing_is_written(
+    run: Run, tmp_path: Path, case: str
+) -> None:
+    content, message = BAD_DOCUMENTS[case]
+    path, out = tmp_path / "bad.yaml", tmp_path / "out"
+    path.write_bytes(content)
+    assert_refused(run("simulate", path, out, "--workers", 1), "simulate", message)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--num", "0"], "num must be a whole number >= 1, got num=0."),
+        (["--num", "2.5"], "num must be a whole number >= 1, got num='2.5'."),
+        (["--num", "two"], "num must be a number, got num='two'."),
+        (["--num", "1", "--seed", "-1"], "seed must be a whole number >= 0"),
+        (["--num", "1", "--workers", "0"], "workers must be a whole number >= 1"),
+        (["--num", "1", "--sede", "1"], "unrecognized arguments: --sede 1"),
+        ([], "the following arguments are required: --num"),
+    ],
+)
+def test_bad_words_are_refused(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
+    config, out = tmp_path / "smoke.yaml", tmp_path / "out"
+    config.write_text(SMOKE)
+    assert_refused(run("generate", out, "--config", config, *words), "generate", message)
+    assert not out.exists()
+
+
+def test_bad_configurations_are_refused(run: Run, tmp_path: Path) -> None:
+    config, out = tmp_path / "bad.yaml", tmp_path / "out"
+    for content, message in [
+        (SMOKE.replace("pool", "pol"), "scenario.pol must be one of"),
+        (SMOKE.replace("2e3", "-2"), "simulation.events must be finite and > 0"),
+        ("", "document must not be empty"),
+    ]:
+        config.write_text(content)
+        found = run("generate", out, "--config", config, "--num", 1)
+        assert_refused(found, "generate", message)
+    assert not out.exists()
+
+
+def test_a_folder_with_content_is_refused(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "smoke.yaml"
+    config.write_text(SMOKE)
+    found = run("generate", tmp_path, "--config", config, "--num", 1, "--workers", 1)
+    assert_refused(found, "generate", "out must be a new or empty folder")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["smoke.yaml"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_damaged_data_are_refused(run: Run, tmp_path: Path, damage: str) -> None:
+    folder, out = tmp_path / "set", tmp_path / "out"
+    run("import-chainnet", lay_out(tmp_path / "public"), folder)
+    file = folder / "part-00000.parquet"
+    content = bytearray(file.read_bytes())
+    if damage == "truncated":
+        file.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 4
+        file.write_bytes(content)
+    else:
+        file.unlink()
+    for words in (["validate", folder], ["compare", folder, folder], ["simulate", folder, out]):
+        assert_refused(run(*words), words[0], "part-00000.parquet")  # type: ignore[arg-type]
+    assert not out.exists()
+
+
+def test_an_unknown_command_is_refused(run: Run) -> None:
+    for words in ((), ("generat",)):
+        status, out, err = run(*words)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith("datagen: error: COMMAND must be one of generate, ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_how_it_is_used(run: Run, command: str) -> None:
+    status, out, _ = run(command, "--help")
+    assert status == 0
+    assert out.startswith(f"usage: datagen {command} ")
+
+
+def test_the_module_is_a_program(tmp_path: Path) -> None:
+    child = subprocess.run(
+        [sys.executable, "-m", "datagen", "validate", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 2
+    assert child.stderr.startswith("datagen validate: error: path must be a folder with a manifest")

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datagen.arrivals import arrivals_from_parameters
+from datagen.deployment import Deployment
+from datagen.distributions import law_from_parameters
+from datagen.evaluation import DeploymentBatch, Effect, pack
+from tests.datagen.strategies import deployments
+from tests.helpers import tandem
+
+
+@given(deployments())
+def test_steps_of_the_batch_are_steps_of_the_deployment(deployment: Deployment) -> None:
+    batch = pack([deployment])
+    steps = [step for chain in deployment.steps() for path in chain for step in path]
+    assert batch.step_device.tolist() == [step.device for step in steps]
+    assert batch.step_demand.tolist() == [step.demand for step in steps]
+    assert batch.counts("fragment").tolist() == [step.stop - step.start for step in steps]
+    counts = [len(path) for chain in deployment.steps() for path in chain]
+    assert batch.counts("step").tolist() == counts
+    assert batch.counts("path").tolist() == [len(chain) for chain in deployment.steps()]
+
+
+@given(deployments())
+def test_laws_and_arrivals_are_packed_whole(deployment: Deployment) -> None:
+    batch = pack([deployment])
+    problem = deployment.problem
+    for row, chain in enumerate(problem.chains):
+        code = batch.chain_arrivals[row]
+        start, stop = batch.arrival_parameter_start[row : row + 2]
+        process = arrivals_from_parameters(code, batch.arrival_parameter[start:stop])
+        assert process == chain.arrivals
+        assert batch.chain_rate[row] == process.rate
+    row = 0
+    for chain, paths in zip(problem.chains, deployment.steps(), strict=True):
+        for step in (step for path in paths for step in path):
+            device = problem.devices[step.device]
+            mean = 0.0
+            for fragment in chain.fragments[step.start : step.stop]:
+                start, stop = batch.law_parameter_start[row : row + 2]
+                law = law_from_parameters(batch.fragment_law[row], batch.law_parameter[start:stop])
+                expected, speed = fragment.time_on(device)
+                assert (law, batch.fragment_speed[row]) == (expected, speed)
+                mean += law.mean / speed
+                row += 1
+            index = int(np.searchsorted(batch.fragment_start, row)) - 1
+            assert batch.step_mean[index] == pytest.approx(mean)
+    assert row == len(batch.fragment_law)
+
+
+def same(a: DeploymentBatch, b: DeploymentBatch) -> bool:
+    names = [name for name in vars(a) if not name.startswith("step_chain")]
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True)
+        if isinstance(getattr(a, name), np.ndarray) and getattr(a, name).dtype.kind == "f"
+        else np.array_equal(getattr(a, name), getattr(b, name))
+        for name in names
+    )
+
+
+@given(st.lists(deployments(), min_size=2, max_size=4), st.data())
+def test_selecting_is_packing_fewer(many: list[Deployment], data: st.DataObject) -> None:
+    rows = data.draw(st.lists(st.integers(0, len(many) - 1), min_size=1, max_size=5))
+    selected = pack(many).select(rows)
+    assert same(selected, pack([many[row] for row in rows]).with_key(np.array(rows)))
+
+
+def test_a_return_to_a_device_is_an_effect() -> None:
+    batch = pack([tandem(0, 1, 0), tandem(0, 0, 1)])
+    assert (batch.effects & int(Effect.REVISIT) > 0).tolist() == [True, False]
+
+
+def test_batches_are_read_only() -> None:
+    batch = pack([tandem(0)])
+    with pytest.raises(ValueError, match="read-only"):
+        batch.chain_rate[0] = 2.0

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datagen.documents import to_json
+from datagen.errors import InvalidInputError, NotSupportedError
+from datagen.generate import GenerateConfig, generate, run_campaign, simulate_dataset
+from datagen.generate.sources import DocumentSource, ScenarioSource
+from datagen.scenarios import Type1Scenario
+from datagen.simulator import SimulationOptions, simulate_batch
+from datagen.store import DatasetWriter, read_dataset
+from datagen.store.validate import validate_dataset
+from tests.helpers import tandem
+
+CONFIG = GenerateConfig(
+    scenario=Type1Scenario(chains=(1, 2), length=(2, 3), pool=4),
+    simulation=SimulationOptions(events=2e3),
+    rows_per_shard=7,
+)
+
+
+def shards(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.glob("*.parquet"))}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("campaign") / "whole"
+    generate(folder, CONFIG, num=20, seed=5)
+    return folder
+
+
+def test_a_generated_data_set_is_valid_and_says_what_it_is(whole: Path) -> None:
+    assert validate_dataset(whole)["deployments"] == 20
+    dataset = read_dataset(whole)
+    assert dataset.manifest["config"] == CONFIG.document()
+    assert dataset.manifest["seed"] == 5
+    assert set(dataset.manifest["versions"]) == {
+        "python",
+        "numpy",
+        "numba",
+        "pyarrow",
+        "edge-surrogate",
+    }
+    assert [shard["rows"] for shard in dataset.manifest["shards"]] == [7, 7, 6]
+    assert dataset[11][0] == CONFIG.scenario.sample(11, 5)
+
+
+def test_a_row_is_the_simulation_of_its_deployment(whole: Path) -> None:
+    dataset = read_dataset(whole)
+    alone = simulate_batch(dataset.batch([13]), replace(CONFIG.simulation, seed=5))
+    stored = dataset.measures([13])
+    for name, values in alone.chain.items():
+        assert np.array_equal(values, stored.chain[name], equal_nan=True), name
+
+
+@pytest.mark.parametrize(("workers", "chunk_rows"), [(1, 3), (2, 2)])
+def test_workers_and_chunks_change_no_byte(
+    whole: Path, tmp_path: Path, workers: int, chunk_rows: int
+) -> None:
+    manifest = read_dataset(whole).manifest
+    writer = DatasetWriter(
+        folder=tmp_path / "other",
+        rows=20,
+        rows_per_shard=7,
+        identity={name: manifest[name] for name in ("program", "config", "seed")},
+        source="simulation",
+        level=manifest["labels"]["level"],
+    )
+    run_campaign(
+        ScenarioSource(scenario=CONFIG.scenario, seed=5),
+        replace(CONFIG.simulation, seed=5),
+        writer,
+        workers=workers,
+        chunk_rows=chunk_rows,
+    )
+    assert shards(tmp_path / "other") == shards(whole)
+    other = read_dataset(tmp_path / "other").manifest
+    assert {k: v for k, v in other.items() if k != "run"} == {
+        k: v for k, v in manifest.items() if k != "run"
+    }
+
+
+def test_resuming_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    done = []
+
+    def stop(rows: int) -> None:
+        done.append(rows)
+        if sum(done) > 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(tmp_path / "set", CONFIG, num=20, seed=5, progress=stop)
+    assert list(shards(tmp_path / "set")) == ["part-00000.parquet"]
+    with pytest.raises(InvalidInputError, match="out must be a new or empty folder"):
+        generate(tmp_path / "set", CONFIG, num=20, seed=5)
+    for change in ({"seed": 6}, {"num": 21}):
+        with pytest.raises(InvalidInputError, match="must resume with"):
+            generate(tmp_path / "set", CONFIG, **{"num": 20, "seed": 5} | change, resume=True)
+    generate(tmp_path / "set", CONFIG, num=20, seed=5, resume=True)
+    assert shards(tmp_path / "set") == shards(whole)
+
+
+def test_given_deployments_are_labelled_again(whole: Path, tmp_path: Path) -> None:
+    options = SimulationOptions(events=1e3, seed=1)
+    again = simulate_dataset(whole, tmp_path / "again", options)
+    assert again.documents() == read_dataset(whole).documents()
+    assert not np.array_equal(
+        again.measures().chain["offered"], read_dataset(whole).measures().chain["offered"]
+    )
+
+
+def test_a_failure_before_the_first_shard_leaves_no_trace(tmp_path: Path) -> None:
+    base = tandem(0)
+    device = replace(base.problem.devices[0], discipline="ps")
+    shared = replace(base, problem=replace(base.problem, devices=(device,)))
+    writer = DatasetWriter(
+        folder=tmp_path / "set", rows=1, rows_per_shard=1, identity={}, source="simulation"
+    )
+    with pytest.raises(NotSupportedError, match="discipline=ps"):
+        run_campaign(DocumentSource(text=to_json(shared)), SimulationOptions(events=100), writer)
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("field", ["num", "workers"])
+def test_bad_numbers_are_refused(tmp_path: Path, field: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"{field} must be >= 1, got {field}=0"):
+        generate(tmp_path / "set", CONFIG, **{"num": 1} | {field: 0})

@@ -1,0 +1,207 @@
+"""Draws belong to jobs: they depend on nothing but the seed, the problem and the job."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from datagen.arrivals import Arrivals, MarkovModulated, Periodic, Poisson, Renewal
+from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
+from datagen.distributions import (
+    Deterministic,
+    Empirical,
+    Erlang,
+    Exponential,
+    Gamma,
+    HyperExponential,
+    Law,
+    LogNormal,
+    Uniform,
+)
+from datagen.errors import NotSupportedError
+from datagen.evaluation import DeploymentBatch, pack
+from datagen.simulator.network import networks
+from datagen.simulator.numba_engine import NumbaEngine
+from datagen.simulator.randomness import STREAM_KINDS, ChainDraws, Chunk, chain_draws, stream
+from datagen.simulator.tally import RunLength
+from tests.datagen.simulator.systems import same_bits
+
+PROCESSES = (
+    Poisson(rate=2.0),
+    Renewal(mean=0.5, scv=0.3),
+    Renewal(mean=0.5, scv=4.0),
+    Periodic(period=0.5),
+    Periodic(period=0.5, jitter=0.3),
+)
+LAWS = (
+    Deterministic(mean=0.3),
+    Exponential(mean=0.3),
+    Gamma(mean=0.3, scv=2.0),
+    Erlang(mean=0.3, stages=3),
+    HyperExponential(mean=0.3, scv=4.0),
+    LogNormal(mean=0.3, scv=1.0),
+    Uniform(low=0.1, high=0.5),
+    Empirical(values=(0.1, 0.2, 0.9)),
+)
+JOBS = 1000
+
+
+def source(process: Arrivals, law: Law, **key: int) -> ChainDraws:
+    key = {"seed": 1, "problem": 2, "replication": 3, "chain": 0} | key
+    parts = [[(law, 1.5)], [(law, 1.0), (Exponential(mean=0.1), 1.0)]]
+    return ChainDraws(process, parts, **key)
+
+
+def joined(draws: ChainDraws, sizes: list[int]) -> Chunk:
+    chunks = [draws.next_chunk(size) for size in sizes]
+    return Chunk(
+        arrivals=np.concatenate([chunk.arrivals for chunk in chunks]),
+        service=np.concatenate([chunk.service for chunk in chunks], axis=1),
+    )
+
+
+def same(one: Chunk, other: Chunk) -> bool:
+    arrivals = one.arrivals.tobytes() == other.arrivals.tobytes()
+    return arrivals and one.service.tobytes() == other.service.tobytes()
+
+
+def problem(rate: float = 1.0) -> Problem:
+    work = (Exponential(mean=0.5), LogNormal(mean=0.3, scv=2.0), Uniform(low=0.1, high=0.3))
+    fragments = tuple(Fragment(name=f"f{k}", service=law) for k, law in enumerate(work))
+    chains = tuple(
+        Chain(name=name, arrivals=Poisson(rate=rate), fragments=fragments) for name in ("x", "y")
+    )
+    devices = (Device(name="a", capacity=4), Device(name="b", capacity=4, speed=0.5))
+    return Problem(devices=devices, chains=chains)
+
+
+def draws_of(batch: DeploymentBatch, index: int = 0) -> list[Chunk]:
+    return [one.next_chunk(100) for one in chain_draws(batch, index, seed=5, replication=1)]
+
+
+@pytest.mark.parametrize(
+    ("process", "law"),
+    list(zip(itertools.cycle(PROCESSES), LAWS, strict=False)),
+    ids=lambda item: item.name,
+)
+@pytest.mark.parametrize(
+    "sizes",
+    [[1] * JOBS, [7] * 142 + [6], [64] * 15 + [40], [1, 2, 3, 500, 494], [999, 1]],
+    ids=lambda sizes: f"{len(sizes)}-chunks",
+)
+def test_chunks_do_not_matter(process: Arrivals, law: Law, sizes: list[int]) -> None:
+    whole = source(process, law).next_chunk(JOBS)
+    assert same(joined(source(process, law), sizes), whole)
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=repr)
+def test_arrivals_have_their_rate_and_scv(process: Arrivals) -> None:
+    times = source(process, LAWS[0]).next_chunk(200_000).arrivals
+    gaps = np.diff(times)
+    assert (gaps >= 0).all()
+    assert times[0] > 0
+    # Six standard errors of gaps with SCV 4, and somewhat more for their variance.
+    assert gaps.mean() == pytest.approx(1.0 / process.rate, rel=0.03)
+    assert gaps.var() / gaps.mean() ** 2 == pytest.approx(process.scv, rel=0.1, abs=1e-9)
+
+
+def test_deterministic_laws_add_up_without_a_draw() -> None:
+    parts = [[(Deterministic(mean=0.3), 1.5), (Deterministic(mean=0.4), 2.0)]]
+    draws = ChainDraws(Poisson(rate=1.0), parts, seed=1, problem=2, replication=3, chain=0)
+    assert draws._uniforms == {}
+    assert np.unique(draws.next_chunk(10).service).tolist() == [0.3 / 1.5 + 0.4 / 2.0]
+
+
+def test_periodic_streams_have_no_common_phase() -> None:
+    first = [source(PROCESSES[3], LAWS[0], chain=c).next_chunk(1).arrivals[0] for c in range(50)]
+    assert len(set(first)) == 50
+    assert 0 < min(first) < 0.1 < 0.4 < max(first) < 0.5
+
+
+def test_a_process_that_is_not_drawn_is_refused() -> None:
+    process = MarkovModulated(rates=(1.0, 2.0), switch=(0.1, 0.1))
+    with pytest.raises(NotSupportedError, match="arrivals="):
+        source(process, LAWS[0])
+
+
+def test_every_part_of_the_key_makes_another_stream() -> None:
+    base = {"seed": 1, "problem": 2, "replication": 3, "kind": "service", "chain": 4, "fragment": 5}
+    keys = [base] + [base | {name: 77} for name in base if name != "kind"]
+    keys += [base | {"kind": kind} for kind in STREAM_KINDS if kind != "service"]
+    # And none is another with two parts exchanged.
+    keys += [base | {"chain": 5, "fragment": 4}, base | {"problem": 3, "replication": 2}]
+    first = {tuple(stream(**key).random(4)) for key in keys}
+    assert len(first) == len(keys)
+
+
+def test_a_stream_is_a_function_of_its_key() -> None:
+    one, other = (stream(1, 2, 3, "arrivals", 4).random(9) for _ in range(2))
+    assert one.tobytes() == other.tobytes()
+
+
+def test_codes_of_kinds_are_stored_in_no_other_order() -> None:
+    assert list(STREAM_KINDS.values()) == list(range(len(STREAM_KINDS)))
+    assert list(STREAM_KINDS)[:4] == ["scenario", "arrivals", "service", "exits"]
+
+
+def test_placement_does_not_change_draws() -> None:
+    base = Deployment(
+        problem=problem(), placement={"x": (("a",) * 3,), "y": (("a",) * 3,)}, fuse=False
+    )
+    moved = replace(base, placement={"x": (("b", "a", "b"),), "y": (("a", "b", "b"),)})
+    speeds = {"x": [0.5, 1.0, 0.5], "y": [1.0, 0.5, 0.5]}
+    for one, other, speed in zip(
+        draws_of(pack([base])), draws_of(pack([moved])), speeds.values(), strict=True
+    ):
+        assert one.arrivals.tobytes() == other.arrivals.tobytes()
+        assert np.array_equal(one.service / np.array(speed)[:, None], other.service)
+
+
+def test_fusing_adds_up_the_same_draws() -> None:
+    apart = Deployment(
+        problem=problem(), placement={"x": (("a", "a", "b"),), "y": (("a",) * 3,)}, fuse=False
+    )
+    together = replace(apart, fuse=True)
+    for one, other, starts in zip(
+        draws_of(pack([apart])), draws_of(pack([together])), ([0, 2], [0]), strict=True
+    ):
+        assert one.arrivals.tobytes() == other.arrivals.tobytes()
+        added = np.add.reduceat(one.service, starts, axis=0)
+        np.testing.assert_allclose(other.service, added, rtol=1e-15)
+
+
+def test_chains_have_streams_of_their_own() -> None:
+    placement = {"x": (("a", "b", "a"),), "y": (("a", "b", "a"),)}
+    x, y = draws_of(pack([Deployment(problem=problem(), placement=placement)]))
+    assert not np.intersect1d(x.arrivals, y.arrivals).size
+    assert not np.intersect1d(x.service, y.service).size
+
+
+def test_the_777th_alone_is_the_777th_of_many() -> None:
+    placement = {"x": (("a", "b", "a"),), "y": (("b", "b", "a"),)}
+    many = pack([
+        Deployment(problem=problem(1.0 + k / 800), placement=placement) for k in range(800)
+    ])
+    alone = many.select([777])
+    again = pack([Deployment(problem=problem(1.0 + 777 / 800), placement=placement)])
+    again = again.with_key(np.array([777]))
+    first = draws_of(many, 777)
+    for batch in (alone, again):
+        assert all(itertools.starmap(same, zip(first, draws_of(batch), strict=True)))
+    length = RunLength.of(1.0, 50.0)
+    runs = [
+        NumbaEngine().run(
+            networks(batch, "numba")[index],
+            chain_draws(batch, index, seed=5, replication=1),
+            length,
+            log=True,
+        )
+        for batch, index in ((many, 777), (alone, 0), (again, 0))
+    ]
+    same_bits(runs[0], runs[1])
+    same_bits(runs[0], runs[2])
+    other = draws_of(many, 776)
+    assert not np.intersect1d(first[0].arrivals, other[0].arrivals).size

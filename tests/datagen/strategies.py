@@ -1,0 +1,177 @@
+"""Random laws, processes and deployments that use every part of the model."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from datagen.arrivals import (
+    Arrivals,
+    MarkovModulated,
+    Periodic,
+    PiecewisePoisson,
+    Poisson,
+    Recorded,
+    Renewal,
+)
+from datagen.deployment import (
+    BatchConfig,
+    Chain,
+    Deployment,
+    Device,
+    Exit,
+    Fragment,
+    Link,
+    Npu,
+    Problem,
+    Variant,
+)
+from datagen.distributions import (
+    Deterministic,
+    Empirical,
+    Erlang,
+    Exponential,
+    Gamma,
+    HyperExponential,
+    Law,
+    LogNormal,
+    Uniform,
+)
+from datagen.exits import ExitMix, Thresholds
+
+positive = st.floats(1e-6, 1e9, allow_subnormal=False)
+work = st.floats(0, 1e6, allow_subnormal=False)
+# Words that YAML 1.1 and 1.2 read differently, or as something else than text.
+names = st.one_of(
+    st.sampled_from(["on", "no", "null", "~", "1", "512e6", "1e3", ".5", "0x1F", "law", "a: b"]),
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=6),
+)
+
+
+def laws() -> st.SearchStrategy[Law]:
+    scv = st.floats(0.01, 10)
+    return st.one_of(
+        st.builds(Deterministic, mean=work),
+        st.builds(Exponential, mean=work),
+        st.builds(Erlang, mean=work, stages=st.integers(1, 9)),
+        st.builds(Gamma, mean=work, scv=scv),
+        st.builds(HyperExponential, mean=work, scv=st.floats(1, 10)),
+        st.builds(LogNormal, mean=work, scv=scv),
+        st.builds(lambda a, b: Uniform(low=min(a, b), high=max(a, b)), work, work),
+        st.builds(Empirical, values=st.lists(work, min_size=1, max_size=4)),
+    )
+
+
+def arrivals() -> st.SearchStrategy[Arrivals]:
+    rates = st.floats(0.01, 100)
+    return st.one_of(
+        st.builds(Poisson, rate=positive),
+        st.builds(Renewal, mean=positive, scv=st.floats(0.1, 10)),
+        st.builds(lambda p, j: Periodic(period=p, jitter=j * p), positive, st.floats(0, 1)),
+        st.builds(MarkovModulated, rates=st.tuples(rates, rates), switch=st.tuples(rates, rates)),
+        st.builds(
+            lambda r, s: MarkovModulated(rates=r, switch=s).as_map(),
+            st.tuples(rates, rates),
+            st.tuples(rates, rates),
+        ),
+        st.builds(lambda a, b: PiecewisePoisson(times=(0.0, 5.0), rates=(a, b)), rates, rates),
+        st.builds(
+            lambda t: Recorded(timestamps=tuple(sorted(t))),
+            st.lists(positive, min_size=1, max_size=5),
+        ),
+    )
+
+
+def _device(draw: st.DrawFn, name: str) -> Device:
+    servers = draw(st.integers(1, 3))
+    return Device(
+        name=name,
+        speed=draw(positive),
+        servers=servers,
+        capacity=draw(st.none() | st.integers(1, 99)),
+        memory=draw(st.none() | work),
+        discipline=draw(st.sampled_from(["fcfs", "priority", "ps"])),
+        npu=draw(st.none() | st.builds(Npu, network=st.just("resnet"), array=st.just("16x16"))),
+        power=draw(st.none() | st.tuples(work, work)),
+        speedup=draw(st.none() | st.tuples(*[positive] * servers)),
+    )
+
+
+def _fragments(draw: st.DrawFn, devices: list[str]) -> tuple[Fragment, ...]:
+    service = laws() | st.fixed_dictionaries({name: laws() for name in devices})
+    return tuple(
+        Fragment(
+            name=name,
+            service=draw(service),
+            demand=draw(st.integers(1, 3)),
+            weights=draw(work),
+            output=draw(work),
+            exit=draw(st.none() | st.builds(Exit, head=laws())),
+            allowed=draw(st.none() | st.just(tuple(devices))),
+        )
+        for name in draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    )
+
+
+def _decisions(draw: st.DrawFn, problem: Problem) -> Deployment:
+    devices = [device.name for device in problem.devices]
+    placement, routing, exits = {}, {}, {}
+    for chain in problem.chains:
+        path = st.tuples(*[st.sampled_from(devices)] * len(chain.fragments))
+        placement[chain.name] = tuple(draw(st.lists(path, min_size=1, max_size=2)))
+        if len(placement[chain.name]) == 2:
+            share = draw(st.floats(0, 1))
+            routing[chain.name] = (share, 1 - share)
+        heads = sum(fragment.exit is not None for fragment in chain.fragments)
+        mix = ExitMix(p=(*[0.0] * heads, 1.0), accuracy=(0.5,) * (heads + 1))
+        decision = draw(st.sampled_from([None, mix, Thresholds(tau=(0.75,) * heads)]))
+        if decision is not None:
+            exits[chain.name] = decision
+    batching = {devices[0]: BatchConfig(policy="dynamic", max_batch=4, timeout=0.5)}
+    return Deployment(
+        problem=problem,
+        placement=placement,
+        routing=routing,
+        exits=exits,
+        batching=draw(st.sampled_from([None, batching])),
+        fuse=draw(st.booleans()),
+    )
+
+
+@st.composite
+def deployments(draw: st.DrawFn) -> Deployment:
+    devices = draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    chains = tuple(
+        Chain(
+            name=name,
+            arrivals=draw(arrivals()),
+            fragments=_fragments(draw, devices),
+            model=draw(st.none() | names),
+            priority=draw(st.integers(-2, 2)),
+            deadline=draw(st.none() | positive),
+            parallel=draw(st.booleans()),
+            variants=draw(
+                st.sampled_from([
+                    (),
+                    (
+                        Variant(
+                            name="small",
+                            fragments=(Fragment(name="s", service=Deterministic(mean=1.0)),),
+                            accuracy=0.5,
+                        ),
+                    ),
+                ])
+            ),
+        )
+        for name in draw(st.lists(names, min_size=1, max_size=2, unique=True))
+    )
+    links = ()
+    if len(devices) > 1:
+        link = Link(source=devices[0], target=devices[1], bandwidth=5e6, latency=draw(work))
+        links = draw(st.sampled_from([(), (link,)]))
+    problem = Problem(
+        devices=tuple(_device(draw, name) for name in devices),
+        chains=chains,
+        links=links,
+        overflow=draw(st.sampled_from(["drop", "block"])),
+    )
+    return _decisions(draw, problem)

@@ -1,0 +1,130 @@
+"""The cache of compiled kernels is never stale and does not grow for ever."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numba
+import pytest
+
+from datagen import compiled
+from datagen.compiled import cache_folder, source_hash
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[Path]:
+    files = [tmp_path / "some_kernel.py", tmp_path / "constants.py"]
+    for file in files:
+        file.write_text(f"# {file.name}\n")
+    return files
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, as a user with another home would have."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "edge-surrogate"
+
+
+def fresh_cache_folder() -> Path:
+    """The folder found anew: the function remembers its answer."""
+    return cache_folder.__wrapped__()
+
+
+def test_a_changed_source_changes_the_folder(sources: list[Path]) -> None:
+    before = source_hash(sources)
+    assert source_hash(sources) == before
+    sources[1].write_text("# constants.py\nBINS = 7\n")
+    assert source_hash(sources) != before
+
+
+def test_a_new_or_renamed_source_changes_the_folder(sources: list[Path]) -> None:
+    before = source_hash(sources)
+    assert source_hash(sources[:1]) != before
+    renamed = sources[1].rename(sources[1].with_name("others.py"))
+    assert source_hash([sources[0], renamed]) != before
+
+
+def test_the_order_of_sources_does_not_matter(sources: list[Path]) -> None:
+    assert source_hash(sources) == source_hash(sources[::-1])
+
+
+def test_the_bounds_check_has_a_folder_of_its_own(
+    sources: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = set()
+    for flag in (None, 1):
+        monkeypatch.setattr(numba.config, "BOUNDSCHECK", flag)
+        folders.add(source_hash(sources))
+    assert len(folders) == 2
+
+
+def test_another_version_changes_the_folder(
+    sources: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = source_hash(sources)
+    monkeypatch.setattr(numba, "__version__", "0.0.1")
+    assert source_hash(sources) != before
+
+
+def test_the_hash_covers_every_module_beside_a_kernel(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+
+    def spy(sources: list[Path]) -> str:
+        hashed.extend(sources)
+        return "folder"
+
+    monkeypatch.setattr(compiled, "source_hash", spy)
+    assert fresh_cache_folder() == root / "folder"
+    names = {path.name for path in hashed}
+    assert {"kernel.py", "heap_kernel.py", "keys.py", "tally.py", "network.py"} <= names
+
+
+def test_old_folders_are_pruned_and_files_left_alone(root: Path) -> None:
+    root.mkdir()
+    (root / "notes.txt").write_text("not ours")
+    old = [root / f"old{age}" for age in range(6)]
+    for age, folder in enumerate(old):
+        folder.mkdir()
+        (folder / "kernel.nbi").write_text("code")
+        os.utime(folder, (1e9 - age, 1e9 - age))
+    current = fresh_cache_folder()
+    kept = {path for path in root.iterdir() if path.is_dir()}
+    assert kept == {current, *old[: compiled._KEPT_FOLDERS - 1]}
+    assert (root / "notes.txt").exists()
+
+
+def test_a_folder_in_use_is_the_newest(root: Path) -> None:
+    current = fresh_cache_folder()
+    os.utime(current, (1.0, 1.0))
+    assert fresh_cache_folder() == current
+    assert current.stat().st_mtime > 1e9
+
+
+def test_without_a_place_for_a_cache_kernels_still_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder can be made below a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    monkeypatch.setattr(compiled, "cache_folder", fresh_cache_folder)
+
+    @compiled.compiled
+    def twice(x: float) -> float:
+        return 2 * x
+
+    assert twice(1.5) == 3.0
+
+
+def test_compiling_leaves_numbas_setting_alone() -> None:
+    before = numba.config.CACHE_DIR
+
+    @compiled.compiled
+    def same(x: float) -> float:
+        return x
+
+    assert before == numba.config.CACHE_DIR
+    assert same.py_func(2.0) == 2.0

@@ -1,0 +1,183 @@
+"""The laws that every search obeys, whatever it does inside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from datagen.analytic.decomposition import AnalyticEvaluator
+from datagen.evaluation import DeploymentBatch, Evaluator, Measures
+from surrogate.optimizers import (
+    Annealing,
+    Budget,
+    PlacementSpace,
+    RandomSearch,
+    Search,
+    SearchResult,
+    SystemLoss,
+    optimize,
+)
+from surrogate.optimizers.archive import Improvement
+from surrogate.optimizers.objective import penalized
+from surrogate.optimizers.proof import Proof
+from tests.surrogate.optimizers.problems import poor_start, small_problem
+
+SEARCHES = {"annealing": Annealing, "random": RandomSearch}
+
+CHILD = """
+import sys
+from tests.surrogate.optimizers.problems import short_proof
+from tests.surrogate.optimizers.test_contract import run_of
+short_proof()
+sys.stdout.write(run_of(sys.argv[1]))
+"""
+
+
+class SlowEvaluator(Evaluator):
+    """The analytic evaluator, but every deployment takes a while."""
+
+    seconds = 0.02
+
+    def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
+        time.sleep(self.seconds * len(batch))
+        return AnalyticEvaluator().evaluate_batch(batch)
+
+
+def run_of(name: str) -> str:
+    """Result of one short run, without its times."""
+    result = short_run(SEARCHES[name]())
+    answer = result.to_dict()
+    kept = {key: answer[key] for key in ("placement", "predicted", "verified", "evaluations")}
+    return json.dumps(kept | {"values": [step.value for step in result.history]})
+
+
+def short_run(search: Search, *, evaluations: int = 400, seed: int = 5) -> SearchResult:
+    start = poor_start(small_problem())
+    budget = Budget(evaluations=evaluations)
+    return optimize(start, AnalyticEvaluator(), search, budget=budget, seed=seed)
+
+
+def selection_loss(result: SearchResult) -> tuple[float, float]:
+    """Loss of the start and of the chosen placement on the seeds of the selection."""
+    from surrogate.optimizers.driver import _seeds
+
+    space = PlacementSpace(result.start_deployment)
+    chosen = PlacementSpace(result.deployment).start
+    _, seed_a, seed_b = _seeds(result.seed)
+    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, seconds=None)
+    rows = np.stack([space.start, chosen])
+    measures = proof._simulated(rows, proof.events, 4, seed_a)
+    loss = measures.deployment["loss_ratio"]
+    return float(loss[0]), float(loss[1])
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+class TestEverySearch:
+    def test_candidates_are_in_bounds_and_fit(self, name: str) -> None:
+        space = PlacementSpace(poor_start(small_problem()))
+        search = SEARCHES[name]()
+        search.begin(space, np.random.default_rng(3))
+        for round_ in range(12):
+            search.progress = round_ / 12
+            count = (8, 8, 3, 1, 16, 8)[round_ % 6]
+            candidates = search.ask(count)
+            assert len(candidates) == count
+            placement = candidates.placement
+            assert placement.min() >= 0
+            assert placement.max() < space.devices
+            assert space.allowed[np.arange(space.slots), placement].all()
+            assert (space.excess(placement) == candidates.memory_excess()).all()
+            # Rules may fail to pack a fresh placement; what a fitting one turns into always fits.
+            if round_ > 0 and name == "annealing" and count <= 8:
+                assert (space.excess(placement) == 0).mean() > 0.5
+            loss = AnalyticEvaluator().evaluate(candidates)
+            values = penalized(SystemLoss().values(loss), space.excess(placement))
+            search.tell(candidates, values)
+
+    def test_the_start_is_asked_for_first(self, name: str) -> None:
+        space = PlacementSpace(poor_start(small_problem()))
+        search = SEARCHES[name]()
+        search.begin(space, np.random.default_rng(0))
+        assert (search.ask(4).placement[0] == space.start).all()
+
+    def test_the_result_fits_and_is_not_worse_than_the_start(self, name: str) -> None:
+        result = short_run(SEARCHES[name]())
+        assert result.feasible
+        start, chosen = selection_loss(result)
+        assert chosen <= start
+        assert result.verified.loss_ratio < 0.5 * result.start.loss_ratio
+
+    def test_a_start_that_cannot_be_beaten_stays(self, name: str) -> None:
+        best = short_run(Annealing(), evaluations=2000).deployment
+        budget = Budget(evaluations=20)
+        result = optimize(best, AnalyticEvaluator(), SEARCHES[name](), budget=budget, seed=1)
+        start, chosen = selection_loss(result)
+        assert chosen <= start
+
+    def test_same_seed_same_run_in_another_process(self, name: str) -> None:
+        here = run_of(name)
+        assert run_of(name) == here
+        child = subprocess.run(
+            [sys.executable, "-c", CHILD, name], capture_output=True, text=True, check=True
+        )
+        assert child.stdout == here
+
+    def test_another_seed_is_another_run(self, name: str) -> None:
+        first, second = (short_run(SEARCHES[name](), evaluations=60, seed=s) for s in (1, 2))
+        assert first.history != second.history
+
+    def test_evaluations_are_respected_exactly(self, name: str) -> None:
+        result = short_run(SEARCHES[name](), evaluations=130)
+        assert result.evaluations == 130
+        assert result.status == "evaluation_limit"
+
+    def test_seconds_are_respected_within_one_batch(self, name: str) -> None:
+        start = poor_start(small_problem())
+        budget = Budget(seconds=0.4)
+        result = optimize(start, SlowEvaluator(), SEARCHES[name](), budget=budget)
+        slack = 0.4  # one batch, the selection's own error of estimate, and busy neighbours
+        assert result.seconds <= 0.4 + SlowEvaluator.seconds + slack
+        assert 0 < result.evaluations <= 0.4 / SlowEvaluator.seconds + 1
+        assert result.status == "time_limit"
+
+    def test_ctrl_c_returns_the_incumbent(self, name: str) -> None:
+        def press(progress: Improvement) -> None:
+            if progress.evaluations >= 100:
+                raise KeyboardInterrupt
+
+        result = optimize(
+            poor_start(small_problem()),
+            AnalyticEvaluator(),
+            SEARCHES[name](),
+            budget=Budget(evaluations=4000),
+            callback=press,
+        )
+        assert result.status == "interrupted"
+        assert 100 <= result.evaluations < 300
+        assert result.feasible
+        assert result.verified.loss_ratio < result.start.loss_ratio
+
+    def test_a_run_resumes_exactly(self, name: str) -> None:
+        space = PlacementSpace(poor_start(small_problem()))
+        whole, first, second = (SEARCHES[name]() for _ in range(3))
+        for search in (whole, first, second):
+            search.begin(space, np.random.default_rng(11))
+        asked = [_round(whole, space) for _ in range(30)]
+        for expected in asked[:15]:
+            assert (_round(first, space) == expected).all()
+        second.begin(space, np.random.default_rng(999))
+        second.restore(first.state())
+        for expected in asked[15:]:
+            assert (_round(second, space) == expected).all()
+
+
+def _round(search: Search, space: PlacementSpace) -> np.ndarray:
+    candidates = search.ask(6)
+    loss = AnalyticEvaluator().evaluate(candidates).deployment["loss_ratio"]
+    search.tell(candidates, penalized(loss, space.excess(candidates.placement)))
+    return candidates.placement

@@ -1,0 +1,119 @@
+"""The driver: what is chosen, what is said of it, and what happens at the edges."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from datagen.analytic.decomposition import AnalyticEvaluator
+from datagen.deployment import Deployment, Device, Problem
+from datagen.errors import InvalidInputError
+from datagen.evaluation import DeploymentBatch, Evaluator, Measures
+from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate
+from surrogate.optimizers import Annealing, Budget, PlacementSpace, optimize, place
+from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
+
+
+class CountingEvaluator(Evaluator):
+    """The analytic evaluator, noting the sizes of its batches."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
+        self.sizes.append(len(batch))
+        return AnalyticEvaluator().evaluate_batch(batch)
+
+
+def test_verified_loss_agrees_with_an_independent_long_simulation() -> None:
+    result = place(small_problem(), AnalyticEvaluator(), Budget(evaluations=600), seed=2)
+    long = simulate([result.deployment], events=4e6, seed=12345)
+    assert result.verified.ci95 is not None
+    low, high = result.verified.ci95
+    width = high - low
+    assert low - width <= long.deployment["loss_ratio"][0] <= high + width
+    assert low <= result.verified.loss_ratio <= high
+
+
+def test_any_evaluator_guides_the_search() -> None:
+    start = poor_start(small_problem())
+    simulator = SimulationEvaluator(SimulationOptions(events=3e3, seed=8))
+    result = place(start.problem, simulator, Budget(evaluations=200), seed=1, start=start)
+    assert result.predicted.source == "simulation"
+    assert result.verified.loss_ratio < 0.7 * result.start.loss_ratio
+
+
+def test_json_has_the_keys_of_the_contract_and_is_strict() -> None:
+    result = place(small_problem(), AnalyticEvaluator(), Budget(evaluations=50))
+    answer = json.loads(result.to_json())
+    keys = "placement start predicted verified evaluations seconds seconds_total status feasible"
+    assert set(answer) >= {*keys.split(), "violations"}
+    assert set(answer["placement"]) == {"c0", "c1", "c2"}
+    assert answer["placement"]["c0"] == list(result.deployment.placement["c0"][0])
+    assert answer["verified"]["ci95"] == sorted(answer["verified"]["ci95"])
+    assert answer["predicted"]["source"] == "analytic"
+    assert answer["seconds"] <= answer["seconds_total"]
+
+
+def test_without_a_start_the_search_begins_least_loaded() -> None:
+    result = place(small_problem(), AnalyticEvaluator(), Budget(evaluations=5))
+    hosts = {d for paths in result.start_deployment.placement.values() for d in paths[0]}
+    assert hosts == {"d0", "d1", "d2", "d3"}
+
+
+def test_memory_too_small_for_anything_gives_the_least_infeasible() -> None:
+    problem = small_problem(memory=2 * UNIT)
+    result = place(problem, AnalyticEvaluator(), Budget(evaluations=400))
+    assert not result.feasible
+    assert result.least_infeasible == result.placement
+    space = PlacementSpace(result.deployment)
+    excess = sum(v.needed - v.memory for v in result.violations)
+    assert excess == pytest.approx(space.excess(space.start[None])[0])
+    assert excess == pytest.approx(space.weights.sum() - space.memory.sum())
+    assert result.to_dict()["feasible"] is False
+
+
+def test_a_start_that_does_not_fit_is_left() -> None:
+    problem = small_problem()
+    everywhere = {f"c{c}": (("d0", "d0", "d0"),) for c in range(3)}
+    start = Deployment(problem=problem, placement=everywhere)
+    result = place(problem, AnalyticEvaluator(), Budget(evaluations=200), start=start)
+    assert result.feasible
+    assert result.start_deployment == start
+
+
+def test_placements_without_a_steady_state_are_the_worst() -> None:
+    devices = (Device(name="slow", speed=0.05), Device(name="fast", speed=2.0))
+    problem = Problem(devices=devices, chains=small_problem(allowed=False).chains)
+    slow = {f"c{c}": (("slow",) * 3,) for c in range(3)}
+    start = Deployment(problem=problem, placement=slow)
+    result = place(problem, AnalyticEvaluator(), Budget(evaluations=300), start=start)
+    assert result.verified.loss_ratio == 0.0
+    assert np.isnan(result.start.loss_ratio)
+    assert result.to_dict()["start"]["loss_ratio"] is None
+
+
+def test_a_start_of_another_problem_is_refused() -> None:
+    start = poor_start(small_problem())
+    with pytest.raises(InvalidInputError, match="start must be a deployment of the problem"):
+        other = small_problem(memory=None)
+        place(other, AnalyticEvaluator(), Budget(evaluations=5), start=start)
+
+
+def test_fast_evaluators_get_large_batches() -> None:
+    counting = CountingEvaluator()
+    optimize(poor_start(small_problem()), counting, Annealing(), budget=Budget(seconds=1.0))
+    assert max(counting.sizes) >= 32
+
+
+def test_several_paths_keep_their_form() -> None:
+    problem = small_problem(allowed=False)
+    placement = poor_start(problem).placement
+    twice = {**placement, "c0": (("d3", "d3", "d3"), ("d3", "d2", "d2"))}
+    start = Deployment(problem=problem, placement=twice, routing={"c0": (0.5, 0.5)})
+    result = optimize(start, AnalyticEvaluator(), budget=Budget(evaluations=200))
+    assert result.feasible
+    assert [len(path) for path in result.to_dict()["placement"]["c0"]] == [3, 3]
+    assert result.verified.loss_ratio < result.start.loss_ratio
