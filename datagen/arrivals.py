@@ -8,8 +8,8 @@ analytic model and the surrogates see of a process beyond its rate.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,16 +36,18 @@ class Arrivals(ABC):
     __slots__ = ()
     name: ClassVar[str]
 
-    if TYPE_CHECKING:
-        # Only declared: a real property here would become the default of the fields that some
-        # processes have under the same names.
-        @property
-        def rate(self) -> float:
-            """Long-run arrival rate [1/s], > 0."""
+    # A process that holds one of these two as a field writes ``= field()`` behind it: without that,
+    # the dataclass would take the inherited property for the field's default.
 
-        @property
-        def scv(self) -> float:
-            """Squared coefficient of variation of the interarrival time, >= 0."""
+    @property
+    @abstractmethod
+    def rate(self) -> float:
+        """Long-run arrival rate [1/s], > 0."""
+
+    @property
+    @abstractmethod
+    def scv(self) -> float:
+        """Squared coefficient of variation of the interarrival time, >= 0."""
 
     @abstractmethod
     def parameters(self) -> tuple[float, ...]:
@@ -65,7 +67,7 @@ class Poisson(Arrivals):
     """
 
     name: ClassVar[str] = "poisson"
-    rate: float
+    rate: float = field()
 
     def __post_init__(self) -> None:
         _require_positive("rate", self.rate)
@@ -89,7 +91,7 @@ class Renewal(Arrivals):
 
     name: ClassVar[str] = "renewal"
     mean: float
-    scv: float
+    scv: float = field()
 
     def __post_init__(self) -> None:
         _require_positive("mean", self.mean)
@@ -147,12 +149,12 @@ class MarkovArrivals(Arrivals):
     d1: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
-        for field in ("d0", "d1"):
-            rows = tuple(tuple(float(x) for x in row) for row in getattr(self, field))
-            object.__setattr__(self, field, rows)
+        for name in ("d0", "d1"):
+            rows = tuple(tuple(float(x) for x in row) for row in getattr(self, name))
+            object.__setattr__(self, name, rows)
             square = len(rows) > 0 and all(len(row) == len(rows) for row in rows)
-            require(square, field, "be a square matrix", rows)
-            require(bool(np.all(np.isfinite(rows))), field, "be finite", rows)
+            require(square, name, "be a square matrix", rows)
+            require(bool(np.all(np.isfinite(rows))), name, "be finite", rows)
         d0, d1 = np.asarray(self.d0), np.asarray(self.d1)
         require(d0.shape == d1.shape, "d1", "have the shape of d0", self.d1)
         require(bool(np.all(d1 >= 0)) and d1.sum() > 0, "d1", "be >= 0 and not all 0", self.d1)
@@ -198,12 +200,12 @@ class MarkovModulated(Arrivals):
     switch: tuple[float, float]
 
     def __post_init__(self) -> None:
-        for field in ("rates", "switch"):
-            values = tuple(float(x) for x in getattr(self, field))
-            object.__setattr__(self, field, values)
-            require(len(values) == 2, field, "hold two numbers", values)
+        for name in ("rates", "switch"):
+            values = tuple(float(x) for x in getattr(self, name))
+            object.__setattr__(self, name, values)
+            require(len(values) == 2, name, "hold two numbers", values)
             proper = all(np.isfinite(x) and x >= 0 for x in values)
-            require(proper, field, "be finite and >= 0", values)
+            require(proper, name, "be finite and >= 0", values)
         require(max(self.rates) > 0, "rates", "not both be 0", self.rates)
         require(min(self.switch) > 0, "switch", "be > 0", self.switch)
 
@@ -238,8 +240,8 @@ class PiecewisePoisson(Arrivals):
     rates: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        for field in ("times", "rates"):
-            object.__setattr__(self, field, tuple(float(x) for x in getattr(self, field)))
+        for name in ("times", "rates"):
+            object.__setattr__(self, name, tuple(float(x) for x in getattr(self, name)))
         require(len(self.times) > 0 and self.times[0] == 0, "times", "start at 0", self.times)
         increasing = all(a < b for a, b in zip(self.times, self.times[1:], strict=False))
         require(increasing and np.isfinite(self.times[-1]), "times", "increase", self.times)
@@ -337,4 +339,4 @@ def arrivals_from_parameters(code: int, parameters: np.ndarray) -> Arrivals:
         order = int(np.sqrt(half))
         rows = [values[k : k + order] for k in range(0, len(values), order)]
         return MarkovArrivals(d0=tuple(rows[:order]), d1=tuple(rows[order:]))
-    return cls(**dict(zip((f.name for f in fields(cls)), values, strict=True)))  # type: ignore[arg-type]
+    return cls(**dict(zip((item.name for item in fields(cls)), values, strict=True)))  # type: ignore[arg-type]

@@ -11,8 +11,8 @@ Times are in s (at device speed 1) unless a docstring says otherwise.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,16 +47,18 @@ class Law(ABC):
     __slots__ = ()
     name: ClassVar[str]
 
-    if TYPE_CHECKING:
-        # Only declared: a real property here would become the default of the fields that some laws
-        # have under the same names.
-        @property
-        def mean(self) -> float:
-            """Mean [s]."""
+    # A law that holds one of these two as a field writes ``= field()`` behind it: without that, the
+    # dataclass would take the inherited property for the field's default.
 
-        @property
-        def scv(self) -> float:
-            """Squared coefficient of variation, variance / mean**2, >= 0."""
+    @property
+    @abstractmethod
+    def mean(self) -> float:
+        """Mean [s]."""
+
+    @property
+    @abstractmethod
+    def scv(self) -> float:
+        """Squared coefficient of variation, variance / mean**2, >= 0."""
 
     @abstractmethod
     def quantile(self, u: Floats) -> Floats:
@@ -96,7 +98,7 @@ class Deterministic(Law):
     """
 
     name: ClassVar[str] = "deterministic"
-    mean: float
+    mean: float = field()
 
     def __post_init__(self) -> None:
         _require_mean(self.mean)
@@ -125,7 +127,7 @@ class Exponential(Law):
     """
 
     name: ClassVar[str] = "exponential"
-    mean: float
+    mean: float = field()
 
     def __post_init__(self) -> None:
         _require_mean(self.mean)
@@ -151,8 +153,8 @@ class Gamma(Law):
     """
 
     name: ClassVar[str] = "gamma"
-    mean: float
-    scv: float
+    mean: float = field()
+    scv: float = field()
 
     def __post_init__(self) -> None:
         _require_mean(self.mean)
@@ -178,7 +180,7 @@ class Erlang(Law):
     """
 
     name: ClassVar[str] = "erlang"
-    mean: float
+    mean: float = field()
     stages: int
 
     def __post_init__(self) -> None:
@@ -210,8 +212,8 @@ class HyperExponential(Law):
     """
 
     name: ClassVar[str] = "hyperexponential"
-    mean: float
-    scv: float
+    mean: float = field()
+    scv: float = field()
 
     def __post_init__(self) -> None:
         _require_mean(self.mean)
@@ -243,8 +245,8 @@ class LogNormal(Law):
     """
 
     name: ClassVar[str] = "lognormal"
-    mean: float
-    scv: float
+    mean: float = field()
+    scv: float = field()
 
     def __post_init__(self) -> None:
         _require_mean(self.mean)
@@ -368,4 +370,4 @@ def law_from_parameters(code: int, parameters: Floats) -> Law:
         return Empirical(values=tuple(values))
     if cls is Erlang:
         return Erlang(mean=values[0], stages=int(values[1]))
-    return cls(**dict(zip((f.name for f in fields(cls)), values, strict=True)))  # type: ignore[arg-type]
+    return cls(**dict(zip((item.name for item in fields(cls)), values, strict=True)))  # type: ignore[arg-type]

@@ -84,8 +84,11 @@ def save_release(
     """
     names = [name for name, cls in MODELS.items() if type(network) is cls]
     if not names:
-        raise CheckpointError(f"network must be one of {list(MODELS)}, got {type(network).__name__}.")
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+        got = type(network).__name__
+        raise CheckpointError(f"network must be one of {list(MODELS)}, got {got}.")
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
     weights = save(tensors)
     config = {
         "schema": SCHEMA,
@@ -95,11 +98,19 @@ def save_release(
         "covers": coverage.as_json(),
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
+    files = {
+        WEIGHTS: weights,
+        CONFIG: _json_bytes(config),
+        METRICS: _json_bytes(metrics),
+        CARD: card.encode(),
+    }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS).write_bytes(weights)
-    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
-    (folder / METRICS).write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
-    (folder / CARD).write_text(card)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def _json_bytes(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -123,8 +134,8 @@ def _check_schema(path: Path, config: dict[str, Any]) -> None:
     for field in ("model", "settings", "covers", "sha256"):
         if field not in config:
             raise CheckpointError(f"{path}: {field} must be present, got {sorted(config)}.")
-    if config["model"] not in MODELS:
-        known = list(MODELS)
+    known = list(MODELS)
+    if config["model"] not in known:
         raise CheckpointError(f"{path}: model must be one of {known}, got {config['model']!r}.")
 
 
@@ -156,14 +167,16 @@ def load_release(name_or_path: str | Path) -> Release:
     except FileNotFoundError:
         raise CheckpointError(f"checkpoint must hold {WEIGHTS}, got {folder}.") from None
     if hashlib.sha256(weights).hexdigest() != config["sha256"]:
-        raise CheckpointError(f"{folder / WEIGHTS} must have the sha256 of {CONFIG}: it was changed.")
+        raise CheckpointError(f"{folder / WEIGHTS} must have the sha256 that {CONFIG} says.")
     try:
         network = MODELS[config["model"]](**config["settings"])
         network.load_state_dict(load(weights))
         coverage = Coverage.from_json(config["covers"])
     except (SafetensorError, RuntimeError, TypeError, KeyError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise CheckpointError(f"{folder} must match this version's {config['model']}: {first}") from None
+        why = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{folder} must match this version's {config['model']}: {why}"
+        ) from None
     network.requires_grad_(requires_grad=False).eval()
     return Release(
         name=folder.name,

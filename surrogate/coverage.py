@@ -24,6 +24,9 @@ MIN_SHARE = 0.005
 MARGIN = 0.05
 """Ranges are widened by this share of their width: just outside is not another world."""
 
+LEVELS = {"step": STEP_FEATURES, "device": DEVICE_FEATURES, "flow": FLOW_FEATURES}
+"""Names of the features by level."""
+
 COUNTS = ("length / 10", "number of steps / 10", "steps left / 10", "position / length of the flow")
 """Features that count: longer chains and busier devices alone are no reason for doubt."""
 
@@ -79,11 +82,7 @@ class Coverage:
             "flow": arrays.chain_deployment[arrays.flow_chain],
         }
         reasons: list[str | None] = [None] * arrays.deployments
-        for level, names in (
-            ("step", STEP_FEATURES),
-            ("device", DEVICE_FEATURES),
-            ("flow", FLOW_FEATURES),
-        ):
+        for level, names in LEVELS.items():
             values, (low, high) = getattr(features, level), self.ranges[level]
             judged = torch.tensor([name not in COUNTS for name in names])
             outside = ((values < low) | (values > high)) & judged
@@ -111,6 +110,9 @@ class Coverage:
 
         Returns:
             The coverage.
+
+        Raises:
+            ValueError: If the ranges are not those of this version's features.
         """
         effects = Effect.NONE
         for name in document["effects"]:  # type: ignore[attr-defined]
@@ -119,4 +121,10 @@ class Coverage:
             level: torch.tensor(values)
             for level, values in document["ranges"].items()  # type: ignore[attr-defined]
         }
+        for level, names in LEVELS.items():
+            shape = tuple(ranges[level].shape) if level in ranges else None
+            if shape != (2, len(names)):
+                raise ValueError(
+                    f"ranges.{level} must have shape (2, {len(names)}), got shape={shape}."
+                )
         return cls(effects=effects, ranges=ranges)

@@ -10,7 +10,7 @@ __all__ = ["CheckpointError", "ConfigError", "SurrogateError"]
 
 
 class SurrogateError(Exception):
-    """Root of every error this package raises on purpose; the command line turns it into status 2."""
+    """Root of the errors this package raises on purpose; the command line makes them status 2."""
 
 
 class CheckpointError(SurrogateError, ValueError):

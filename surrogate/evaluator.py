@@ -75,6 +75,8 @@ class SurrogateEvaluator(Evaluator):
         without = unstable(batch)
         if without.any():
             flags["unstable"] = without
+            said = "an unlimited buffer has load >= 1"
+            reasons = [said if flag else why for flag, why in zip(without, reasons, strict=True)]
             owner = batch.owner("chain")
             for values in chain.values():
                 values[without[owner]] = np.nan

@@ -12,6 +12,7 @@ import contextlib
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,13 +118,18 @@ def _generate(part: _Part, folder: Path) -> None:
 
 def _fit(runs: Path) -> Path:
     """Train the small model by the command line's own code; return its checkpoint folder."""
+    import torch
+
     from surrogate.commands.fit import run
 
+    torch.set_num_threads(1)  # batches are small: a second thread costs more than it brings
     folder = runs / "fit"
     shutil.rmtree(folder, ignore_errors=True)
     train = [str(runs / "data" / part.name) for part in PARTS if part is not HELD_OUT]
     watched = "true" if sys.stderr.isatty() else "false"
-    with contextlib.redirect_stdout(sys.stderr):  # standard output is for the table
+    # Standard output is for the table; the warning is Lightning's own, about a renamed function.
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprec")
         run([
             "fit",
             f"--config={CLONE / 'configs' / 'train' / 'quickstart.yaml'}",

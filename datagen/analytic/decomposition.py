@@ -125,7 +125,8 @@ class _Network:
 
     def per_device(self, values: Floats) -> Floats:
         """Sum values of steps over the devices they run on [D]."""
-        return np.bincount(self.device, weights=values, minlength=self.devices)
+        sums = np.bincount(self.device, weights=values, minlength=self.devices)
+        return np.asarray(sums, dtype=np.float64)
 
     def arrival_rates(self, passed: Floats) -> Floats:
         """Thin the rates along each path [S]."""
@@ -203,7 +204,9 @@ def _played(network: _Network, rate: Floats, scv: Floats) -> tuple[Floats, Float
     arrival_scv = _superposed(network, load, share, scv)
     room = batch.device_capacity
     if not network.plain:
-        room = np.maximum(room / np.maximum(network.per_device(share * batch.step_demand), 1.0), 1.0)
+        room = np.maximum(
+            room / np.maximum(network.per_device(share * batch.step_demand), 1.0), 1.0
+        )
     both = np.maximum(arrival_scv + service_scv, _SMALLEST_SUM)
     effective = np.maximum(both - 1.0, 0.0)
     # Below a sum of 1 no service law of M/G/1 helps; a longer room does, in the same proportion.

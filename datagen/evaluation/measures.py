@@ -188,7 +188,8 @@ class Measures:
         """
         chains = dict(chain or {})
         deployments = dict(deployment or {})
-        if "loss_ratio" not in deployments and "loss_ratio" in chains:
+        known = "loss_ratio" in chains or {"offered", "lost"} <= chains.keys()
+        if "loss_ratio" not in deployments and known:
             deployments["loss_ratio"] = system_loss_ratio(batch, chains)
         steps = batch.step_start[batch.path_start[batch.chain_start]]
         rows = {"chain": len(batch.chain_rate), "device": len(batch.device_speed)}
@@ -231,7 +232,8 @@ def system_loss_ratio(batch: DeploymentBatch, chain: Mapping[str, Array]) -> NDA
     """
     owner = batch.owner("chain")
     offered = np.asarray(chain.get("offered", batch.chain_rate), dtype=np.float64)
-    lost = chain["lost"] if "lost" in chain else offered * chain["loss_ratio"]
+    counted = "offered" in chain and "lost" in chain
+    lost = chain["lost"] if counted else offered * chain["loss_ratio"]
     total = np.bincount(owner, weights=offered, minlength=len(batch))
     with np.errstate(invalid="ignore"):
         return np.bincount(owner, weights=lost, minlength=len(batch)) / total

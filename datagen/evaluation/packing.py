@@ -142,7 +142,7 @@ class DeploymentTables:
 
     @cached_property
     def moments(self) -> tuple[Floats, Floats]:
-        """Mean [s] and variance [s^2] of each slot's time on each device [F, D], NaN if not allowed."""
+        """Mean [s] and variance [s^2] of each slot's time by device [F, D], NaN if not allowed."""
         mean = np.full(self.allowed.shape, np.nan)
         variance = np.full(self.allowed.shape, np.nan)
         for slot, row in enumerate(self.laws):

@@ -64,7 +64,10 @@ class GenerateConfig:
 
     def document(self) -> dict[str, Any]:
         """Return the configuration with every default written out, as plain values."""
-        scenario = asdict(self.scenario)  # type: ignore[call-overload]
+        scenario = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self.scenario).items()  # type: ignore[call-overload]
+        }
         return {
             "scenario": {"name": self.scenario.name, **scenario},
             "simulation": options_document(self.simulation),

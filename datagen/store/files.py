@@ -135,6 +135,11 @@ def _same(read: Any, written: Any) -> bool:
     return bool(read.equals(written))
 
 
+# What a damaged file raises: a footer with flipped bits may claim anything, names that are no text
+# and sizes beyond all memory included.
+_DAMAGE = (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException)
+
+
 def shard_columns(path: Path) -> list[str]:
     """Return the names of the columns of a shard.
 
@@ -154,7 +159,7 @@ def shard_columns(path: Path) -> list[str]:
 def _opened(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+    except _DAMAGE as error:
         raise CorruptDataError(f"{path} must be a whole Parquet file: {_brief(error)}") from None
 
 
@@ -194,7 +199,7 @@ def _read_groups(
 ) -> pa.Table:
     try:
         return file.read_row_groups(groups, columns=columns)
-    except (OSError, pa.ArrowException) as error:
+    except _DAMAGE as error:
         for number in groups:
             _require_readable(path, file, number, columns)
         raise CorruptDataError(f"{path} is damaged: {_brief(error)}") from None
@@ -205,7 +210,7 @@ def _require_readable(
 ) -> None:
     try:
         file.read_row_group(number, columns=columns)
-    except (OSError, pa.ArrowException) as error:
+    except _DAMAGE as error:
         text = f"{path}, row group {number} is damaged: {_brief(error)}"
         raise CorruptDataError(text) from None
 

@@ -109,7 +109,7 @@ class Dataset:
         for number, file in enumerate(self.files):
             self.verify(number)
             found.update(shard_columns(file))
-        return tuple(name for name in LABEL_FIELDS if name in found)
+        return tuple(name for name in (*LABEL_FIELDS, REASON) if name in found)
 
     def documents(self, indices: Indices = None) -> list[str]:
         """Return deployments as JSON.
@@ -162,11 +162,13 @@ class Dataset:
         Returns:
             Measures without names; what no shard holds is NaN.
         """
-        table = self._table([*_ROW_SOURCES.values(), *self.label_names, REASON], indices)
+        table = self._table([*_ROW_SOURCES.values(), *self.label_names], indices)
         values: dict[str, dict[str, NDArray[Any]]] = {
             level: {} for level in ("deployment", *_ROW_SOURCES)
         }
         for name in self.label_names:
+            if name == REASON:
+                continue
             level, measure, _ = LABEL_FIELDS[name]
             values[level][measure] = _items(table[name])
         starts = {level: _starts(table[source]) for level, source in _ROW_SOURCES.items()}

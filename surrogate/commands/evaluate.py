@@ -47,7 +47,8 @@ def evaluate(checkpoint: str, dataset_path: str, report: str | None = None) -> d
     """
     import torch
 
-    from datagen.store import compare_measures, read_dataset
+    from datagen.store import read_dataset
+    from datagen.store.compare import compare_measures
     from surrogate.evaluator import load_surrogate
 
     torch.set_num_threads(THREADS)
@@ -67,7 +68,7 @@ def evaluate(checkpoint: str, dataset_path: str, report: str | None = None) -> d
     return result
 
 
-def _batched_ms(surrogate: Any, batch: Any) -> float:  # noqa: ANN401 - both are imported lazily
+def _batched_ms(surrogate: Any, batch: Any) -> float:
     rows = np.arange(min(TIMED, len(batch)))
     parts = [batch.select(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
     seconds = []
@@ -80,7 +81,7 @@ def _batched_ms(surrogate: Any, batch: Any) -> float:  # noqa: ANN401 - both are
     return 1e3 * float(np.median(seconds)) / len(rows)
 
 
-def _single_ms(surrogate: Any, dataset: Any) -> float:  # noqa: ANN401 - both are imported lazily
+def _single_ms(surrogate: Any, dataset: Any) -> float:
     singles = [dataset[index][0] for index in range(min(SINGLES, len(dataset)))]
     seconds = []
     for deployment in singles:

@@ -8,6 +8,7 @@ its folder ``release``, ready for :func:`surrogate.load_surrogate`.
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from surrogate.errors import ConfigError
 from surrogate.models import ChainNet
+from surrogate.release import release_run
 from surrogate.training.data import DeploymentData
-from surrogate.training.release import release_run
 from surrogate.training.task import DeploymentTask
 
 __all__ = ["run"]
@@ -57,18 +58,17 @@ def run(argv: list[str]) -> int:
     # Lightning's own tip; the pins in constraints.txt are deliberate.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("high")
+    given, sys.argv = sys.argv, ["surrogate", *argv]  # Lightning warns where it is passed arguments
     try:
         _ReleasingCLI(
             DeploymentTask,
             DeploymentData,
-            args=argv,
             parser_kwargs={"exit_on_error": False},
             save_config_kwargs={"overwrite": True},
+            trainer_defaults={"enable_progress_bar": sys.stderr.isatty()},
         )
     except ArgumentError as error:
-        raise ConfigError(_one_line(str(error))) from None
+        raise ConfigError(" ".join(str(error).split())) from None
+    finally:
+        sys.argv = given
     return 0
-
-
-def _one_line(text: str) -> str:
-    return " ".join(part.strip() for part in text.splitlines() if part.strip())

@@ -2,7 +2,7 @@
 
 A *flow* is one path of a chain. Flows are sorted by length, longest first, and their steps laid out
 position by position: the steps at position k of all flows that long, then those at k + 1. That is
-the layout of PyTorch's packed sequences, so a recurrent layer runs over ragged flows without copies.
+the layout of PyTorch's packed sequences: a recurrent layer runs over ragged flows without copies.
 
 Letters: C chains, P flows, S steps, D devices, B deployments.
 """
@@ -67,7 +67,7 @@ class FlowArrays:
     step_row: Tensor
     deployments: int
 
-    def to(self, device: torch.device | str, **_: Any) -> FlowArrays:  # noqa: ANN401 - Lightning passes non_blocking
+    def to(self, device: torch.device | str, **_: Any) -> FlowArrays:
         """Return the same arrays on another device (``flow_sizes`` stays on the CPU).
 
         Args:

@@ -29,8 +29,9 @@ DAMPING = 0.6
 """Weight of the newest round."""
 
 MIN_VARIABILITY = -0.5
-"""Smallest sum of both SCVs less 1 that the queue formula is asked for. The propagated SCVs are rough,
-and a queue predicted to be all but deterministic is off by more than one predicted too random."""
+"""Smallest sum of both SCVs less 1 that the queue formula is asked for. The propagated SCVs are
+rough, and a queue predicted to be all but deterministic is off by more than one predicted too
+random."""
 
 TINY = 1e-12
 """Keeps idle devices away from 0/0."""
@@ -131,11 +132,14 @@ class Decomposition(nn.Module):
         mean = work / total
         scv = (square / total / (mean**2).clamp_min(TINY) - 1.0).clamp_min(0.0)
         demand = (units / total).clamp_min(1.0)
+        # An infinite capacity over a demand would have a gradient of NaN.
+        limited = torch.isfinite(arrays.device_capacity)
+        units_held = torch.where(limited, arrays.device_capacity, 1.0)
         return {
             "load": work / arrays.device_servers,
             "mean": mean,
             "scv": scv,
-            "capacity": (arrays.device_capacity / demand).clamp_min(1.0),
+            "capacity": torch.where(limited, (units_held / demand).clamp_min(1.0), torch.inf),
             "arrival_scv": varied / total,
         }
 

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 FEATURE_SCHEMA = 1
-"""Version of names, order and meaning of the features; a checkpoint states the one it was made for."""
+"""Version of names, order and meaning of the features; a checkpoint states the one it reads."""
 
 STEP_FEATURES = (
     "load: rate x service / servers, without loss (log)",

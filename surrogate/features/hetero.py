@@ -15,7 +15,7 @@ __all__ = ["to_hetero"]
 def to_hetero(batch: DeploymentBatch) -> HeteroData:
     """Return deployments as one heterogeneous graph.
 
-    Node types are ``device`` [D], ``step`` [S] and ``chain`` [C]; steps are in the batch's own order
+    Node types are ``device`` [D], ``step`` [S] and ``chain`` [C]; steps are in the batch's order
     and carry the features of :data:`~surrogate.features.features.STEP_FEATURES` in ``x``, devices
     those of ``DEVICE_FEATURES``, and chains those of ``FLOW_FEATURES``. Edges are step -> device
     (``placed_on``), chain -> step (``position``, with the position as attribute) and step -> step

@@ -47,7 +47,7 @@ class Targets:
     step_log_sojourn: Tensor
     step_completed: Tensor
 
-    def to(self, device: torch.device | str, **_: Any) -> Targets:  # noqa: ANN401 - Lightning passes non_blocking
+    def to(self, device: torch.device | str, **_: Any) -> Targets:
         """Return the same targets on another device."""
         moved = {item.name: getattr(self, item.name).to(device) for item in fields(self)}
         return replace(self, **moved)
@@ -65,7 +65,7 @@ class Example:
     arrays: FlowArrays
     targets: Targets
 
-    def to(self, device: torch.device | str, **_: Any) -> Example:  # noqa: ANN401 - Lightning passes non_blocking
+    def to(self, device: torch.device | str, **_: Any) -> Example:
         """Return the same example on another device."""
         return Example(arrays=self.arrays.to(device), targets=self.targets.to(device))
 
@@ -139,9 +139,7 @@ class LabelTable:
         paths = _rows(self.batch.path_start, chain_rows)
         step_rows = _rows(self.batch.step_start, paths)[arrays.step_row.numpy()]
         gathered = {
-            name: torch.from_numpy(
-                values[step_rows if name.startswith("step_") else chain_rows]
-            )
+            name: torch.from_numpy(values[step_rows if name.startswith("step_") else chain_rows])
             for name, values in self._columns.items()
         }
         return Example(arrays=arrays, targets=Targets(**gathered))

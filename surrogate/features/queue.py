@@ -70,7 +70,7 @@ def _mean_place(log_load: Tensor, room: Tensor) -> Tensor:
 
 
 class QueueFormula(nn.Module):
-    """Loss probability and mean waiting jobs of M/G/c/K; the table travels with the weights' device."""
+    """Loss probability and mean waiting jobs of M/G/c/K; its table moves along with the weights."""
 
     log_load: Tensor
     inverse_capacity: Tensor
@@ -86,7 +86,9 @@ class QueueFormula(nn.Module):
         ):
             tensor = torch.tensor(values, dtype=torch.float32)
             self.register_buffer(name, tensor, persistent=False)
-        both = torch.stack([torch.tensor(grid.room_ratio), torch.tensor(grid.waiting_ratio)], dim=-1)
+        both = torch.stack(
+            [torch.tensor(grid.room_ratio), torch.tensor(grid.waiting_ratio)], dim=-1
+        )
         self.register_buffer("ratios", both.float().flatten(0, 1), persistent=False)
         self.first = float(grid.log_load[0])
         self.step = float(grid.log_load[1] - grid.log_load[0])

@@ -40,10 +40,13 @@ class DeviceAttention(nn.Module):
         message = self.message(step)
         values, logits = message[:, : -self.heads], message[:, -self.heads :]
         weight = torch.exp(LOGIT_BOUND * torch.tanh(logits / LOGIT_BOUND))  # [S, heads]
-        values = values.unflatten(-1, (self.heads, -1)) * weight.unsqueeze(-1)
+        values = self._by_head(values) * weight.unsqueeze(-1)
         both = torch.cat([values.flatten(1), weight], dim=-1)
         total = both.new_zeros(devices, both.shape[1]).index_add(0, device_of_step, both)
         summed, weights = total[:, : -self.heads], total[:, -self.heads :]
         tiny = torch.finfo(weights.dtype).tiny
-        mean = summed.unflatten(-1, (self.heads, -1)) / weights.clamp_min(tiny).unsqueeze(-1)
+        mean = self._by_head(summed) / weights.clamp_min(tiny).unsqueeze(-1)
         return mean.flatten(1)
+
+    def _by_head(self, values: Tensor) -> Tensor:
+        return values.reshape(len(values), self.heads, -1)

@@ -42,7 +42,7 @@ class _Standardised(nn.Module):
 
     def fit(self, values: Tensor) -> None:
         """Take shift and scale from a sample [N, inputs]; constant features stay as they are."""
-        std = values.std(dim=0)
+        std = values.std(dim=0, correction=0)
         self.mean.copy_(values.mean(dim=0))
         self.std.copy_(torch.where(std > 1e-4, std, torch.ones_like(std)))
 
@@ -72,12 +72,11 @@ class ChainNet(nn.Module):
         self.attention = DeviceAttention(2 * hidden, hidden)
         self.device_update = nn.GRUCell(hidden, hidden)
         self.step_update = nn.GRUCell(2 * hidden, hidden)
-        self.head = nn.Sequential(
-            nn.Linear(3 * hidden, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, 2)
-        )
+        inner, correction = nn.Linear(3 * hidden, 2 * hidden), nn.Linear(2 * hidden, 2)
+        self.head = nn.Sequential(inner, nn.SiLU(), correction)
         # A fresh network repeats the prior.
-        nn.init.zeros_(self.head[-1].weight)
-        nn.init.zeros_(self.head[-1].bias)
+        nn.init.zeros_(correction.weight)
+        nn.init.zeros_(correction.bias)
 
     def fit_features(self, arrays: FlowArrays) -> None:
         """Take the shift and scale of every feature from a sample of the training data.

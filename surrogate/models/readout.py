@@ -58,8 +58,8 @@ class Prediction:
 def wait_bound(arrays: FlowArrays, prior: Prior) -> Tensor:
     """Return the longest possible mean wait at each device [s] [D]; inf where unlimited.
 
-    An admitted job finds at most K - 1 others. FCFS with drop: it waits for them and for the rest of
-    one service, K - 1 times the largest class mean over the servers plus the largest residual
+    An admitted job finds at most K - 1 others. FCFS with drop: it waits for them and for the rest
+    of one service, K - 1 times the largest class mean over the servers plus the largest residual
     E[S^2] / (2 E[S]). Where everybody admitted has a server at once, nobody waits.
 
     Args:
@@ -78,9 +78,12 @@ def wait_bound(arrays: FlowArrays, prior: Prior) -> Tensor:
     smallest = torch.full_like(largest, torch.inf).scatter_reduce(
         0, arrays.step_device, arrays.step_demand, "amin"
     )
-    jobs = (arrays.device_capacity / smallest.clamp_min(1.0)).floor()
+    limited = torch.isfinite(arrays.device_capacity)
+    capacity = torch.where(limited, arrays.device_capacity, 1.0)  # infinity times 0 has no gradient
+    jobs = (capacity / smallest.clamp_min(1.0)).floor()
     bound = (jobs - 1.0).clamp_min(0.0) / arrays.device_servers * longest + rest
-    return torch.where(jobs > arrays.device_servers, bound, torch.zeros_like(bound))
+    bound = torch.where(jobs > arrays.device_servers, bound, torch.zeros_like(bound))
+    return torch.where(limited, bound, torch.inf)
 
 
 def _corrected_wait(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Tensor:
@@ -125,7 +128,7 @@ def read_out(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Prediction
         step_sojourn=sojourn,
         log_throughput_ratio=log_ratio,
         latency=latency,
-        latency_ratio=unloaded / latency.clamp_min(TINY),
+        latency_ratio=unloaded.clamp_min(TINY) / latency.clamp_min(TINY),
     )
 
 
@@ -133,8 +136,18 @@ def _over_paths(
     arrays: FlowArrays, log_passed: Tensor, latency: Tensor, unloaded: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Combine the paths of each chain: counts add, times are weighted by completions [C]."""
-    completed = arrays.flow_probability * log_passed.exp()
-    columns = torch.stack([completed, completed * latency, completed * unloaded], dim=-1)
-    total = columns.new_zeros(arrays.chains, 3).index_add(0, arrays.flow_chain, columns)
-    share = total[:, 0].clamp_min(TINY)
-    return share.log(), total[:, 1] / share, total[:, 2] / share
+    chain = arrays.flow_chain
+    probability = arrays.flow_probability
+    # Relative to the chain's best path, so that no weight vanishes where next to nothing passes.
+    log_completed = probability.clamp_min(TINY).log() + log_passed
+    best = torch.full_like(arrays.chain_scv, -torch.inf)
+    best = best.scatter_reduce(0, chain, log_completed.detach(), "amax")
+    weight = torch.exp(log_completed - best[chain])
+    lost = -probability * torch.expm1(log_passed)
+    columns = torch.stack([weight, weight * latency, weight * unloaded, lost], dim=-1)
+    total = columns.new_zeros(arrays.chains, 4).index_add(0, chain, columns)
+    completed, latency, unloaded, loss = total.unbind(-1)
+    # Small losses keep their digits where they are added up, large ones where completions are.
+    rare = torch.log1p(-loss.clamp_max(0.5))
+    log_ratio = torch.where(loss < 0.5, rare, best + completed.log())
+    return log_ratio, latency / completed, unloaded / completed

@@ -1,12 +1,15 @@
 """Simulated annealing of many placements side by side, so that evaluators see large batches.
 
 Each row is a Markov chain of its own: a random neighbour replaces it if it is better, or worse by
-an amount the temperature allows. The temperature falls with the share of the budget that is spent,
+an amount the temperature allows. Several neighbours of a row are judged at once, and the first one
+taken counts: where most are refused, that is as good as judging them one after the other. The temperature falls with the share of the budget that is spent,
 several times over: a restart warms up again from the best placements found. Now and then the worst
 rows are replaced by the best ones, so that no budget is wasted on hopeless rows.
 
 References:
     Kirkpatrick, Gelatt and Vecchi, Optimization by simulated annealing, Science 220, 1983.
+    Witte, Chamberlain and Franklin, Parallel simulated annealing using speculative computation,
+    IEEE Transactions on Parallel and Distributed Systems 2, 1991 (several neighbours at once).
     Aldous and Vazirani, Go with the winners algorithms, FOCS 1994 (replacing the worst rows).
 """
 
@@ -37,6 +40,9 @@ EXCHANGED = 0.25
 WARMTH = 0.3
 """First temperature over the mean change for the worse: one in thirty of such moves is taken."""
 
+LARGEST_RISE = 1e6
+"""Rises above this are from what fits to what does not; they say nothing about the objective."""
+
 SMALLEST_TEMPERATURE = 1e-9
 """Stands in while every neighbour is as good as its original."""
 
@@ -47,21 +53,25 @@ class Annealing(Search):
     Args:
         cycles: How often the temperature falls, >= 1.
         cooling: Last temperature of a cycle over its first, in (0, 1).
+        tries: Neighbours of a row that are judged at once, >= 1.
 
     Raises:
         InvalidInputError: If an argument is out of range.
     """
 
-    def __init__(self, *, cycles: int = 2, cooling: float = 1e-3) -> None:
+    def __init__(self, *, cycles: int = 2, cooling: float = 1e-3, tries: int = 8) -> None:
         require(cycles >= 1, "cycles", "be >= 1", cycles)
         require(0 < cooling < 1, "cooling", "lie in (0, 1)", cooling)
+        require(tries >= 1, "tries", "be >= 1", tries)
         self.cycles = cycles
+        self.tries = tries
         self.cooling = cooling
 
     def begin(self, space: PlacementSpace, rng: np.random.Generator) -> None:
         self._space, self._rng = space, rng
         self._current = np.empty((0, space.slots), dtype=np.int32)
         self._values: Floats = np.empty(0)
+        self._row = np.empty(0, dtype=np.int64)
         self._best = space.start
         self._best_value = np.inf
         self._worsening: float | None = None
@@ -71,30 +81,40 @@ class Annealing(Search):
 
     def ask(self, count: int) -> Candidates:
         if len(self._current) == 0:
-            self._current = self._first_rows(count)
-            self._values = np.full(count, np.inf)
-            return self._space.candidates(self._current)
-        self._resize(count)
-        return self._space.candidates(propose(self._space, self._current, self._rng))
+            return self._space.candidates(self._first_rows(count))
+        self._resize(max(1, count // self.tries))
+        self._row = np.arange(count) % len(self._current)
+        return self._space.candidates(propose(self._space, self._current[self._row], self._rng))
 
     def tell(self, candidates: Candidates, values: Floats) -> None:
-        rise = np.where(np.isfinite(self._values), values - self._values, -np.inf)
-        if self._worsening is None:
-            worse = rise[np.isfinite(rise) & (rise > 0) & (rise < 1.0)]
-            if len(worse):
-                self._worsening = float(worse.mean())
-        with np.errstate(over="ignore", invalid="ignore"):
-            chance = np.exp(-np.maximum(rise, 0.0) / self._temperature())
-        taken = (rise <= 0) | (self._rng.random(len(values)) < chance)
-        self._current = np.where(taken[:, None], candidates.placement, self._current)
-        self._values = np.where(taken, values, self._values)
         best = int(np.argmin(values))
         if values[best] < self._best_value:
             self._best, self._best_value = candidates.placement[best].copy(), float(values[best])
+        if len(self._current) == 0:
+            rows = np.argsort(values, kind="stable")[: max(1, len(values) // self.tries)]
+            self._current, self._values = candidates.placement[rows], values[rows]
+            return
+        self._take(candidates.placement, values)
         self._rounds += 1
         if self._rounds % EXCHANGE_EVERY == 0:
             self._exchange()
         self._restart_if_due()
+
+    def _take(self, placement: Placements, values: Floats) -> None:
+        """Replace each row by the first of its neighbours that the temperature lets pass."""
+        rise = values - self._values[self._row]
+        if self._worsening is None:
+            worse = rise[(rise > 0) & (rise < LARGEST_RISE)]
+            if len(worse):
+                self._worsening = float(worse.mean())
+        with np.errstate(under="ignore"):
+            chance = np.exp(-np.maximum(rise, 0.0) / self._temperature())
+        taken = np.flatnonzero((rise <= 0) | (self._rng.random(len(values)) < chance))
+        row, first = np.unique(self._row[taken], return_index=True)
+        self._current = self._current.copy()
+        self._values = self._values.copy()
+        self._current[row] = placement[taken[first]]
+        self._values[row] = values[taken[first]]
 
     def _first_rows(self, count: int) -> Placements:
         space, rng = self._space, self._rng
@@ -106,22 +126,19 @@ class Annealing(Search):
         rows += [random_placement(space, rng) for _ in range(count - len(rows))]
         return np.stack(rows)
 
-    def _resize(self, count: int) -> None:
-        have = len(self._current)
-        if count < have:
-            kept = np.sort(np.argsort(self._values, kind="stable")[:count])
+    def _resize(self, rows: int) -> None:
+        """Keep the best rows, or copy them, best first."""
+        if rows != len(self._current):
+            order = np.argsort(self._values, kind="stable")
+            kept = np.resize(order, rows)
             self._current, self._values = self._current[kept], self._values[kept]
-        elif count > have:
-            fresh = [random_placement(self._space, self._rng) for _ in range(count - have)]
-            self._current = np.concatenate([self._current, np.stack(fresh)])
-            self._values = np.concatenate([self._values, np.full(count - have, np.inf)])
 
     def _temperature(self) -> float:
         within = self.progress * self.cycles % 1.0
         if self.progress >= 1.0:
             within = 1.0
         first = WARMTH * (self._worsening or 0.0)
-        return max(first * self.cooling**within, SMALLEST_TEMPERATURE)
+        return max(float(first * self.cooling**within), SMALLEST_TEMPERATURE)
 
     def _exchange(self) -> None:
         moved = int(EXCHANGED * len(self._values))

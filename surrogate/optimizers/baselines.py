@@ -135,7 +135,8 @@ def least_loaded_start(problem: Problem) -> Deployment:
     names = [device.name for device in problem.devices]
     anywhere = {
         chain.name: tuple(
-            next(name for name in names if fragment.may_run_on(name)) for fragment in chain.fragments
+            next(name for name in names if fragment.may_run_on(name))
+            for fragment in chain.fragments
         )
         for chain in problem.chains
     }

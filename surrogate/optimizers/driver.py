@@ -29,6 +29,7 @@ Callback = Callable[[Improvement], None]
 """Called after every batch with the evaluations and seconds so far and the incumbent's value; to
 stop a search it may raise KeyboardInterrupt."""
 
+
 def optimize(
     problem: Problem | Deployment,
     evaluator: Evaluator,
@@ -67,9 +68,7 @@ def optimize(
     space = PlacementSpace(base)
     search, objective = search or Annealing(), objective or SystemLoss()
     search_seed, seed_a, seed_b = _seeds(seed)
-    proof = Proof(
-        space, selection_seed=seed_a, verification_seed=seed_b, seconds=budget.seconds
-    )
+    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, seconds=budget.seconds)
     search.begin(space, np.random.default_rng(search_seed))
     pace = Pace(budget, reserve=proof.reserve)
     pace.warm_up(
@@ -189,9 +188,7 @@ def _selected(
         return fitting[0], "interrupted"
 
 
-def _verified(
-    space: PlacementSpace, proof: Proof, chosen: Placements
-) -> tuple[Outcome, Outcome]:
+def _verified(space: PlacementSpace, proof: Proof, chosen: Placements) -> tuple[Outcome, Outcome]:
     """Simulate the start and the chosen placement on fresh seeds."""
     try:
         measures = proof.verified(np.stack([space.start, chosen]))

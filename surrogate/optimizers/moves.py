@@ -21,9 +21,7 @@ LONGEST_RUN = 8
 """Fragments that move together at most."""
 
 
-def propose(
-    space: PlacementSpace, current: Placements, rng: np.random.Generator
-) -> Placements:
+def propose(space: PlacementSpace, current: Placements, rng: np.random.Generator) -> Placements:
     """Return a random neighbour of each placement.
 
     Args:

@@ -33,7 +33,7 @@ VERIFICATION_EVENTS = 2e6
 VERIFICATION_RUNS = 8
 """Independent runs of the verification: enough to estimate a standard error from."""
 
-PROBE_EVENTS = 2e4
+PROBE_EVENTS = 1e5
 """Events of the run that measures the speed of the simulator beforehand."""
 
 

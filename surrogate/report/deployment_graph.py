@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from datagen.deployment import Deployment
 from surrogate.optimizers.result import Outcome
 from surrogate.report.accuracy import styled
-from surrogate.report.page import percent, seconds
+from surrogate.report.page import percent
 
 __all__ = ["View", "deployment_figure"]
 
@@ -31,8 +31,14 @@ CROWDED = 14
 BEND = 0.1
 """How far a path bends off the straight line, per chain, so that paths do not hide each other."""
 
-LABEL_RADIUS, LABEL_STEP = 1.42, 0.13
+LABEL_RADIUS, LABEL_STEP = 1.38, 0.14
 """Where the labels of chains lie, and the distance between two at one device."""
+
+REACH_X, REACH_Y = 2.3, 1.75
+"""What a panel shows around the circle of devices: room for labels."""
+
+SIDEWAYS = 0.3
+"""Devices further from the middle than this have their labels beside them, others above or below."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +75,27 @@ def deployment_figure(views: Sequence[View]) -> Any:
         figure.add_trace(_device_trace(view, places), row=1, col=column)
         for note in _chain_notes(view, places):
             figure.add_annotation(row=1, col=column, **note)
-        reach = {"range": [-1.75, 1.75], "visible": False, "constrain": "domain"}
-        figure.update_xaxes(row=1, col=column, **reach)
+        hidden = {"visible": False, "constrain": "domain", "row": 1, "col": column}
+        figure.update_xaxes(range=[-REACH_X, REACH_X], **hidden)
         anchor = "x" if column == 1 else f"x{column}"
-        figure.update_yaxes(row=1, col=column, scaleanchor=anchor, **reach)
-    styled(figure, height=560)
+        figure.update_yaxes(range=[-REACH_Y, REACH_Y], scaleanchor=anchor, **hidden)
+    styled(figure, height=580)
     figure.update_layout(
         coloraxis={
             "cmin": 0,
             "cmax": 100,
             "colorscale": [[0, "#eef3e2"], [0.5, "#f3c766"], [1, "#d1495b"]],
-            "colorbar": {"title": {"text": "utilization [%]"}, "thickness": 14, "len": 0.8},
+            "colorbar": {
+                "title": {"text": "utilization [%]", "side": "top"},
+                "orientation": "h",
+                "thickness": 12,
+                "len": 0.3,
+                "x": 0.84,
+                "y": -0.14,
+            },
         },
         legend={"orientation": "h", "y": -0.02, "title": {"text": "chain "}},
+        margin={"l": 10, "r": 10, "t": 40, "b": 80},
     )
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)
@@ -151,6 +165,7 @@ def _device_trace(view: View, places: dict[str, tuple[float, float]]) -> dict[st
         for name in places
     }
     used = [view.outcome.devices.get(name, {}).get("utilization", math.nan) for name in places]
+    known = all(map(math.isfinite, used))
     text = [
         name if crowded else f"<b>{name}</b><br>{percent(value, 0)}"
         for name, value in zip(places, used, strict=True)
@@ -170,7 +185,7 @@ def _device_trace(view: View, places: dict[str, tuple[float, float]]) -> dict[st
         "textfont": {"size": 11},
         "marker": {
             "size": 20 if crowded else 66,
-            "color": [100 * value if math.isfinite(value) else None for value in used],
+            "color": [100 * value for value in used] if known else "#d9dde5",
             "coloraxis": "coloraxis",
             "line": {"color": "#1f2430", "width": 1.5},
         },
@@ -192,8 +207,8 @@ def _chain_notes(view: View, places: dict[str, tuple[float, float]]) -> list[dic
     for number, (chain, paths) in enumerate(view.deployment.placement.items()):
         first = paths[0][0]
         x, y = places[first]
-        measures = view.outcome.chains.get(chain, {})
-        lost, latency = measures.get("loss_ratio"), measures.get("latency")
+        lost = view.outcome.chains.get(chain, {}).get("loss_ratio")
+        beside = abs(x) > SIDEWAYS
         stack = LABEL_STEP * seen[first] * (1 if y >= 0 else -1)
         seen[first] += 1
         colour, _ = _style(number)
@@ -204,7 +219,8 @@ def _chain_notes(view: View, places: dict[str, tuple[float, float]]) -> list[dic
             "ay": LABEL_RADIUS * y + stack,
             "axref": "x",
             "ayref": "y",
-            "text": f"{chain}: {percent(lost)} lost, {seconds(latency)}",
+            "text": f"{chain}: {percent(lost)} lost",
+            "xanchor": ("left" if x > 0 else "right") if beside else "center",
             "font": {"color": colour, "size": 11},
             "arrowcolor": colour,
             "arrowwidth": 1.2,

@@ -36,6 +36,7 @@ table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid #e6e9ef;
   font-size: .92rem; }
 th { color: #5a6272; font-weight: 600; vertical-align: bottom; }
+td { white-space: nowrap; }
 th:first-child, td:first-child, .words td, .words th { text-align: left; }
 """
 

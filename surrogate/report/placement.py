@@ -26,7 +26,7 @@ STATUS = {
 GRAPH_NOTE = (
     "Circles are devices, coloured by the share of time they are busy in simulation; the number in "
     "a circle is that share. Each chain of requests enters at the arrow beside its name (with the "
-    "share of its requests that is lost and its mean latency) and follows the path of its colour. "
+    "share of its requests that is lost) and follows the path of its colour. "
     "Pieces that follow each other on one device draw no path; hover over a device to see them."
 )
 

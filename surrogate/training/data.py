@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
+import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from datagen.errors import require
@@ -39,7 +41,7 @@ class DeploymentDataset(Dataset[Example]):
         return self.table.example(self.indices[np.asarray(indices)])
 
 
-def _identity(example: Example) -> Example:
+def _identity(example: Any) -> Any:
     return example
 
 
@@ -83,6 +85,14 @@ class DeploymentData(lightning.LightningDataModule):
             indices = np.arange(count)
             batch = dataset.batch(indices, laws=False)
             self.tables.append(LabelTable(batch, dataset.measures(indices)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs to draw the batches that an unbroken one would."""
+        return {"random_state": torch.get_rng_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the random numbers of the run that is resumed."""
+        torch.set_rng_state(state_dict["random_state"].cpu())
 
     def _parts(self, held_out: bool) -> list[DeploymentDataset]:
         parts = []
@@ -145,9 +155,9 @@ class _Pooled(ConcatDataset[Example]):
         self.parts = list(parts)
         self.joint = _join([part.table for part in parts])
         offsets = np.cumsum([0] + [len(part.table) for part in parts])
-        self.rows = np.concatenate(
-            [part.indices + offset for part, offset in zip(parts, offsets, strict=False)]
-        )
+        self.rows = np.concatenate([
+            part.indices + offset for part, offset in zip(parts, offsets, strict=False)
+        ])
 
     def __getitems__(self, indices: list[int]) -> Example:
         return self.joint.example(self.rows[np.asarray(indices)])

@@ -1,4 +1,4 @@
-"""The training loss: errors on the scales of the published metrics, forgiving what is label noise."""
+"""The training loss: errors on the scales of the published metrics, forgiving label noise."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ EXACT = 0.002
 
 LOGARITHM_BOUND = 6.0
 """Ratios below exp(-6) = 0.25 % are not told apart: they would drown everything else."""
+
+TINY = 1e-12
+"""Keeps the logarithm, and with it the gradient, of a step without work finite [s]."""
 
 RARE_JOBS = 5.0
 """Losses are compared on a logarithm that starts at this many lost jobs."""
@@ -82,7 +85,7 @@ class DeploymentLoss(nn.Module):
                 _binomial_error(targets.step_log_passed, targets.step_offered),
             ),
             "step_sojourn": _log_error(
-                prediction.step_sojourn.log(),
+                prediction.step_sojourn.clamp_min(TINY).log(),
                 targets.step_log_sojourn,
                 targets.step_completed.clamp_min(1.0).rsqrt(),
             ),

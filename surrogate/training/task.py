@@ -55,25 +55,18 @@ class DeploymentTask(lightning.LightningModule):
     def on_fit_start(self) -> None:
         fitted = self.trainer.ckpt_path is not None
         data = getattr(self.trainer, "datamodule", None)
-        if not fitted and data is not None and hasattr(self.network, "fit_features"):
-            self.network.fit_features(data.sample(FEATURE_SAMPLE).arrays.to(self.device))
+        fit_features = getattr(self.network, "fit_features", None)
+        if not fitted and data is not None and callable(fit_features):
+            fit_features(data.sample(FEATURE_SAMPLE).arrays.to(self.device))
 
     def training_step(self, example: Example, index: int) -> Tensor:
-        parts = self.loss(self.network(example.arrays), example.targets)
+        parts: dict[str, Tensor] = self.loss(self.network(example.arrays), example.targets)
         for name, value in parts.items():
             self.log(f"train/{name}", value, batch_size=len(example), on_step=False, on_epoch=True)
         return parts["total"]
 
     def validation_step(self, example: Example, index: int, dataloader_idx: int = 0) -> None:
         prediction, targets = self.network(example.arrays), example.targets
-        parts = self.loss(prediction, targets)
-        self.log(
-            "val/total",
-            parts["total"],
-            batch_size=len(example),
-            add_dataloader_idx=False,
-            sync_dist=True,
-        )
         for name, predicted, label in (
             ("throughput_ratio", prediction.throughput_ratio, targets.log_throughput_ratio.exp()),
             ("latency_ratio", prediction.latency_ratio, targets.log_latency_ratio.exp()),
@@ -83,12 +76,14 @@ class DeploymentTask(lightning.LightningModule):
             self._errors.setdefault(name, []).append(known)
 
     def on_validation_epoch_end(self) -> None:
+        # Over the chains of all data sets together: Lightning would average batches.
+        means = []
         for name, parts in self._errors.items():
             errors = torch.cat(parts)
-            self.log(f"val/{name}_mape", errors.mean(), sync_dist=True)
+            means.append(errors.mean())
+            self.log(f"val/{name}_mape", means[-1], sync_dist=True)
             self.log(f"val/{name}_p95", errors.quantile(0.95), sync_dist=True)
-        mape = [torch.cat(parts).mean() for parts in self._errors.values()]
-        self.log("val/mape", torch.stack(mape).mean(), sync_dist=True, prog_bar=True)
+        self.log("val/mape", torch.stack(means).mean(), sync_dist=True, prog_bar=True)
         self._errors.clear()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -100,4 +95,4 @@ class DeploymentTask(lightning.LightningModule):
             optimizer, self.learning_rate, total_steps=steps, pct_start=self.warmup_share
         )
         scheduler: dict[str, Any] = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}  # type: ignore[return-value,typeddict-item]
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}  # type: ignore[return-value]

@@ -33,7 +33,9 @@ Arrays = TypeVar("Arrays")
 
 def close(actual: Tensor | np.ndarray, expected: Tensor | np.ndarray, **overrides: float) -> None:
     """Check that values agree as their type allows."""
-    actual, expected = torch.as_tensor(actual), torch.as_tensor(expected)
+    actual, expected = (
+        torch.tensor(x) if isinstance(x, np.ndarray) else x for x in (actual, expected)
+    )
     tolerance = TOLERANCE[actual.dtype] | overrides
     torch.testing.assert_close(
         actual, expected.to(actual.dtype), check_stride=False, equal_nan=True, **tolerance
@@ -60,7 +62,7 @@ def _law(rng: np.random.Generator, mean: float) -> Law:
 
 
 def random_deployment(rng: np.random.Generator, *, paths: int = 1) -> Deployment:
-    """A deployment with what surrogates read: laws, servers, demands, revisits, renewal arrivals."""
+    """A deployment of laws, servers, demands, revisits and arrivals of several kinds."""
     devices = tuple(
         Device(
             name=f"d{n}",

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
+from tests.surrogate.cases import random_deployments, write_dataset
+
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Sums in one order, and no core taken from neighbours; some commands set their own number."""
-    before = torch.get_num_threads()
+def _settings_of_torch() -> Iterator[None]:
+    """One thread: sums in one order, no core taken from neighbours; commands change it."""
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(precision)
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a labelled data set of 60 deployments."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny", random_deployments(60, seed=41))

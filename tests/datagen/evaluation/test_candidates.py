@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.deployment import Deployment
@@ -15,6 +15,7 @@ from tests.datagen.strategies import deployments
 from tests.helpers import tandem
 
 
+@settings(max_examples=30)
 @given(deployments(), st.data())
 def test_candidates_pack_like_the_deployments_they_stand_for(
     base: Deployment, data: st.DataObject

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.arrivals import arrivals_from_parameters
@@ -13,6 +13,7 @@ from tests.datagen.strategies import deployments
 from tests.helpers import tandem
 
 
+@settings(max_examples=30)
 @given(deployments())
 def test_steps_of_the_batch_are_steps_of_the_deployment(deployment: Deployment) -> None:
     batch = pack([deployment])
@@ -25,6 +26,7 @@ def test_steps_of_the_batch_are_steps_of_the_deployment(deployment: Deployment) 
     assert batch.counts("path").tolist() == [len(chain) for chain in deployment.steps()]
 
 
+@settings(max_examples=30)
 @given(deployments())
 def test_laws_and_arrivals_are_packed_whole(deployment: Deployment) -> None:
     batch = pack([deployment])
@@ -62,6 +64,7 @@ def same(a: DeploymentBatch, b: DeploymentBatch) -> bool:
     )
 
 
+@settings(max_examples=30)
 @given(st.lists(deployments(), min_size=2, max_size=4), st.data())
 def test_selecting_is_packing_fewer(many: list[Deployment], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(0, len(many) - 1), min_size=1, max_size=5))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from datagen.deployment import Deployment
@@ -171,8 +172,10 @@ def test_a_flipped_bit_anywhere_is_found(tmp_path: Path) -> None:
 def test_page_checksums_are_written_and_verified(tmp_path: Path) -> None:
     write(tmp_path / "set", rows_per_shard=5)
     file = tmp_path / "set" / "part-00000.parquet"
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    first = group.column(1).data_page_offset
     content = bytearray(file.read_bytes())
-    content[len(content) // 3] ^= 1
+    content[first + group.column(1).total_compressed_size // 2] ^= 1
     file.write_bytes(content)
     with pytest.raises(CorruptDataError, match="row group 0 is damaged"):
         read_shard(file)

@@ -59,7 +59,7 @@ def test_a_good_data_set_is_summed_up(tmp_path: Path) -> None:
         ("chain", "lost", 4.0, "row 1: chain offered must be completed"),
         ("chain", "loss_ratio", 0.5, "row 1: chain loss_ratio must be 1 - throughput_ratio"),
         ("chain", "throughput_ratio", 1.5, "row 1: chain throughput_ratio must be <= 1"),
-        ("chain", "offered", -1.0, "row 1: chain offered must be >= 0"),
+        ("chain", "p50", -1.0, "row 1: chain p50 must be >= 0"),
         ("chain", "p95", 0.5, "row 1: chain p95 must be >= p50"),
         ("chain", "p95", np.inf, "row 1: chain p95 must be finite"),
         ("device", "utilization", 1.1, "row 1: device utilization must be <= 1"),

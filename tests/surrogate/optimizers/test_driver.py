@@ -9,10 +9,12 @@ import pytest
 
 from datagen.analytic.decomposition import AnalyticEvaluator
 from datagen.deployment import Deployment, Device, Problem
-from datagen.errors import InvalidInputError
+from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate
 from surrogate.optimizers import Annealing, Budget, PlacementSpace, optimize, place
+from surrogate.optimizers.driver import violations
+from surrogate.optimizers.result import placement_of
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
 
@@ -97,8 +99,8 @@ def test_placements_without_a_steady_state_are_the_worst() -> None:
 
 def test_a_start_of_another_problem_is_refused() -> None:
     start = poor_start(small_problem())
+    other = small_problem(memory=None)
     with pytest.raises(InvalidInputError, match="start must be a deployment of the problem"):
-        other = small_problem(memory=None)
         place(other, AnalyticEvaluator(), Budget(evaluations=5), start=start)
 
 
@@ -108,12 +110,22 @@ def test_fast_evaluators_get_large_batches() -> None:
     assert max(counting.sizes) >= 32
 
 
-def test_several_paths_keep_their_form() -> None:
+def several_paths() -> Deployment:
     problem = small_problem(allowed=False)
     placement = poor_start(problem).placement
     twice = {**placement, "c0": (("d3", "d3", "d3"), ("d3", "d2", "d2"))}
-    start = Deployment(problem=problem, placement=twice, routing={"c0": (0.5, 0.5)})
-    result = optimize(start, AnalyticEvaluator(), budget=Budget(evaluations=200))
-    assert result.feasible
-    assert [len(path) for path in result.to_dict()["placement"]["c0"]] == [3, 3]
-    assert result.verified.loss_ratio < result.start.loss_ratio
+    return Deployment(problem=problem, placement=twice, routing={"c0": (0.5, 0.5)})
+
+
+def test_what_the_simulator_cannot_prove_is_refused_by_name() -> None:
+    with pytest.raises(NotSupportedError, match="routing=several paths"):
+        optimize(several_paths(), AnalyticEvaluator(), budget=Budget(evaluations=20))
+
+
+def test_paths_of_a_chain_share_their_weights() -> None:
+    space = PlacementSpace(several_paths())
+    found = {v.device: v.needed for v in violations(space, space.start)}
+    # d3 holds the first fragment of c0 once for both paths: 5 units in all, which just fit.
+    assert found == {"d2": 8 * UNIT}
+    assert space.excess(space.start[None])[0] == 3 * UNIT
+    assert [len(path) for path in placement_of(space.base)["c0"]] == [3, 3]

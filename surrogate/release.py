@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from datagen.evaluation import concatenate
-from datagen.store import compare_measures, read_dataset
+from datagen.store import read_dataset
+from datagen.store.compare import compare_measures
 from surrogate.checkpoints import Release, best_state, save_release
 from surrogate.coverage import Coverage
 from surrogate.evaluator import SurrogateEvaluator

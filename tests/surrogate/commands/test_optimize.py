@@ -1,0 +1,154 @@
+"""``surrogate optimize``: from a YAML file to strict JSON, and one line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from datagen.documents import read_deployment, to_yaml
+from surrogate.__main__ import main
+from surrogate.optimizers import PlacementSpace, proof
+from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
+
+
+@pytest.fixture(autouse=True)
+def _short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 2e5)
+    monkeypatch.setattr(proof, "SELECTION_EVENTS", 3e4)
+
+
+@pytest.fixture
+def problem_file(tmp_path: Path) -> Path:
+    file = tmp_path / "problem.yaml"
+    file.write_text(to_yaml(poor_start(small_problem())))
+    return file
+
+
+def words(problem: Path, *extra: str) -> list[str]:
+    return ["optimize", "place", str(problem), "--evaluator", "analytic", *extra]
+
+
+def test_json_is_one_strict_object(problem_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(problem_file, "--evaluations", "200", "--seed", "4", "--json")) == 0
+    captured = capsys.readouterr()
+    answer = json.loads(captured.out, parse_constant=lambda name: pytest.fail(name))
+    assert answer["feasible"] is True
+    assert answer["violations"] == []
+    assert answer["status"] == "evaluation_limit"
+    assert answer["evaluations"] == 200
+    assert answer["verified"]["loss_ratio"] < answer["start"]["loss_ratio"]
+    assert answer["start"]["placement"]["c0"] == ["d3", "d3", "d3"]
+    low, high = answer["verified"]["ci95"]
+    assert low <= answer["verified"]["loss_ratio"] <= high
+
+
+def test_the_shipped_example_loses_much_and_can_lose_little(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = repository / "examples" / "cameras.yaml"
+    start = PlacementSpace(read_deployment(example))
+    assert start.excess(start.start[None])[0] == 0
+    assert start.weights.sum() > 0.8 * start.memory.sum()
+    assert main(words(example, "--evaluations", "4000", "--json")) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert 0.05 < answer["start"]["loss_ratio"] < 0.3
+    assert answer["verified"]["loss_ratio"] < 0.3 * answer["start"]["loss_ratio"]
+
+
+def test_a_person_gets_a_few_lines(problem_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(problem_file, "--evaluations", "60", "--seconds", "1e2")) == 0
+    text = capsys.readouterr().out
+    assert "verified" in text
+    assert "60 placements" in text
+
+
+def test_memory_too_small_is_an_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "tight.yaml"
+    file.write_text(to_yaml(small_problem(memory=2 * UNIT)))
+    assert main(words(file, "--evaluations", "60", "--json")) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["feasible"] is False
+    assert all(v["needed"] > v["memory"] for v in answer["violations"])
+    assert math.isfinite(answer["verified"]["loss_ratio"])
+    assert main(words(file, "--evaluations", "60")) == 0
+    assert "nothing that fits was found" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (("--seconds", "0"), "seconds must be finite and > 0, got seconds=0.0."),
+        (("--seconds", "-1"), "seconds must be finite and > 0, got seconds=-1.0."),
+        (("--seconds", "soon"), "seconds must be a number, got seconds='soon'."),
+        (("--seconds", "nan"), "seconds must be finite and > 0, got seconds=nan."),
+        (("--evaluations", "0"), "evaluations must be a whole number >= 1, got evaluations=0."),
+        ((), "budget must limit seconds or evaluations, got budget=None."),
+        (("--seconds", "1", "--seed", "-1"), "seed must be a whole number >= 0, got seed=-1."),
+    ],
+)
+def test_bad_options_are_one_line(
+    problem_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    extra: tuple[str, ...],
+    message: str,
+) -> None:
+    assert main(words(problem_file, *extra)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"surrogate optimize: error: {message}\n"
+
+
+def one_error(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("surrogate optimize: error: ")
+    return captured.err
+
+
+def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(tmp_path / "nowhere.yaml", "--seconds", "1")) == 2
+    assert "nowhere.yaml" in one_error(capsys)
+
+
+def test_an_unknown_checkpoint_is_named(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["optimize", "place", str(problem_file), "--evaluator", "nobody", "--seconds", "1"]
+    assert main(given) == 2
+    assert "nobody" in one_error(capsys)
+
+
+def test_a_fragment_that_may_run_nowhere_is_named(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = problem_file.read_text()
+    problem_file.write_text(text.replace("allowed: [d0, d1, d3]", "allowed: []"))
+    assert "allowed: []" in problem_file.read_text()
+    assert main(words(problem_file, "--seconds", "1")) == 2
+    assert "allowed" in one_error(capsys)
+
+
+def test_a_report_in_no_folder_is_refused_before_the_search(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(problem_file, "--seconds", "60", "--report", "no/where.html")) == 2
+    assert "report must lie in a folder that exists" in one_error(capsys)
+
+
+@pytest.mark.parametrize("given", [["conquer"], []])
+def test_unknown_commands_are_one_line(
+    capsys: pytest.CaptureFixture[str], given: list[str]
+) -> None:
+    assert main(given) == 2
+    assert "COMMAND must be one of fit, validate" in capsys.readouterr().err
+
+
+def test_an_unknown_kind_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["optimize", "conquer", "world.yaml", "--evaluator", "analytic"])
+    assert stop.value.code == 2
+    assert "invalid choice: 'conquer'" in one_error(capsys)

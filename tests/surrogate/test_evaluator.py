@@ -1,0 +1,136 @@
+"""A released network as an evaluator: what it says, refuses and doubts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datagen.deployment import Deployment
+from datagen.errors import NotSupportedError
+from datagen.evaluation import Candidates, Effect, Measures, pack
+from datagen.evaluation.packing import DeploymentTables
+from surrogate import load_surrogate
+from surrogate.evaluator import BATCH, SurrogateEvaluator
+from surrogate.features.arrays import flow_arrays
+from tests.surrogate.cases import close, in_batch_order, random_deployments, single
+from tests.surrogate.releases import release, small_network
+
+CHAIN = ("throughput_ratio", "loss_ratio", "latency", "latency_ratio", "throughput")
+
+
+@pytest.fixture(scope="module")
+def surrogate(tmp_path_factory: pytest.TempPathFactory) -> SurrogateEvaluator:
+    folder = release(tmp_path_factory.mktemp("released") / "tiny", also=Effect.UNLIMITED_BUFFER)
+    return load_surrogate(folder)
+
+
+@pytest.fixture(scope="module")
+def deployments() -> list[Deployment]:
+    return random_deployments(10, seed=71)
+
+
+def same(found: Measures, expected: Measures) -> None:
+    """Check that measures agree; batches of other sizes sum in another order."""
+    for name in CHAIN:
+        close(found.chain[name], expected.chain[name], rtol=1e-4, atol=1e-6)
+    sojourn = "sojourn_completed"
+    close(found.step[sojourn], expected.step[sojourn], rtol=1e-4, atol=1e-6)
+    close(found.deployment["loss_ratio"], expected.deployment["loss_ratio"], rtol=1e-4, atol=1e-6)
+    flags = [measures.deployment["in_distribution"].tolist() for measures in (found, expected)]
+    assert flags[0] == flags[1]
+
+
+def test_says_what_the_network_says(
+    surrogate: SurrogateEvaluator, deployments: list[Deployment]
+) -> None:
+    batch = pack(deployments)
+    arrays = flow_arrays(batch)
+    expected, found = small_network()(arrays), surrogate.evaluate(deployments)
+    assert found.source == "surrogate"
+    for name in ("throughput_ratio", "loss_ratio", "latency", "latency_ratio"):
+        close(found.chain[name].astype(np.float32), getattr(expected, name).detach())
+    sojourn = in_batch_order(arrays, expected.step_sojourn.detach())
+    close(found.step["sojourn_completed"].astype(np.float32), sojourn)
+    close(found.chain["throughput"], found.chain["throughput_ratio"] * batch.chain_rate)
+    lost = np.bincount(batch.owner("chain"), weights=found.chain["loss_ratio"] * batch.chain_rate)
+    offered = np.bincount(batch.owner("chain"), weights=batch.chain_rate)
+    close(found.deployment["loss_ratio"], lost / offered)
+
+
+def test_names_and_objects_and_arrays_agree(
+    surrogate: SurrogateEvaluator, deployments: list[Deployment]
+) -> None:
+    from_objects = surrogate.evaluate(deployments)
+    same(surrogate.evaluate(pack(deployments)), from_objects)
+    name = deployments[0].problem.chains[0].name
+    assert from_objects[0].chains[name].latency == from_objects.chain["latency"][0]
+
+
+def test_candidates_are_what_their_deployments_are(
+    surrogate: SurrogateEvaluator, deployments: list[Deployment]
+) -> None:
+    base = deployments[1]
+    rng = np.random.default_rng(0)
+    slots, devices = DeploymentTables(base).allowed.shape
+    candidates = Candidates(base=base, placement=rng.integers(devices, size=(6, slots)))
+    objects = [candidates.deployment(index) for index in range(6)]
+    same(surrogate.evaluate(candidates), surrogate.evaluate(objects))
+
+
+def test_many_are_evaluated_in_parts(
+    surrogate: SurrogateEvaluator, deployments: list[Deployment]
+) -> None:
+    batch = pack(deployments)
+    rows = np.random.default_rng(1).integers(len(batch), size=2 * BATCH + 10)
+    whole = surrogate.evaluate(batch.select(rows))
+    single_ones = surrogate.evaluate(batch)
+    starts = single_ones.chain_start
+    chains = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
+    for name in CHAIN:
+        close(whole.chain[name], single_ones.chain[name][chains], rtol=1e-4, atol=1e-6)
+    assert whole.reason is not None
+    assert len(whole.reason) == len(rows)
+
+
+@pytest.mark.parametrize("paths", [2])
+def test_refuses_by_name_what_it_was_not_trained_on(
+    surrogate: SurrogateEvaluator, deployments: list[Deployment], paths: int
+) -> None:
+    routed = random_deployments(1, seed=3, paths=paths)
+    with pytest.raises(NotSupportedError, match="not yet supported by tiny: routing"):
+        surrogate.evaluate(deployments + routed)
+
+
+def test_doubts_with_a_reason(surrogate: SurrogateEvaluator, deployments: list[Deployment]) -> None:
+    found = surrogate.evaluate([deployments[0], single(rate=900.0, means=(0.1, 0.4), hosts=(0, 1))])
+    assert found.deployment["in_distribution"].tolist()[1] is False
+    assert found[1].reason is not None
+    assert "outside [" in found[1].reason
+    known = surrogate.evaluate(random_deployments(60, seed=61))
+    assert known.deployment["in_distribution"].all()
+    assert known.reason is not None
+    assert set(known.reason) == {None}
+
+
+def test_says_nothing_where_there_is_no_steady_state(surrogate: SurrogateEvaluator) -> None:
+    steady, growing = (single(rate=rate, means=(0.5,), capacity=None) for rate in (1.0, 2.5))
+    found = surrogate.evaluate([steady, growing])
+    assert found.deployment["unstable"].tolist() == [False, True]
+    for name in CHAIN:
+        assert np.isfinite(found.chain[name]).tolist() == [True, False], name
+    assert np.isfinite(found.step["sojourn_completed"]).tolist() == [True, False]
+    assert np.isfinite(found.deployment["loss_ratio"]).tolist() == [True, False]
+    assert found[1].reason == "an unlimited buffer has load >= 1"
+
+
+def test_needs_no_laws(surrogate: SurrogateEvaluator, deployments: list[Deployment]) -> None:
+    base = deployments[0]
+    placement = DeploymentTables(base).base_placement()[None]
+    bare = Candidates(base=base, placement=placement).batch(laws=False)
+    same(surrogate.evaluate(bare), surrogate.evaluate([base]))
+
+
+def test_a_path_given_as_text_loads_too(tmp_path: Path) -> None:
+    assert load_surrogate(str(release(tmp_path / "tiny"))).name == "tiny"

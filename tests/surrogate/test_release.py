@@ -1,0 +1,56 @@
+"""From a run to a release: its best weights, its coverage, its errors and its card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from datagen.store import read_dataset
+from datagen.store.compare import compare_measures
+from surrogate import load_surrogate
+from surrogate.models import ChainNet
+from surrogate.release import card, release_run
+from surrogate.training.data import DeploymentData
+from tests.surrogate.cases import close
+from tests.surrogate.releases import small_network
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run's best checkpoint."""
+    state = {f"network.{k}": v for k, v in small_network().state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "best.ckpt")
+    return tmp_path / "best.ckpt"
+
+
+def test_releases_the_best_weights(run: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    data = DeploymentData([str(tiny_dataset)], validation_share=0.2)
+    data.setup("fit")
+    network = ChainNet(hidden=8, iterations=2)
+    metrics = release_run(run, network, data, tmp_path / "release")
+    surrogate = load_surrogate(tmp_path / "release")
+    for name, value in small_network().state_dict().items():
+        assert torch.equal(surrogate.release.network.state_dict()[name], value)
+    assert surrogate.release.metrics == json.loads(json.dumps(metrics))
+    dataset = read_dataset(tiny_dataset)
+    held_out = np.arange(48, 60)
+    batch = dataset.batch(held_out, laws=False)
+    known = surrogate.evaluate(batch)
+    expected = compare_measures(batch, known, dataset.measures(held_out))
+    found = metrics["held_out"]["tiny"]
+    assert len(found["data"]) == 64
+    for name in ("throughput_ratio", "latency_ratio"):
+        close(torch.tensor(found[name]["mape"]), torch.tensor(expected[name]["mape"]))
+    inside = surrogate.evaluate(dataset.batch(np.arange(48), laws=False))
+    assert inside.deployment["in_distribution"].all()
+
+
+def test_the_card_marks_what_is_undefined() -> None:
+    unknown = dict.fromkeys(("mape", "mape_trimmed", "median", "p95"))
+    errors = {"deployments": 1, "throughput_ratio": unknown, "latency_ratio": unknown}
+    text = card("tiny", {"held_out": {"none": errors}})
+    assert "| none | 1 | - | - | - | - | - | - |" in text

@@ -1,0 +1,234 @@
+"""Reports hold every figure they promise, fetch nothing, and are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datagen.arrivals import Poisson
+from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
+from datagen.distributions import Deterministic
+from datagen.errors import InvalidInputError
+from datagen.evaluation import DeploymentBatch, Measures, pack
+from datagen.store.compare import compare_measures
+from surrogate.optimizers.archive import Improvement
+from surrogate.optimizers.result import Outcome, SearchResult, Violation
+from surrogate.report import Judged, evaluation_report, placement_report, quickstart_report
+from tests.surrogate.cases import made_up_labels, random_deployments
+
+ADDRESS = re.compile(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", re.IGNORECASE)
+
+
+@dataclass
+class Report(HTMLParser):
+    """What a test asks of a page: figures by id, holders, words, what is outside of plotly.js."""
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    holders: set[str] = field(default_factory=set)
+    words: str = ""
+    rest: str = ""
+    policy: str = ""
+    scripts: int = 0
+    _inside: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        assert not {"src", "href"} & set(given), f"<{tag}> refers to something outside"
+        if tag == "script":
+            self.scripts += 1
+            self._inside = given.get("data-figure") or given.get("id") or "script"
+        elif tag == "meta" and "http-equiv" in given:
+            self.policy = given["content"] or ""
+        elif tag == "div" and "id" in given:
+            self.holders.add(given["id"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self._inside is None:
+            self.words += data
+        elif self._inside.startswith("figure-"):
+            self.figures[self._inside] = json.loads(data)
+        if self._inside != "plotly":
+            self.rest += data
+
+
+def read(path: Path) -> Report:
+    report = Report()
+    report.feed(path.read_text(encoding="utf-8"))
+    report.close()
+    return report
+
+
+def assert_self_contained(report: Report) -> None:
+    assert report.policy.startswith("default-src 'none'")
+    assert ADDRESS.search(report.rest) is None
+    assert report.scripts == len(report.figures) + 2  # plotly.js, once, and the one that draws
+    assert report.holders == set(report.figures)
+    for figure in report.figures.values():
+        assert figure["data"]
+        axes = [figure["layout"][key] for key in figure["layout"] if re.match(r"[xy]axis", key)]
+        assert all("title" in axis or axis.get("visible") is False for axis in axes)
+
+
+@pytest.fixture(scope="module")
+def batch() -> DeploymentBatch:
+    return pack(random_deployments(30))
+
+
+@pytest.fixture(scope="module")
+def judged(batch: DeploymentBatch) -> Judged:
+    labels = made_up_labels(batch)
+    wrong = {
+        name: np.clip(labels.chain[name] * 1.02, 0.0, 1.0)
+        for name in ("throughput_ratio", "latency_ratio", "loss_ratio")
+    }
+    measures = Measures.of(batch, "surrogate", chain=wrong)
+    result = compare_measures(batch, measures, labels)
+    result |= {"ms_per_deployment": 0.1234, "ms_single": 5.0, "in_distribution": 1.0}
+    return Judged(name="small", batch=batch, measures=measures, labels=labels, result=result)
+
+
+def outcome(loss: float, source: str, chains: list[str], devices: list[str]) -> Outcome:
+    return Outcome(
+        source=source,
+        loss_ratio=loss,
+        ci95=(0.9 * loss, 1.1 * loss) if source == "simulation" else None,
+        chains={name: {"loss_ratio": loss, "throughput": 1.0, "latency": 0.4} for name in chains},
+        devices={name: {"utilization": 0.5} for name in devices},
+    )
+
+
+def searched(*, chains: int = 2, devices: int = 3, proved: bool = True) -> SearchResult:
+    names = [f"chain <{n}>" for n in range(chains)]
+    hosts = [f"board {n}" for n in range(devices)]
+    fragments = tuple(Fragment(name=f"f{k}", service=Deterministic(mean=0.1)) for k in range(3))
+    problem = Problem(
+        devices=tuple(Device(name=name, capacity=5, memory=1e6) for name in hosts),
+        chains=tuple(
+            Chain(name=name, arrivals=Poisson(rate=1.0), fragments=fragments) for name in names
+        ),
+    )
+    start, chosen = (
+        Deployment(
+            problem=problem,
+            placement={
+                name: (tuple(hosts[(shift + n + k) % devices] for k in range(3)),)
+                for n, name in enumerate(names)
+            },
+        )
+        for shift in (0, 1)
+    )
+    simulated = [outcome(loss, "simulation", names, hosts) for loss in (0.2, 0.04)]
+    return SearchResult(
+        deployment=chosen,
+        start_deployment=start,
+        predicted=outcome(0.05, "surrogate", names, []),
+        start=simulated[0] if proved else Outcome.unknown(),
+        verified=simulated[1] if proved else Outcome.unknown(),
+        evaluations=1234,
+        seconds=3.0,
+        seconds_total=5.0,
+        status="time_limit",
+        violations=(Violation(device=hosts[0], needed=2e6, memory=1e6),) if not proved else (),
+        history=(
+            Improvement(evaluations=32, seconds=0.1, value=1e12),
+            Improvement(evaluations=64, seconds=0.2, value=0.21),
+            Improvement(evaluations=640, seconds=1.2, value=0.05),
+        ),
+        seed=0,
+    )
+
+
+def test_evaluation_report(judged: Judged, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "report.html"
+    evaluation_report(judged.batch, judged.measures, judged.labels, dict(judged.result), path)
+    report = read(path)
+    assert_self_contained(report)
+    assert len(report.figures) == 2
+    parity = report.figures["figure-1"]
+    regimes = {trace["name"] for trace in parity["data"] if trace["mode"] == "markers"}
+    assert len(regimes) == 5
+    for said in ("0.123 ms", "5.00 ms", "throughput ratio", "latency ratio", "load ≥ 1.5"):
+        assert said in report.words
+
+
+def test_no_defined_label_at_all(batch: DeploymentBatch, judged: Judged, tmp_path: Path) -> None:
+    unknown = Measures.of(batch, "measured")
+    result = compare_measures(batch, judged.measures, unknown)
+    result |= {"ms_per_deployment": 0.1, "ms_single": 5.0, "in_distribution": 1.0}
+    path = tmp_path / "report.html"
+    evaluation_report(batch, judged.measures, unknown, result, path)
+    assert_self_contained(read(path))
+
+
+@pytest.mark.parametrize(("chains", "devices"), [(2, 3), (1, 1), (20, 30)])
+def test_placement_report(chains: int, devices: int, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    placement_report(searched(chains=chains, devices=devices), path)
+    report = read(path)
+    assert_self_contained(report)
+    assert len(report.figures) == 2
+    graph = report.figures["figure-1"]
+    assert len(graph["data"]) == 2 * (chains + 1)
+    coloured = [trace for trace in graph["data"] if trace.get("marker", {}).get("coloraxis")]
+    assert len(coloured) == 2
+    notes = [note["text"] for note in graph["layout"]["annotations"]]
+    assert sum("20.00 % lost" in note for note in notes) == 1 + chains
+    assert sum("4.00 % lost" in note for note in notes) == 1 + chains
+    for said in ("[18.000 %, 22.000 %]", "5.000 %", "4.000 %", "1,234", "chain <0>"):
+        assert said in report.words
+
+
+def test_an_unproved_misfit_is_reported_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    placement_report(searched(proved=False), path)
+    report = read(path)
+    assert_self_contained(report)
+    assert "board 0 needs 2e+06 bytes" in report.words
+
+
+def test_quickstart_report(judged: Judged, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    quickstart_report([judged, judged], searched(), path)
+    report = read(path)
+    assert_self_contained(report)
+    assert len(report.figures) == 5
+
+
+def test_a_report_replaces_the_old_one_or_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def broken(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("surrogate.report.page.Page.html", broken)
+        with pytest.raises(KeyboardInterrupt):
+            placement_report(searched(), path)
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    assert path.read_text() == "old"
+    placement_report(searched(), path)
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    assert path.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInputError, match="report must be a file that can be written"):
+        placement_report(searched(), tmp_path / "file" / "report.html")
