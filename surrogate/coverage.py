@@ -86,11 +86,13 @@ class Coverage:
             values, (low, high) = getattr(features, level), self.ranges[level]
             judged = torch.tensor([name not in COUNTS for name in names])
             outside = ((values < low) | (values > high)) & judged
-            for row, column in outside.nonzero().tolist():
-                deployment = int(owners[level][row])
+            row, column = outside.nonzero().unbind(-1)
+            found, first = np.unique(owners[level][row].numpy(), return_index=True)
+            for deployment, place in zip(found.tolist(), first.tolist(), strict=True):
+                at = int(column[place])
                 reasons[deployment] = reasons[deployment] or (
-                    f"{level} {names[column]}: {values[row, column]:.3g} outside "
-                    f"[{low[column]:.3g}, {high[column]:.3g}]"
+                    f"{level} {names[at]}: {values[row[place], at]:.3g} outside "
+                    f"[{low[at]:.3g}, {high[at]:.3g}]"
                 )
         return reasons
 

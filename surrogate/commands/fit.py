@@ -11,10 +11,13 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from jsonargparse import ArgumentError
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from surrogate.errors import ConfigError
@@ -29,7 +32,15 @@ _log = logging.getLogger(__name__)
 
 
 class _ReleasingCLI(LightningCLI):
-    """LightningCLI that releases the best weights once training is over."""
+    """LightningCLI that logs below the run's folder and releases the best weights in the end."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        settings = self._get(self.config_init, "trainer", default={})
+        if settings.get("logger") is None:
+            # Lightning's default would need a name per logger and a folder for each.
+            root = settings.get("default_root_dir") or "runs"
+            kwargs["logger"] = [CSVLogger(root, name="csv"), TensorBoardLogger(root, "tensorboard")]
+        return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")

@@ -174,7 +174,7 @@ def styled(figure: Any, height: int) -> Any:
     figure.update_layout(
         template="simple_white",
         height=height,
-        margin={"l": 60, "r": 20, "t": 40, "b": 55},
+        margin={"l": 60, "r": 20, "t": 60, "b": 55},
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#1f2430"},
     )
     figure.update_xaxes(showgrid=True, gridcolor="#eceef2")

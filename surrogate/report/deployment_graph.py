@@ -34,11 +34,11 @@ BEND = 0.1
 LABEL_RADIUS, LABEL_STEP = 1.38, 0.14
 """Where the labels of chains lie, and the distance between two at one device."""
 
-REACH_X, REACH_Y = 2.3, 1.75
+REACH_X, REACH_Y = 2.2, 1.65
 """What a panel shows around the circle of devices: room for labels."""
 
 SIDEWAYS = 0.3
-"""Devices further from the middle than this have their labels beside them, others above or below."""
+"""Devices further from the middle than this have labels beside them, others above or below."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +73,13 @@ def deployment_figure(views: Sequence[View]) -> Any:
             figure.add_trace(_chain_trace(view, places, chain, number), row=1, col=column)
             figure.data[-1].showlegend = column == 1
         figure.add_trace(_device_trace(view, places), row=1, col=column)
+        anchor = "" if column == 1 else str(column)
+        refs = {"axref": f"x{anchor}", "ayref": f"y{anchor}"}
         for note in _chain_notes(view, places):
-            figure.add_annotation(row=1, col=column, **note)
+            figure.add_annotation(row=1, col=column, **refs, **note)
         hidden = {"visible": False, "constrain": "domain", "row": 1, "col": column}
         figure.update_xaxes(range=[-REACH_X, REACH_X], **hidden)
-        anchor = "x" if column == 1 else f"x{column}"
-        figure.update_yaxes(range=[-REACH_Y, REACH_Y], scaleanchor=anchor, **hidden)
+        figure.update_yaxes(range=[-REACH_Y, REACH_Y], scaleanchor=f"x{anchor}", **hidden)
     styled(figure, height=580)
     figure.update_layout(
         coloraxis={
@@ -95,7 +96,7 @@ def deployment_figure(views: Sequence[View]) -> Any:
             },
         },
         legend={"orientation": "h", "y": -0.02, "title": {"text": "chain "}},
-        margin={"l": 10, "r": 10, "t": 40, "b": 80},
+        margin={"l": 10, "r": 10, "t": 60, "b": 80},
     )
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)
@@ -217,8 +218,6 @@ def _chain_notes(view: View, places: dict[str, tuple[float, float]]) -> list[dic
             "y": y,
             "ax": LABEL_RADIUS * x,
             "ay": LABEL_RADIUS * y + stack,
-            "axref": "x",
-            "ayref": "y",
             "text": f"{chain}: {percent(lost)} lost",
             "xanchor": ("left" if x > 0 else "right") if beside else "center",
             "font": {"color": colour, "size": 11},

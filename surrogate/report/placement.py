@@ -88,7 +88,9 @@ def history_figure(result: SearchResult) -> Any:
     figure.update_xaxes(title_text="time of the search [s]", rangemode="tozero")
     figure.update_yaxes(title_text="loss ratio [%]", rangemode="tozero")
     if drawn and min(drawn) > 0:
-        figure.update_yaxes(type="log")
+        ticks = [lead * 10.0**power for power in range(-4, 3) for lead in (1, 2, 5)]
+        texts = [f"{tick:g}" for tick in ticks]
+        figure.update_yaxes(type="log", tickvals=ticks, ticktext=texts)
     return styled(figure, height=360)
 
 

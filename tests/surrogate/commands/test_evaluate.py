@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from datagen.evaluation import Effect
 from datagen.store import read_dataset
 from datagen.store.compare import LOAD_REGIMES, compare_measures
 from surrogate import load_surrogate
 from surrogate.__main__ import main
 from surrogate.commands import evaluate
+from tests.surrogate.cases import single, write_dataset
 from tests.surrogate.releases import release
 
 RATIO_KEYS = {"mape", "mape_trimmed", "median", "p95", "p99", "mae", "n", "undefined"}
@@ -27,6 +29,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate, "PASSES", 2)
     monkeypatch.setattr(evaluate, "SINGLES", 5)
+    monkeypatch.setattr(evaluate, "THREADS", 1)
 
 
 def answer(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -94,9 +97,6 @@ def test_names_what_is_wrong(
 def test_counts_what_has_no_steady_state_as_undefined(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from datagen.evaluation import Effect
-    from tests.surrogate.cases import single, write_dataset
-
     folder = release(tmp_path / "tiny", also=Effect.UNLIMITED_BUFFER)
     data = write_dataset(
         tmp_path / "data", [single(capacity=None), single(rate=2.5, capacity=None)]
