@@ -199,16 +199,16 @@ def result_text(report: dict[str, Any], command: str, hardware: str) -> str:
         f"{about['cores']} cores, no accelerator used)",
         f"- versions: {versions}",
         f"- configuration: {report['deployments']} deployments of ChainNet's validation set; "
-        f"simulation with the numba engine, horizon {report['horizon']:g} s, seed {report['seed']}, "
+        f"numba engine, horizon {report['horizon']:g} s, seed {report['seed']}, "
         f"{report['workers']} workers; checkpoint {report['checkpoint']}",
         f"- command: `{command}`",
         "",
         table(report),
-        "Relative errors |a - b| / (b + 1e-5) over chains against the published labels, which carry",
-        "simulation noise themselves; `mape_trimmed` leaves out the worst 0.1 %, `mae` is absolute.",
-        "Times: the simulator's is processor time of one worker per deployment, reading and writing",
-        "included; the model's is the median of 7 passes over batches of 1,024 with 2 threads (one",
-        f"deployment alone: {report['surrogate']['ms_single']:.2f} ms).",
+        "Relative errors |a - b| / (b + 1e-5) over chains against the published labels, which",
+        "carry simulation noise themselves; `mape_trimmed` leaves out the worst 0.1 %, `mae` is",
+        "absolute. Times: the simulator's is that of one pass, reading and writing included,",
+        "times the number of workers; the model's is the median of 7 passes over batches of 1,024",
+        f"with 2 threads (one deployment alone: {report['surrogate']['ms_single']:.2f} ms).",
         "",
         "By load (largest offered load on the chain's devices), mean error of the model:",
         "",

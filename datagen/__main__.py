@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("datagen.commands.simulate", "label given deployments by simulation"),
     "compare": ("datagen.commands.compare", "compare the labels of two data sets"),
     "validate": ("datagen.commands.validate", "check the integrity of a data set"),
+    "theory": ("datagen.commands.theory", "compare the engines with exact results"),
 }
 """Command -> its module, loaded when the command is run, and what it does."""
 

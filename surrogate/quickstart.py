@@ -126,7 +126,6 @@ def _fit(runs: Path) -> Path:
     folder = runs / "fit"
     shutil.rmtree(folder, ignore_errors=True)
     train = [str(runs / "data" / part.name) for part in PARTS if part is not HELD_OUT]
-    watched = "true" if sys.stderr.isatty() else "false"
     # Standard output is for the table; the warning is Lightning's own, about a renamed function.
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprec")
@@ -134,8 +133,6 @@ def _fit(runs: Path) -> Path:
             "fit",
             f"--config={CLONE / 'configs' / 'train' / 'quickstart.yaml'}",
             f"--trainer.default_root_dir={folder}",
-            f"--trainer.logger.init_args.save_dir={folder}",
-            f"--trainer.enable_progress_bar={watched}",
             f"--data.train=[{','.join(train)}]",
         ])
     return folder / "release"

@@ -25,6 +25,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"evaluation"},
         {"analytic"},
         {"simulator"},
+        {"theory"},
         {"store"},
         {"scenarios"},
         {"generate"},

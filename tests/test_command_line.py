@@ -42,6 +42,7 @@ json.dump(report, sys.stdout)
         "datagen simulate",
         "datagen compare",
         "datagen validate",
+        "datagen theory",
         "surrogate",
         "surrogate evaluate",
         "surrogate optimize",

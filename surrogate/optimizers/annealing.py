@@ -2,9 +2,11 @@
 
 Each row is a Markov chain of its own: a random neighbour replaces it if it is better, or worse by
 an amount the temperature allows. Several neighbours of a row are judged at once, and the first one
-taken counts: where most are refused, that is as good as judging them one after the other. The temperature falls with the share of the budget that is spent,
-several times over: a restart warms up again from the best placements found. Now and then the worst
-rows are replaced by the best ones, so that no budget is wasted on hopeless rows.
+taken counts: where most are refused, that is as good as judging them one after the other.
+
+The temperature falls with the share of the budget that is spent, several times over: a restart
+warms up again from the best placement found. Now and then the worst rows are replaced by the best
+ones, so that no budget is wasted on hopeless rows.
 
 References:
     Kirkpatrick, Gelatt and Vecchi, Optimization by simulated annealing, Science 220, 1983.

@@ -17,7 +17,7 @@ from surrogate.optimizers.budget import Budget, Clock
 from surrogate.optimizers.objective import MISFIT, Objective, SystemLoss, penalized
 from surrogate.optimizers.pace import Pace
 from surrogate.optimizers.proof import FINALISTS, Proof
-from surrogate.optimizers.result import Outcome, SearchResult, Status, Violation
+from surrogate.optimizers.result import Outcome, SearchResult, Status, violations
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import Placements, PlacementSpace
 
@@ -68,32 +68,35 @@ def optimize(
     space = PlacementSpace(base)
     search, objective = search or Annealing(), objective or SystemLoss()
     search_seed, seed_a, seed_b = _seeds(seed)
-    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, seconds=budget.seconds)
     search.begin(space, np.random.default_rng(search_seed))
+    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, seconds=budget.seconds)
     pace = Pace(budget, reserve=proof.reserve)
-    pace.warm_up(
-        lambda count: evaluator.evaluate(space.candidates(np.tile(space.start, (count, 1))))
-    )
-    archive = Archive(FINALISTS, space.slots)
-    clock = budget.start()
-    run = _Run(space, evaluator, search, objective, archive, clock)
+    pace.warm_up(lambda count: evaluator.evaluate(space.repeated_start(count)))
+    run = _Run(space, evaluator, search, objective, budget.start())
     status = run.to_the_end(pace, proof.reserve, callback)
-    chosen, status = _selected(space, proof, objective, archive, status)
-    seconds = clock.seconds
-    start, verified = _verified(space, proof, chosen)
-    candidate = space.candidates(chosen[None])
+    chosen, status = _selected(space, proof, objective, run.archive, status)
+    return _proved(run, proof, chosen, status, seed, began)
+
+
+def _proved(
+    run: _Run, proof: Proof, chosen: Placements, status: Status, seed: int, began: float
+) -> SearchResult:
+    """Stop the clock, verify what was chosen and gather the result."""
+    seconds = run.clock.seconds
+    start, verified = _verified(run.space, proof, chosen)
+    candidate = run.space.candidates(chosen[None])
     return SearchResult(
         deployment=candidate.deployment(0),
-        start_deployment=base,
-        predicted=Outcome.of(evaluator.evaluate(candidate), 0),
+        start_deployment=run.space.base,
+        predicted=Outcome.of(run.evaluator.evaluate(candidate), 0),
         start=start,
         verified=verified,
-        evaluations=clock.evaluations,
+        evaluations=run.clock.evaluations,
         seconds=seconds,
         seconds_total=time.perf_counter() - began,
         status=status,
-        violations=violations(space, chosen),
-        history=tuple(archive.history),
+        violations=violations(run.space, chosen),
+        history=tuple(run.archive.history),
         seed=seed,
     )
 
@@ -112,7 +115,6 @@ class _Run:
         evaluator: Judges candidates.
         search: Proposes them.
         objective: What is minimised.
-        archive: Keeps the best.
         clock: The running budget.
     """
 
@@ -122,15 +124,15 @@ class _Run:
         evaluator: Evaluator,
         search: Search,
         objective: Objective,
-        archive: Archive,
         clock: Clock,
     ) -> None:
-        self._space, self._evaluator, self._search = space, evaluator, search
-        self._objective, self._archive, self._clock = objective, archive, clock
+        self.space, self.evaluator, self.clock = space, evaluator, clock
+        self._search, self._objective = search, objective
+        self.archive = Archive(FINALISTS, space.slots)
 
     def to_the_end(self, pace: Pace, reserve: float, callback: Callback | None) -> Status:
         """Ask, evaluate and tell until a limit is reached."""
-        clock = self._clock
+        clock = self.clock
         try:
             while not self._search.finished:
                 limit = clock.reached(reserve)
@@ -149,23 +151,23 @@ class _Run:
 
     def _round(self, count: int) -> None:
         candidates = self._search.ask(count)
-        measures = self._evaluator.evaluate(candidates)
+        measures = self.evaluator.evaluate(candidates)
         values = self._objective.values(measures)
-        values = penalized(values, self._space.excess(candidates.placement))
-        self._clock.evaluations += len(candidates)
-        self._archive.add(
+        values = penalized(values, self.space.excess(candidates.placement))
+        self.clock.evaluations += len(candidates)
+        self.archive.add(
             candidates.placement,
             values,
-            evaluations=self._clock.evaluations,
-            seconds=self._clock.seconds,
+            evaluations=self.clock.evaluations,
+            seconds=self.clock.seconds,
         )
         self._search.tell(candidates, values)
 
     def _progress(self) -> Improvement:
         return Improvement(
-            evaluations=self._clock.evaluations,
-            seconds=self._clock.seconds,
-            value=self._archive.best,
+            evaluations=self.clock.evaluations,
+            seconds=self.clock.seconds,
+            value=self.archive.best,
         )
 
 
@@ -196,32 +198,3 @@ def _verified(space: PlacementSpace, proof: Proof, chosen: Placements) -> tuple[
         _log.warning("verification interrupted: nothing is proved")
         return Outcome.unknown(), Outcome.unknown()
     return Outcome.of(measures, 0), Outcome.of(measures, 1)
-
-
-def violations(space: PlacementSpace, placement: Placements) -> tuple[Violation, ...]:
-    """Return where a placement exceeds the memory.
-
-    Args:
-        space: The placements of the problem.
-        placement: Device index per slot [F].
-
-    Returns:
-        One entry per device; empty if everything fits.
-    """
-    needed = np.zeros(space.devices)
-    held = {
-        (fragment, device): weight
-        for fragment, device, weight in zip(
-            space.tables.slots, placement.tolist(), space.weights.tolist(), strict=True
-        )
-    }
-    for (_, device), weight in held.items():
-        needed[device] += weight
-    return tuple(
-        Violation(
-            device=space.base.problem.devices[d].name,
-            needed=float(needed[d]),
-            memory=float(space.memory[d]),
-        )
-        for d in np.flatnonzero(needed > space.memory).tolist()
-    )

@@ -13,10 +13,10 @@ __all__ = ["Pace"]
 LARGEST_BATCH = 256
 """Candidates at once; models gain little from more, and searches lose rounds."""
 
-ROUNDS = 60
+ROUNDS = 100
 """Batches that a budget in seconds should hold at least: fewer leave annealing no time to cool."""
 
-EVALUATION_ROUNDS = 40
+EVALUATION_ROUNDS = 150
 """Batches that a budget of evaluations should hold at least; these are few and dear."""
 
 WARM_BATCH = 32

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from datagen.deployment import Deployment
 from datagen.evaluation import Measures
 from surrogate.optimizers.archive import Improvement
+from surrogate.optimizers.space import Placements, PlacementSpace
 
-__all__ = ["Outcome", "SearchResult", "Status", "Violation"]
+__all__ = ["Outcome", "SearchResult", "Status", "Violation", "placement_of", "violations"]
 
 Status = Literal["completed", "time_limit", "evaluation_limit", "interrupted"]
 
@@ -195,3 +198,32 @@ def placement_of(deployment: Deployment) -> dict[str, list[Any]]:
         chain: list(paths[0]) if len(paths) == 1 else [list(path) for path in paths]
         for chain, paths in deployment.placement.items()
     }
+
+
+def violations(space: PlacementSpace, placement: Placements) -> tuple[Violation, ...]:
+    """Return where a placement exceeds the memory.
+
+    Args:
+        space: The placements of the problem.
+        placement: Device index per slot [F].
+
+    Returns:
+        One entry per device; empty if everything fits.
+    """
+    needed = np.zeros(space.devices)
+    held = {
+        (fragment, device): weight
+        for fragment, device, weight in zip(
+            space.tables.slots, placement.tolist(), space.weights.tolist(), strict=True
+        )
+    }
+    for (_, device), weight in held.items():
+        needed[device] += weight
+    return tuple(
+        Violation(
+            device=space.base.problem.devices[d].name,
+            needed=float(needed[d]),
+            memory=float(space.memory[d]),
+        )
+        for d in np.flatnonzero(needed > space.memory).tolist()
+    )

@@ -70,6 +70,17 @@ class PlacementSpace:
         rows = np.asarray(placement, dtype=np.int32)
         return Candidates(base=self.base, placement=rows, tables=self.tables)
 
+    def repeated_start(self, count: int) -> Candidates:
+        """Return the start several times over, to warm evaluators up with.
+
+        Args:
+            count: How often.
+
+        Returns:
+            ``count`` equal candidates.
+        """
+        return self.candidates(np.tile(self.start, (count, 1)))
+
     def excess(self, placement: Placements) -> Floats:
         """Return by how many bytes the weights exceed the devices' memory.
 

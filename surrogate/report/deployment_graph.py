@@ -28,6 +28,9 @@ DASHES = ("solid", "dash", "dot")
 CROWDED = 14
 """From so many devices on, their circles are small and named beside them."""
 
+LEGEND = 6
+"""Up to so many chains fit in a legend; more are told by the labels where they come in."""
+
 BEND = 0.1
 """How far a path bends off the straight line, per chain, so that paths do not hide each other."""
 
@@ -95,6 +98,7 @@ def deployment_figure(views: Sequence[View]) -> Any:
                 "y": -0.14,
             },
         },
+        showlegend=len(views[0].deployment.placement) <= LEGEND,
         legend={"orientation": "h", "y": -0.02, "title": {"text": "chain "}},
         margin={"l": 10, "r": 10, "t": 60, "b": 80},
     )
@@ -182,7 +186,7 @@ def _device_trace(view: View, places: dict[str, tuple[float, float]]) -> dict[st
         "y": [place[1] for place in places.values()],
         "mode": "markers+text",
         "text": text,
-        "textposition": "bottom center" if crowded else "middle center",
+        "textposition": [_inwards(*place) for place in places.values()] if crowded else None,
         "textfont": {"size": 11},
         "marker": {
             "size": 20 if crowded else 66,
@@ -195,6 +199,13 @@ def _device_trace(view: View, places: dict[str, tuple[float, float]]) -> dict[st
         "hoverinfo": "text",
         "showlegend": False,
     }
+
+
+def _inwards(x: float, y: float) -> str:
+    """Say which side of a device on the circle is free for its name."""
+    if abs(x) > SIDEWAYS:
+        return "middle left" if x > 0 else "middle right"
+    return "bottom center" if y > 0 else "top center"
 
 
 def _fragments(view: View, chain: str) -> Any:

@@ -13,8 +13,7 @@ from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate
 from surrogate.optimizers import Annealing, Budget, PlacementSpace, optimize, place
-from surrogate.optimizers.driver import violations
-from surrogate.optimizers.result import placement_of
+from surrogate.optimizers.result import placement_of, violations
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
 
