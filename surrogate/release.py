@@ -46,7 +46,11 @@ def release_run(
         features = network.features(data.sample(COVERAGE_SAMPLE).arrays)
     coverage = Coverage.of(batch, features)
     release = Release(name=folder.name, network=network, coverage=coverage, metrics={})
-    metrics = {"held_out": held_out_errors(SurrogateEvaluator(release), data)}
+    metrics = {
+        "trained_on": {Path(path).name: provenance(path, data) for path in data.train},
+        "held_out": held_out_errors(SurrogateEvaluator(release), data),
+        "parameters": sum(values.numel() for values in network.parameters()),
+    }
     save_release(folder, network, coverage, metrics=metrics, card=card(folder.name, metrics))
     return metrics
 
@@ -67,17 +71,34 @@ def held_out_errors(evaluator: SurrogateEvaluator, data: DeploymentData) -> dict
         batch, labels = dataset.batch(indices, laws=False), dataset.measures(indices)
         known = evaluator.evaluate(batch)
         errors[Path(path).name] = {
-            "data": hashlib.sha256(_identity(dataset.manifest)).hexdigest(),
             "deployments": len(indices),
             **compare_measures(batch, known, labels),
         }
     return errors
 
 
-def _identity(manifest: Mapping[str, Any]) -> bytes:
-    """Return what defines a data set, without when and where it was made."""
+def provenance(path: str, data: DeploymentData) -> dict[str, Any]:
+    """Say which data set a model was trained on, so that it can be made again.
+
+    Args:
+        path: One of the folders of ``data``.
+        data: The data of the run.
+
+    Returns:
+        Its configuration, seed, rows, and the hash of its manifest without when and where.
+    """
+    manifest = read_dataset(path).manifest
     lasting = {key: value for key, value in manifest.items() if key != "run"}
-    return json.dumps(lasting, sort_keys=True).encode()
+    identity = json.dumps(lasting, sort_keys=True).encode()
+    held_out = dict(data.held_out())[path]
+    return {
+        "config": manifest.get("config"),
+        "seed": manifest.get("seed"),
+        "deployments": int(manifest["rows"]),
+        "held_out": len(held_out),
+        "versions": manifest.get("versions"),
+        "sha256": hashlib.sha256(identity).hexdigest(),
+    }
 
 
 def card(name: str, metrics: Mapping[str, Any]) -> str:
@@ -110,6 +131,17 @@ def card(name: str, metrics: Mapping[str, Any]) -> str:
         shown = " | ".join("-" if cell is None else f"{100 * cell:.2f}" for cell in cells)
         lines.append(f"| {data} | {errors['deployments']} | {shown} |")
     lines += [
+        "",
+        "Trained on (generated with `datagen generate`; full configuration in `metrics.json`):",
+        "",
+        "| data | deployments | of these held out | seed |",
+        "|---|---|---|---|",
+        *(
+            f"| {data} | {made['deployments']} | {made['held_out']} | {made['seed']} |"
+            for data, made in metrics["trained_on"].items()
+        ),
+        "",
+        f"{metrics['parameters']} parameters.",
         "",
         "`trimmed` leaves out the worst 0.1 % of chains. Inputs outside of the covered ranges are",
         "flagged (`in_distribution`), effects outside are refused.",

@@ -41,7 +41,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"evaluator"},
     ],
     "surrogate": [
-        {"errors"},
+        {"errors", "threads"},
         {"features"},
         {"models"},
         {"training"},

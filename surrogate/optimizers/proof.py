@@ -36,6 +36,9 @@ VERIFICATION_RUNS = 8
 PROBE_EVENTS = 1e5
 """Events of the run that measures the speed of the simulator beforehand."""
 
+MARGIN = 1.3
+"""Factor on the probed time: other programs may take the processor in between."""
+
 
 class Proof:
     """Simulates finalists; knows from a probe how long that takes.
@@ -64,6 +67,7 @@ class Proof:
         self._simulated(space.start[None], PROBE_EVENTS, 4, selection_seed)
         second_per_event = (time.perf_counter() - began) / PROBE_EVENTS
         if seconds is not None:
+            second_per_event *= MARGIN
             affordable = SELECTION_SHARE * seconds / (second_per_event * (FINALISTS + 1))
             self.events = float(np.clip(affordable, LEAST_SELECTION_EVENTS, SELECTION_EVENTS))
             self.reserve = second_per_event * self.events * (FINALISTS + 1)

@@ -42,7 +42,8 @@ def test_releases_the_best_weights(run: Path, tiny_dataset: Path, tmp_path: Path
     known = surrogate.evaluate(batch)
     expected = compare_measures(batch, known, dataset.measures(held_out))
     found = metrics["held_out"]["tiny"]
-    assert len(found["data"]) == 64
+    made = metrics["trained_on"]["tiny"]
+    assert (made["deployments"], made["held_out"], len(made["sha256"])) == (60, 12, 64)
     for name in ("throughput_ratio", "latency_ratio"):
         close(torch.tensor(found[name]["mape"]), torch.tensor(expected[name]["mape"]))
     inside = surrogate.evaluate(dataset.batch(np.arange(48), laws=False))
@@ -52,5 +53,8 @@ def test_releases_the_best_weights(run: Path, tiny_dataset: Path, tmp_path: Path
 def test_the_card_marks_what_is_undefined() -> None:
     unknown = dict.fromkeys(("mape", "mape_trimmed", "median", "p95"))
     errors = {"deployments": 1, "throughput_ratio": unknown, "latency_ratio": unknown}
-    text = card("tiny", {"held_out": {"none": errors}})
+    made = {"deployments": 20, "held_out": 1, "seed": 7}
+    metrics = {"held_out": {"none": errors}, "trained_on": {"none": made}, "parameters": 9}
+    text = card("tiny", metrics)
     assert "| none | 1 | - | - | - | - | - | - |" in text
+    assert "| none | 20 | 1 | 7 |" in text
