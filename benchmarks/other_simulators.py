@@ -173,7 +173,7 @@ def ciw_network(deployment: Deployment) -> Any:
     names = [device.name for device in deployment.problem.devices]
     arrivals: dict[str, list[Any]] = {}
     services: dict[str, list[Any]] = {}
-    routing: dict[str, list[list[float]]] = {}
+    routing: dict[str, Any] = {}
     for chain in deployment.problem.chains:
         path = [names.index(host) for host in hosts(deployment, chain)]
         arrivals[chain.name] = [None] * len(names)
@@ -183,9 +183,10 @@ def ciw_network(deployment: Deployment) -> Any:
             is_random, mean = work(fragment.service, deployment.problem.devices[node])
             law = ciw.dists.Exponential(1.0 / mean) if is_random else ciw.dists.Deterministic(mean)
             services[chain.name][node] = law
-        routing[chain.name] = [[0.0] * len(names) for _ in names]
-        for here, there in zip(path[:-1], path[1:], strict=True):
-            routing[chain.name][here][there] = 1.0
+        # A given sequence of nodes is faster in Ciw than a matrix of routing probabilities, except
+        # where there is nowhere to go.
+        route = ciw.routing.ProcessBased(partial(nodes_after_first, path))
+        routing[chain.name] = route if len(path) > 1 else [[0.0] * len(names) for _ in names]
     devices = deployment.problem.devices
     return ciw.create_network(
         arrival_distributions=arrivals,
@@ -197,6 +198,11 @@ def ciw_network(deployment: Deployment) -> Any:
             for device in devices
         ],
     )
+
+
+def nodes_after_first(path: list[int], *_: object) -> list[int]:
+    """Return the nodes that a customer visits after its first; Ciw's numbers start at 1."""
+    return [node + 1 for node in path[1:]]
 
 
 def play_ciw(deployment: Deployment, horizon: float, seed: int) -> Played:

@@ -68,8 +68,8 @@ class CorruptDataError(DatagenError, ValueError):
     """Stored data that do not hold what their manifest or checksum promises."""
 
 
-_LONGEST_SHOWN = 80
-"""Characters of a value that a one-line message shows before it is cut."""
+_LONGEST_SHOWN = 240
+"""Characters of a value that a message shows before it is cut: most paths fit, arrays do not."""
 
 
 def _shown(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.compiled import compiled
+from datagen.compiled import inlined
 
 __all__ = ["Heap", "pop", "push", "replace_top"]
 
@@ -33,7 +33,7 @@ class Heap(NamedTuple):
     size: NDArray[np.int64]
 
 
-@compiled
+@inlined
 def push(heap: Heap, time: float, key: int, slot: int) -> None:
     """Add an event."""
     times, keys, slots = heap.time, heap.key, heap.slot
@@ -53,7 +53,7 @@ def push(heap: Heap, time: float, key: int, slot: int) -> None:
     slots[index] = slot
 
 
-@compiled
+@inlined
 def replace_top(heap: Heap, time: float, key: int, slot: int) -> None:
     """Put an event in the place of the earliest one."""
     times, keys, slots = heap.time, heap.key, heap.slot
@@ -80,7 +80,7 @@ def replace_top(heap: Heap, time: float, key: int, slot: int) -> None:
     slots[index] = slot
 
 
-@compiled
+@inlined
 def pop(heap: Heap) -> None:
     """Remove the earliest event."""
     last = heap.size[0] - 1

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.compiled import compiled
+from datagen.compiled import compiled, inlined
 from datagen.simulator.heap_kernel import Heap, pop, push, replace_top
 from datagen.simulator.keys import ADMIT, CHAIN_SHIFT, FINISH, JOB_SHIFT, PHASE_SHIFT
 from datagen.simulator.network import Network
@@ -133,30 +133,30 @@ class State(NamedTuple):
     events: NDArray[np.int64]
 
 
-@compiled
+@inlined
 def _key(phase: int, chain: int, job: int, step: int) -> int:
     return (phase << PHASE_SHIFT) | (chain << CHAIN_SHIFT) | (job << JOB_SHIFT) | step
 
 
-@compiled
+@inlined
 def _clip(time: float, run: RunLength) -> float:
     return min(max(time, run.warmup), run.horizon)
 
 
-@compiled
+@inlined
 def _batch_of(arrival: float, run: RunLength) -> int:
     if not run.warmup < arrival <= run.horizon:
         return -1
     return min(int((arrival - run.warmup) * run.batches_per_second), BATCHES - 1)
 
 
-@compiled
+@inlined
 def _latency_bin(latency: float) -> int:
     index: Any = (np.float64(latency).view(np.int64) >> BIN_SHIFT) - FIRST_BIN
     return min(max(index, 0), HISTOGRAM_BINS - 1)  # type: ignore[no-any-return]
 
 
-@compiled
+@inlined
 def _write(log: Log, time: float, kind: int, chain: int, job: int, step: int, outcome: int) -> None:
     index = log.size[0]
     log.time[index] = time
@@ -169,7 +169,7 @@ def _write(log: Log, time: float, kind: int, chain: int, job: int, step: int, ou
     log.size[0] = index + 1
 
 
-@compiled
+@inlined
 def _start_service(
     slot: int, device: int, now: float, run: RunLength, state: State, tally: Tally
 ) -> float:
@@ -179,12 +179,12 @@ def _start_service(
     return end
 
 
-@compiled
+@inlined
 def _finish_key(slot: int, state: State) -> int:
     return _key(FINISH, state.chain[slot], state.job[slot], state.step[slot])
 
 
-@compiled
+@inlined
 def _enter(
     slot: int, device: int, demand: float, now: float, run: RunLength, state: State, tally: Tally
 ) -> int:
@@ -205,7 +205,7 @@ def _enter(
     return QUEUED
 
 
-@compiled
+@inlined
 def _release(slot: int, state: State) -> None:
     """Give a slot back once its job has left the system."""
     state.following[slot] = state.free[0]
@@ -214,7 +214,7 @@ def _release(slot: int, state: State) -> None:
         state.pending[0] -= 1
 
 
-@compiled
+@inlined
 def _arrive_from_outside(
     chain: int,
     now: float,
@@ -261,7 +261,7 @@ def _arrive_from_outside(
         _write(log, now, ARRIVED, chain, job, 0, outcome)
 
 
-@compiled
+@inlined
 def _arrive_from_device(
     slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
 ) -> None:
@@ -289,7 +289,7 @@ def _arrive_from_device(
         _write(log, now, ARRIVED, chain, job, position, outcome)
 
 
-@compiled
+@inlined
 def _next_in_line(device: int, now: float, run: RunLength, state: State, tally: Tally) -> None:
     """Let a freed server take the first waiting job, in place of the event just played."""
     slot = state.queue_head[device]
@@ -302,7 +302,7 @@ def _next_in_line(device: int, now: float, run: RunLength, state: State, tally: 
     replace_top(state.heap, end, _finish_key(slot, state), slot)
 
 
-@compiled
+@inlined
 def _complete(slot: int, now: float, network: Network, state: State, tally: Tally) -> None:
     """Count a job that has passed its last step."""
     batch = state.batch[slot]
@@ -320,7 +320,7 @@ def _complete(slot: int, now: float, network: Network, state: State, tally: Tall
     _release(slot, state)
 
 
-@compiled
+@inlined
 def _finish(
     slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
 ) -> None:
