@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.arrivals import Arrivals, Periodic, Poisson, Renewal, arrivals_from_parameters
-from datagen.distributions import Gamma, HyperExponential, Law, law_from_parameters
-from datagen.errors import NotSupportedError
+from datagen.arrivals import Arrivals, arrivals_from_parameters
+from datagen.distributions import Law, law_from_parameters
 from datagen.evaluation import DeploymentBatch
+from datagen.simulator.arrival_times import arrival_times
 
 __all__ = ["STREAM_KINDS", "ChainDraws", "Chunk", "chain_draws", "stream"]
 
@@ -67,47 +67,6 @@ class Chunk:
     service: Floats
 
 
-class _Gaps:
-    """Interarrival times of one process, chunk by chunk.
-
-    Args:
-        process: The arrival process.
-        rng: Its stream.
-
-    Raises:
-        NotSupportedError: If the process is not drawn yet.
-    """
-
-    def __init__(self, process: Arrivals, rng: np.random.Generator) -> None:
-        if not isinstance(process, Poisson | Renewal | Periodic):
-            raise NotSupportedError("simulate", f"arrivals={process.name}")
-        self.process = process
-        self.rng = rng
-        self.last_jitter: float | None = None
-
-    def next(self, count: int) -> Floats:
-        """Return the next gaps [s] [count]; the first ever is the first arrival time."""
-        process = self.process
-        if isinstance(process, Poisson):
-            return self.rng.standard_exponential(count) / process.rate
-        if isinstance(process, Renewal):
-            law = HyperExponential if process.scv >= 1 else Gamma
-            return law(mean=process.mean, scv=process.scv).quantile(self.rng.random(count))
-        return self._periodic(process, count)
-
-    def _periodic(self, process: Periodic, count: int) -> Floats:
-        gaps = np.full(count, process.period)
-        if self.last_jitter is None:
-            # The first tick falls anywhere in the first period: streams have no common phase.
-            gaps[0] = process.period * self.rng.random()
-            self.last_jitter = 0.0
-        if process.jitter > 0:
-            jitter = process.jitter * self.rng.random(count)
-            gaps += np.diff(jitter, prepend=self.last_jitter)
-            self.last_jitter = float(jitter[-1])
-        return gaps
-
-
 class ChainDraws:
     """Arrival and service times of one chain in one replication, in job order.
 
@@ -132,8 +91,8 @@ class ChainDraws:
     ) -> None:
         self.process = process
         self.laws = laws
-        self._gaps = _Gaps(process, stream(seed, problem, replication, "arrivals", chain))
-        self._last = 0.0
+        rng = stream(seed, problem, replication, "arrivals", chain)
+        self._arrivals = arrival_times(process, rng)
         self._fixed = [
             sum(law.mean / speed for law, speed in step if not law.is_random) for step in laws
         ]
@@ -156,10 +115,7 @@ class ChainDraws:
         Returns:
             Their draws.
         """
-        gaps = self._gaps.next(count)
-        # One addition per arrival, over chunks too: last + cumsum(gaps) would round otherwise.
-        arrivals = np.cumsum(np.concatenate(([self._last], gaps)))[1:]
-        self._last = float(arrivals[-1])
+        arrivals = self._arrivals.next(count)
         service = np.empty((len(self.laws), count))
         fragment = 0
         for step, parts in enumerate(self.laws):

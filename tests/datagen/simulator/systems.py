@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from datagen.arrivals import Arrivals, Periodic, Poisson, Renewal
+from datagen.arrivals import (
+    Arrivals,
+    MarkovArrivals,
+    MarkovModulated,
+    Periodic,
+    PiecewisePoisson,
+    Poisson,
+    Recorded,
+    Renewal,
+)
 from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
 from datagen.distributions import Deterministic, Exponential, Law, LogNormal, Uniform
 from datagen.evaluation import pack
@@ -174,11 +183,29 @@ def laws(draw: st.DrawFn) -> Law:
     return kind(mean=mean)
 
 
+BURSTY: dict[type[Arrivals], Callable[[float], Arrivals]] = {
+    MarkovModulated: lambda gap: MarkovModulated(
+        rates=(1.5 / gap, 0.5 / gap), switch=(0.1 / gap, 0.1 / gap)
+    ),
+    MarkovArrivals: lambda gap: MarkovArrivals(
+        d0=((-2.0 / gap, 1.0 / gap), (0.0, -2.0 / gap)),
+        d1=((0.0, 1.0 / gap), (1.0 / gap, 1.0 / gap)),
+    ),
+    PiecewisePoisson: lambda gap: PiecewisePoisson(
+        times=(0.0, 10.0, 20.0), rates=(2.0 / gap, 0.0, 1.0 / gap)
+    ),
+    Recorded: lambda gap: Recorded(timestamps=(0.0, gap, gap, 3.0 * gap)),
+}
+"""Processes with a memory or a schedule, by the time between two jobs [s]."""
+
+
 @st.composite
 def processes(draw: st.DrawFn) -> Arrivals:
     """An arrival process with one job per 0.3 s to 2 s."""
     gap = draw(st.sampled_from([0.3, 0.7, 1.0, 2.0]))
-    kind = draw(st.sampled_from([Poisson, Renewal, Periodic]))
+    kind = draw(st.sampled_from([Poisson, Renewal, Periodic, *BURSTY]))
+    if kind in BURSTY:
+        return BURSTY[kind](gap)
     if kind is Poisson:
         return Poisson(rate=1.0 / gap)
     if kind is Renewal:

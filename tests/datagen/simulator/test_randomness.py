@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datagen.arrivals import Arrivals, MarkovModulated, Periodic, Poisson, Renewal
+from datagen.arrivals import (
+    Arrivals,
+    MarkovArrivals,
+    MarkovModulated,
+    Periodic,
+    PiecewisePoisson,
+    Poisson,
+    Recorded,
+    Renewal,
+)
 from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
 from datagen.distributions import (
     Deterministic,
@@ -35,6 +44,14 @@ PROCESSES = (
     Renewal(mean=0.5, scv=4.0),
     Periodic(period=0.5),
     Periodic(period=0.5, jitter=0.3),
+    MarkovModulated(rates=(4.0, 1.0), switch=(0.5, 0.3)),
+    # The last phase is passed in silence; arrivals lead from the first to the second.
+    MarkovArrivals(
+        d0=((-3.0, 1.0, 0.0), (0.0, -2.0, 2.0), (4.0, 0.0, -4.0)),
+        d1=((0.0, 2.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+    ),
+    PiecewisePoisson(times=(0.0, 1.0, 2.0, 40.0), rates=(5.0, 0.0, 3.0, 2.0)),
+    Recorded(timestamps=(0.1, 0.1, 0.5, 2.0)),
 )
 LAWS = (
     Deterministic(mean=0.3),
@@ -84,7 +101,7 @@ def draws_of(batch: DeploymentBatch, index: int = 0) -> list[Chunk]:
 
 @pytest.mark.parametrize(
     ("process", "law"),
-    list(zip(itertools.cycle(PROCESSES), LAWS, strict=False)),
+    list(zip(PROCESSES, itertools.cycle(LAWS), strict=False)),
     ids=lambda item: item.name,
 )
 @pytest.mark.parametrize(
@@ -121,10 +138,47 @@ def test_periodic_streams_have_no_common_phase() -> None:
     assert 0 < min(first) < 0.1 < 0.4 < max(first) < 0.5
 
 
-def test_a_process_that_is_not_drawn_is_refused() -> None:
-    process = MarkovModulated(rates=(1.0, 2.0), switch=(0.1, 0.1))
-    with pytest.raises(NotSupportedError, match="arrivals="):
-        source(process, LAWS[0])
+def test_a_process_that_nobody_draws_is_refused() -> None:
+    class Other(Arrivals):
+        name = "other"
+        rate = 1.0  # type: ignore[assignment]
+        scv = 1.0  # type: ignore[assignment]
+
+        def parameters(self) -> tuple[float, ...]:
+            return ()
+
+    with pytest.raises(NotSupportedError, match="arrivals=other"):
+        source(Other(), LAWS[0])
+
+
+def test_a_recording_is_played_as_it_is_and_again() -> None:
+    process = Recorded(timestamps=(0.1, 0.1, 0.5, 2.0))
+    times = source(process, LAWS[0]).next_chunk(9).arrivals
+    assert times.tolist() == [0.1, 0.1, 0.5, 2.0, 2.1, 2.1, 2.5, 4.0, 4.1]
+
+
+def test_a_schedule_of_rates_is_followed() -> None:
+    process = PiecewisePoisson(times=(0.0, 1000.0, 2000.0, 3000.0), rates=(20.0, 0.0, 5.0, 40.0))
+    times = source(process, LAWS[0]).next_chunk(60_000).arrivals
+    counts, _ = np.histogram(times, bins=[0.0, 1000.0, 2000.0, 3000.0, 3500.0])
+    expected = np.array([20_000, 0, 5_000, 20_000])
+    assert (np.abs(counts - expected) <= 4 * np.sqrt(expected)).all()
+    early = np.diff(times[times < 1000.0])
+    assert early.var() / early.mean() ** 2 == pytest.approx(1.0, rel=0.1)
+
+
+def test_bursts_come_together() -> None:
+    # Counts in windows longer than the phases: their index of dispersion tells MMPP from Poisson.
+    rates, switch = (4.0, 1.0), (0.5, 0.3)
+    times = source(MarkovModulated(rates=rates, switch=switch), LAWS[0]).next_chunk(400_000)
+    counts, _ = np.histogram(times.arrivals, bins=np.arange(0.0, times.arrivals[-1], 50.0))
+    total = sum(switch)
+    share = np.array([switch[1], switch[0]]) / total
+    rate = share @ np.array(rates)
+    # Fischer and Meier-Hellstern, The MMPP cookbook (1993): the limit, and its first correction.
+    limit = 2.0 * (rates[0] - rates[1]) ** 2 * share.prod() / (total * rate)
+    exact = 1.0 + limit * (1.0 - (1.0 - np.exp(-total * 50.0)) / (total * 50.0))
+    assert counts.var() / counts.mean() == pytest.approx(exact, rel=0.06)
 
 
 def test_every_part_of_the_key_makes_another_stream() -> None:
