@@ -23,7 +23,8 @@ class Heap(NamedTuple):
     Args:
         time: When [s] [capacity].
         key: Order among equal times [capacity].
-        slot: Slot of the job; ``-1 - chain`` for the next external arrival of a chain [capacity].
+        slot: Slot of the job; ``-1 - chain`` for the next external arrival of a chain, and
+            ``-1 - chains - device`` for a device that chooses [capacity].
         size: Number of pending events [1].
     """
 

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.deployment import DISCIPLINES
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Effect
 from datagen.evaluation.effects import refuse_uncovered
 from datagen.simulator.keys import MAX_CHAINS, MAX_STEPS
 
-__all__ = ["ENGINE_COVERS", "Network", "networks"]
+__all__ = ["ENGINE_COVERS", "Features", "Network", "networks"]
 
 ENGINE_COVERS = (
     Effect.RANDOM_SERVICE
@@ -21,9 +22,25 @@ ENGINE_COVERS = (
     | Effect.UNLIMITED_BUFFER
     | Effect.DEMAND
     | Effect.REVISIT
+    | Effect.PRIORITY
     | Effect.DEADLINE
 )
 """Effects that both engines play."""
+
+_FEATURES = Effect.PRIORITY
+"""Effects that are more than other numbers in the arrays of a network."""
+
+
+class Features(NamedTuple):
+    """What only some networks have; those without any are played by a loop compiled without it.
+
+    Args:
+        prioritized: Whether a device serves higher classes first [D].
+        chain_class: Rank of each chain's priority, 0 for the highest [C].
+    """
+
+    prioritized: NDArray[np.bool_]
+    chain_class: NDArray[np.int64]
 
 
 class Network(NamedTuple):
@@ -36,6 +53,7 @@ class Network(NamedTuple):
         step_device: Device of each step [S].
         step_demand: Buffer units a job occupies at each step [S].
         deadline: Latency to meet per chain [s]; NaN if none [C].
+        features: What else it has, or None.
     """
 
     servers: NDArray[np.int64]
@@ -44,6 +62,7 @@ class Network(NamedTuple):
     step_device: NDArray[np.int64]
     step_demand: NDArray[np.float64]
     deadline: NDArray[np.float64]
+    features: Features | None = None
 
     @property
     def devices(self) -> int:
@@ -59,6 +78,11 @@ class Network(NamedTuple):
     def steps(self) -> int:
         """Number of steps over all chains."""
         return len(self.step_device)
+
+    @property
+    def classes(self) -> int:
+        """Number of priority classes."""
+        return 1 if self.features is None else int(self.features.chain_class.max()) + 1
 
 
 def networks(batch: DeploymentBatch, engine: str) -> list[Network]:
@@ -96,4 +120,15 @@ def _network(batch: DeploymentBatch, index: int) -> Network:
         step_device=batch.step_device[steps].astype(np.int64),
         step_demand=batch.step_demand[steps],
         deadline=batch.chain_deadline[first:last],
+        features=_features(batch, index) if batch.effects[index] & int(_FEATURES) else None,
+    )
+
+
+def _features(batch: DeploymentBatch, index: int) -> Features:
+    devices = slice(batch.device_start[index], batch.device_start[index + 1])
+    chains = slice(batch.chain_start[index], batch.chain_start[index + 1])
+    ranks = np.unique(-batch.chain_priority[chains], return_inverse=True)[1]
+    return Features(
+        prioritized=batch.device_discipline[devices] == DISCIPLINES.index("priority"),
+        chain_class=ranks.astype(np.int64),
     )

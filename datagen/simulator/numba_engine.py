@@ -16,6 +16,7 @@ from datagen.simulator.kernel import (
     NONE,
     TRUNCATED,
     Draws,
+    Extras,
     Log,
     State,
     play,
@@ -45,9 +46,10 @@ class NumbaEngine(Engine):
         feed = _Feed(network, sources, length)
         state = _initial_state(network, feed.draws)
         tally = Tally.zeros(network)
+        extras, plain = _extras(network), network._replace(features=None)
         records = _empty_log(_FIRST_LOG if log else 0)
         while True:
-            status, chain = play(network, length, feed.draws, state, tally, records)
+            status, chain = play(plain, length, feed.draws, state, tally, records, extras)
             if status == NEED_DRAWS:
                 feed.refill(chain, int(state.next_job[chain]))
             elif status == NEED_SLOTS:
@@ -104,10 +106,11 @@ def _chunk_size(network: Network, sources: list[ChainDraws], length: RunLength) 
 def _initial_state(network: Network, draws: Draws) -> State:
     slots, chains = _FIRST_SLOTS, network.chains
     longest = int(np.diff(network.chain_start).max())
+    events = slots + chains + network.devices  # an event per job, chain and device at most
     heap = Heap(
-        time=np.empty(slots + chains),
-        key=np.empty(slots + chains, dtype=np.int64),
-        slot=np.empty(slots + chains, dtype=np.int64),
+        time=np.empty(events),
+        key=np.empty(events, dtype=np.int64),
+        slot=np.empty(events, dtype=np.int64),
         size=np.array([chains]),
     )
     first = [(draws.arrival[c, 0], event_key(ADMIT, c, 0, 0), -1 - c) for c in range(chains)]
@@ -117,8 +120,8 @@ def _initial_state(network: Network, draws: Draws) -> State:
     return State(
         heap=heap,
         next_job=np.zeros(chains, dtype=np.int64),
-        queue_head=np.full(network.devices, NONE),
-        queue_tail=np.full(network.devices, NONE),
+        queue_head=np.full(network.classes * network.devices, NONE),
+        queue_tail=np.full(network.classes * network.devices, NONE),
         idle=network.servers.copy(),
         used=np.zeros(network.devices),
         arrival=np.zeros(slots),
@@ -130,6 +133,16 @@ def _initial_state(network: Network, draws: Draws) -> State:
         pending=np.zeros(1, dtype=np.int64),
         events=np.zeros(1, dtype=np.int64),
         **integers,
+    )
+
+
+def _extras(network: Network) -> Extras | None:
+    if network.features is None:
+        return None
+    return Extras(
+        features=network.features,
+        waiting=np.zeros(network.devices, dtype=np.int64),
+        choosing=np.zeros(network.devices, dtype=bool),
     )
 
 

@@ -9,8 +9,9 @@ the compiled loop gives the same event log.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
-from heapq import heappush
+from collections.abc import Callable, Generator, Iterator
+from heapq import heappop, heappush
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,17 @@ from simpy import Environment
 from simpy.events import Event
 
 from datagen.simulator.engine import Engine, Run, event_log
-from datagen.simulator.kernel import ARRIVED, FINISHED, LEFT, LOST, MOVED, QUEUED, STARTED
-from datagen.simulator.keys import ADMIT, FINISH, event_key
+from datagen.simulator.kernel import (
+    ARRIVED,
+    CHOSEN,
+    FINISHED,
+    LEFT,
+    LOST,
+    MOVED,
+    QUEUED,
+    STARTED,
+)
+from datagen.simulator.keys import ADMIT, FINISH, choice_key, event_key
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.tally import RunLength, Tally, latency_bin
@@ -27,6 +37,7 @@ from datagen.simulator.tally import RunLength, Tally, latency_bin
 __all__ = ["SimpyEngine"]
 
 Life = Generator[Event, None, None]
+Note = Callable[[int, int, int, int, int], None]
 
 CHUNK = 1024
 """Jobs drawn at a time and chain; any number gives the same draws."""
@@ -50,6 +61,20 @@ class KeyedEnvironment(Environment):
         return self.fire(Event(self), time, key)
 
 
+class Token(NamedTuple):
+    """A job as it stands in line: who it is, at which step, and for how long it is served."""
+
+    chain: int
+    job: int
+    step: int
+    service: float
+
+    @property
+    def finish_key(self) -> int:
+        """The place of its completion among the events of that time."""
+        return event_key(FINISH, self.chain, self.job, self.step)
+
+
 class Device:
     """Identical servers that share one waiting line and a finite buffer of units."""
 
@@ -60,7 +85,7 @@ class Device:
         self.servers, self.capacity = servers, capacity
         self.idle, self.jobs = servers, 0
         self.units = 0.0
-        self.line: deque[tuple[Event, float, int]] = deque()
+        self.line: deque[tuple[Event, Token]] = deque()
         self.busy_area = self.job_area = self.unit_area = 0.0
         self._since = length.warmup
 
@@ -77,29 +102,86 @@ class Device:
         """Return whether a job of this many units may enter."""
         return self.units + demand <= self.capacity
 
-    def enter(self, demand: float, service: float, key: int) -> Event:
-        """Let a job start at once, or wait in line; return the completion of its service."""
+    def enter(self, demand: float, token: Token) -> tuple[int, Event]:
+        """Let a job in; return whether it starts or waits, and the completion of its service."""
         self.observe(self.env.now)
         self.jobs += 1
         self.units += demand
         finished = Event(self.env)
-        if self.idle:
-            self.idle -= 1
-            self.env.fire(finished, self.env.now + service, key)
-        else:
-            self.line.append((finished, service, key))
-        return finished
+        return self.welcome(finished, token), finished
+
+    def welcome(self, finished: Event, token: Token) -> int:
+        """Let a job start at once, or wait in line."""
+        if not self.idle:
+            self.line.append((finished, token))
+            return QUEUED
+        self.idle -= 1
+        self.serve(finished, token)
+        return STARTED
+
+    def serve(self, finished: Event, token: Token) -> None:
+        """Let a service begin."""
+        self.env.fire(finished, self.env.now + token.service, token.finish_key)
 
     def leave(self, demand: float) -> None:
         """Let a served job go: its server takes the next in line, its units become free."""
         self.observe(self.env.now)
         self.jobs -= 1
         self.units -= demand
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Let a freed server take the next in line."""
         if self.line:
-            finished, service, key = self.line.popleft()
-            self.env.fire(finished, self.env.now + service, key)
+            self.serve(*self.line.popleft())
         else:
             self.idle += 1
+
+
+class PriorityDevice(Device):
+    """A device that chooses whom to serve after all else at an instant: the highest class first."""
+
+    def __init__(
+        self,
+        env: KeyedEnvironment,
+        length: RunLength,
+        servers: int,
+        capacity: float,
+        *,
+        index: int,
+        classes: list[int],
+        note: Note,
+    ) -> None:
+        super().__init__(env, length, servers, capacity)
+        self.key, self.classes, self.note = choice_key(index), classes, note
+        self.numbers = count()
+        self.ranked: list[tuple[int, int, Event, Token]] = []
+        self.choosing = False
+
+    def welcome(self, finished: Event, token: Token) -> int:
+        heappush(self.ranked, (self.classes[token.chain], next(self.numbers), finished, token))
+        self.let_choose()
+        return QUEUED
+
+    def go_on(self) -> None:
+        self.idle += 1
+        self.let_choose()
+
+    def let_choose(self) -> None:
+        """Have a job chosen at the end of this instant, if there are one and a server for it."""
+        if self.idle and self.ranked and not self.choosing:
+            self.choosing = True
+            self.env.at(self.env.now, self.key).callbacks.append(self.choose)
+
+    def choose(self, event: Event) -> None:
+        """Serve the first job of the highest class."""
+        self.choosing = False
+        _, _, finished, token = heappop(self.ranked)
+        self.observe(self.env.now)
+        self.idle -= 1
+        self.serve(finished, token)
+        self.note(CHOSEN, token.chain, token.job, token.step, STARTED)
+        self.let_choose()
 
 
 class Visit(NamedTuple):
@@ -117,8 +199,7 @@ class System:
         self.env = KeyedEnvironment()
         self.length = length
         self.deadline = network.deadline.tolist()
-        sizes = zip(network.servers.tolist(), network.capacity.tolist(), strict=True)
-        self.devices = [Device(self.env, length, *size) for size in sizes]
+        self.devices = [self.device(index, network) for index in range(network.devices)]
         places = zip(network.step_device.tolist(), network.step_demand.tolist(), strict=True)
         visits = [Visit(row, self.devices[d], demand) for row, (d, demand) in enumerate(places)]
         bounds = network.chain_start.tolist()
@@ -128,6 +209,16 @@ class System:
         self.pending = 0
         self.records: list[tuple[int, int, int, int, int]] | None = [] if log else None
         self.times: list[float] = []
+
+    def device(self, index: int, network: Network) -> Device:
+        """Return a device of the network."""
+        size = (int(network.servers[index]), float(network.capacity[index]))
+        if network.features is None or not network.features.prioritized[index]:
+            return Device(self.env, self.length, *size)
+        classes = network.features.chain_class.tolist()
+        return PriorityDevice(
+            self.env, self.length, *size, index=index, classes=classes, note=self.note
+        )
 
     def note(self, kind: int, chain: int, job: int, step: int, outcome: int) -> None:
         """Write a line of the event log."""
@@ -162,8 +253,9 @@ class System:
                 self.pending -= counts
                 return
             entered = env.now
-            self.note(ARRIVED, chain, job, step, STARTED if device.idle else QUEUED)
-            yield device.enter(demand, service, event_key(FINISH, chain, job, step))
+            outcome, finished = device.enter(demand, Token(chain, job, step, service))
+            self.note(ARRIVED, chain, job, step, outcome)
+            yield finished
             self.events += 1
             device.leave(demand)
             self.note(FINISHED, chain, job, step, MOVED if step + 1 < len(route) else LEFT)

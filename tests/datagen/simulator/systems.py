@@ -23,8 +23,8 @@ from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
 from datagen.distributions import Deterministic, Exponential, Law, LogNormal, Uniform
 from datagen.evaluation import pack
 from datagen.simulator.engine import Run
-from datagen.simulator.kernel import ARRIVED, FINISHED, LEFT, LOST, MOVED, QUEUED, STARTED
-from datagen.simulator.network import Network, networks
+from datagen.simulator.kernel import ARRIVED, CHOSEN, FINISHED, LEFT, LOST, MOVED, QUEUED, STARTED
+from datagen.simulator.network import Features, Network, networks
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.randomness import ChainDraws, Chunk, chain_draws
 from datagen.simulator.simpy_engine import SimpyEngine
@@ -36,7 +36,7 @@ ENGINES = (NumbaEngine(), SimpyEngine())
 GRID = 0.25
 """Multiples of it are exact float64 numbers: sums of times tie exactly."""
 
-KINDS = {ARRIVED: "arrived", FINISHED: "finished"}
+KINDS = {ARRIVED: "arrived", FINISHED: "finished", CHOSEN: "chosen"}
 OUTCOMES = {LOST: "lost", STARTED: "started", QUEUED: "queued", MOVED: "moved", LEFT: "left"}
 
 
@@ -103,8 +103,15 @@ def network_of(
     *,
     demands: Sequence[Sequence[float]] | None = None,
     deadlines: Sequence[float] | None = None,
+    classes: Sequence[int] | None = None,
 ) -> Network:
-    """A network from (servers, capacity) per device and the devices that each chain visits."""
+    """A network from (servers, capacity) per device and the devices that each chain visits.
+
+    With ``classes``, one per chain, every device has priorities.
+    """
+    features = None
+    if classes is not None:
+        features = Features(np.full(len(devices), True), np.array(classes))
     demands = demands or [[1.0] * len(route) for route in routes]
     return Network(
         servers=np.array([servers for servers, _ in devices]),
@@ -113,6 +120,7 @@ def network_of(
         step_device=np.array([device for route in routes for device in route]),
         step_demand=np.array([units for own in demands for units in own], dtype=np.float64),
         deadline=np.array(deadlines or [np.nan] * len(routes)),
+        features=features,
     )
 
 
@@ -223,6 +231,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
             speed=draw(st.sampled_from([0.7, 1.0, 2.0])),
             servers=draw(st.integers(1, 3)),
             capacity=draw(st.sampled_from([1, 2, 3, 5, 8, None])),
+            discipline=draw(st.sampled_from(["fcfs", "fcfs", "priority"])),
         )
         for name in names
     )
@@ -236,7 +245,13 @@ def deployments(draw: st.DrawFn) -> Deployment:
         deadline = draw(st.sampled_from([None, 1.0]))
         arrivals = draw(processes())
         chains.append(
-            Chain(name=f"c{index}", arrivals=arrivals, fragments=fragments, deadline=deadline)
+            Chain(
+                name=f"c{index}",
+                arrivals=arrivals,
+                fragments=fragments,
+                deadline=deadline,
+                priority=draw(st.integers(-1, 1)),
+            )
         )
         path = draw(st.lists(st.sampled_from(names), min_size=length, max_size=length))
         placement[f"c{index}"] = (tuple(path),)

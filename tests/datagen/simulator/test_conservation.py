@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from datagen.deployment import Deployment
 from datagen.simulator.engine import Engine, Run
-from datagen.simulator.kernel import ARRIVED, FINISHED, LEFT, LOST
+from datagen.simulator.kernel import ARRIVED, CHOSEN, FINISHED, LEFT, LOST
 from datagen.simulator.network import Network
 from datagen.simulator.tally import RunLength
 from tests.datagen.simulator.systems import (
@@ -68,7 +68,9 @@ def test_areas_are_those_of_the_log(engine: Engine, deployment: Deployment, seed
     step = network.chain_start[log["chain"]] + log["step"]
     entered = (log["kind"] == ARRIVED) & (log["outcome"] != LOST)
     change = entered.astype(float) - (log["kind"] == FINISHED)
-    assert run.events == np.sum((log["kind"] == FINISHED) | (log["step"] == 0))
+    assert run.events == np.sum(
+        (log["kind"] == FINISHED) | ((log["kind"] == ARRIVED) & (log["step"] == 0))
+    )
     for device in range(network.devices):
         here = network.step_device[step] == device
         times, demand = log["time"][here], network.step_demand[step][here]
@@ -96,6 +98,7 @@ def test_every_job_runs_its_course(engine: Engine, deployment: Deployment, seed:
         courses.setdefault((chain, job), []).append((step, kind, outcome))
     for (chain, _), course in courses.items():
         steps = network.chain_start[chain + 1] - network.chain_start[chain]
+        course = [event for event in course if event[1] != CHOSEN]
         expected = [(step, kind) for step in range(steps) for kind in (ARRIVED, FINISHED)]
         assert [event[:2] for event in course] == expected[: len(course)]
         assert all(outcome not in (LOST, LEFT) for _, _, outcome in course[:-1])

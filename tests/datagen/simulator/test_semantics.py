@@ -243,3 +243,53 @@ def test_without_a_log_the_same_is_counted(engine: Engine) -> None:
 def test_the_integral_of_a_step_function() -> None:
     times, changes = np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, -2.0])
     assert area(times, changes, RunLength.of(1.5, 3.0)) == 0.5 + 2.0
+
+
+def test_the_highest_class_goes_first_and_nobody_is_interrupted(engine: Engine) -> None:
+    # Classes 1, 0 and 1 (0 is the highest): the job in service is finished; then the high one,
+    # then the low ones as they came, whatever their chains.
+    network = network_of([(1, 4)], [[0], [0], [0]], classes=[1, 0, 1])
+    low, high, other = [1.0, 2.5], [2.0], [1.5]
+    draws = [FixedDraws(times, [[2.0]] * len(times)) for times in (low, high, other)]
+    assert trace(play(engine, network, draws)) == [
+        (1.0, "arrived", 0, 0, 0, "queued"),
+        (1.0, "chosen", 0, 0, 0, "started"),
+        (1.5, "arrived", 2, 0, 0, "queued"),
+        (2.0, "arrived", 1, 0, 0, "queued"),
+        (2.5, "arrived", 0, 1, 0, "queued"),
+        (3.0, "finished", 0, 0, 0, "left"),
+        (3.0, "chosen", 1, 0, 0, "started"),
+        (5.0, "finished", 1, 0, 0, "left"),
+        (5.0, "chosen", 2, 0, 0, "started"),
+        (7.0, "finished", 2, 0, 0, "left"),
+        (7.0, "chosen", 0, 1, 0, "started"),
+        (9.0, "finished", 0, 1, 0, "left"),
+    ]
+
+
+def test_a_device_chooses_after_all_else_at_that_instant(engine: Engine) -> None:
+    # At 2.0 the server is free again, a low job waits, and a high one is handed over by device 0
+    # in that instant: it is served first. Both servers of device 0 choose at 1.0.
+    network = network_of([(2, INF), (1, INF)], [[1], [0, 1]], classes=[1, 0])
+    draws = [FixedDraws([1.0, 1.5], [[1.0], [1.0]]), FixedDraws([1.0, 1.0], [[1.0, 0.0]] * 2)]
+    events = trace(play(engine, network, draws))
+    assert [event for event in events if event[0] == 1.0] == [
+        (1.0, "arrived", 0, 0, 0, "queued"),
+        (1.0, "arrived", 1, 0, 0, "queued"),
+        (1.0, "arrived", 1, 1, 0, "queued"),
+        (1.0, "chosen", 1, 0, 0, "started"),
+        (1.0, "chosen", 1, 1, 0, "started"),
+        (1.0, "chosen", 0, 0, 0, "started"),
+    ]
+    assert [event for event in events if event[0] == 2.0] == [
+        (2.0, "finished", 0, 0, 0, "left"),
+        (2.0, "finished", 1, 0, 0, "moved"),
+        (2.0, "finished", 1, 1, 0, "moved"),
+        (2.0, "arrived", 1, 0, 1, "queued"),
+        (2.0, "arrived", 1, 1, 1, "queued"),
+        (2.0, "chosen", 1, 0, 1, "started"),
+        (2.0, "finished", 1, 0, 1, "left"),
+        (2.0, "chosen", 1, 1, 1, "started"),
+        (2.0, "finished", 1, 1, 1, "left"),
+        (2.0, "chosen", 0, 1, 0, "started"),
+    ]

@@ -178,3 +178,22 @@ def test_latency_of_mm1_is_exponential() -> None:
     runs = Replications(Deployment(problem=problem, placement={"c": (("d",),)}))
     attained = runs.sums("on_time") / runs.sums("offered")
     assert_estimates(attained, 1.0 - math.exp(-deadline), max_rel_se=0.005)
+
+
+def test_cobhams_waiting_times_by_priority() -> None:
+    # Non-preemptive M/M/1 with classes high and low: W = R / ((1 - s_above) (1 - s_including)),
+    # with R the mean residual service (Cobham, Operations Research 2, 1954).
+    rates, mean = {"low": 0.5, "high": 0.3}, 1.0
+    fragment = Fragment(name="f", service=Exponential(mean=mean))
+    chains = tuple(
+        Chain(name=name, arrivals=Poisson(rate=rate), fragments=(fragment,), priority=priority)
+        for priority, (name, rate) in enumerate(rates.items())
+    )
+    problem = Problem(devices=(Device(name="d", discipline="priority"),), chains=chains)
+    deployment = Deployment(problem=problem, placement=dict.fromkeys(rates, (("d",),)))
+    runs = Replications(deployment, jobs=1e6)
+    residual = sum(rates.values()) * mean**2
+    exact = [residual / ((1.0 - 0.3) * (1.0 - 0.8)), residual / (1.0 - 0.3)]
+    for chain, waiting in enumerate(exact):
+        latency = [t.latency[chain].sum() / t.completed[chain].sum() for t in runs.tallies]
+        assert_estimates(np.array(latency), mean + waiting, max_rel_se=0.01)
