@@ -57,6 +57,12 @@ class DeploymentBatch:
     step_scv: Floats = column("step", "float64", "1", "SCV of the service time")
     step_demand: Floats = column("step", "float64", "1", "buffer units a job occupies")
     step_weights: Floats = column("step", "float64", "B", "memory its fragments need")
+    step_delay: Floats = column(
+        "step", "float64", "s", "transfer to the device of the next step; 0 if none", absent=0.0
+    )
+    step_release: NDArray[np.int8] = column(
+        "step", "int8", "1", "1 if units are freed when the transfer starts", absent=0.0
+    )
 
     fragment_start: Ints | None = None
     fragment_law: NDArray[np.int8] | None = column(

@@ -40,6 +40,8 @@ class Effect(IntFlag):
     BLOCKING = 1 << 14
     SPEEDUP = 1 << 15
     DEADLINE = 1 << 16
+    LINK_QUEUES = 1 << 17
+    LINK_ADMISSION = 1 << 18
 
 
 EFFECT_FIELDS: dict[Effect, str] = {
@@ -60,6 +62,8 @@ EFFECT_FIELDS: dict[Effect, str] = {
     Effect.BLOCKING: "overflow=block",
     Effect.SPEEDUP: "speedup",
     Effect.DEADLINE: "deadline",
+    Effect.LINK_QUEUES: "links.queueing=true",
+    Effect.LINK_ADMISSION: "links.admission=before_transfer",
 }
 """How a message names each effect, in the words of the user's document."""
 
@@ -121,6 +125,10 @@ def effects_of(deployment: Deployment) -> Effect:
         effects |= Effect.EXITS if hasattr(decision, "p") else Effect.THRESHOLDS
     if problem.links:
         effects |= Effect.LINKS
+    if any(link.queueing for link in problem.links):
+        effects |= Effect.LINK_QUEUES
+    if any(link.admission == "before_transfer" for link in problem.links):
+        effects |= Effect.LINK_ADMISSION
     if problem.overflow == "block":
         effects |= Effect.BLOCKING
     return effects

@@ -38,15 +38,26 @@ class Column:
         dtype: NumPy type.
         unit: SI unit, or ``1`` for counts and ratios.
         meaning: What the value says.
+        absent: What a stored table means that was written before the column existed, or None where
+            every table has it.
     """
 
     level: str
     dtype: str
     unit: str
     meaning: str
+    absent: float | None = None
 
 
-def column(level: str, dtype: str, unit: str, meaning: str, *, optional: bool = False) -> Any:
+def column(
+    level: str,
+    dtype: str,
+    unit: str,
+    meaning: str,
+    *,
+    optional: bool = False,
+    absent: float | None = None,
+) -> Any:
     """Declare a dataclass field that holds one packed array.
 
     Args:
@@ -55,11 +66,13 @@ def column(level: str, dtype: str, unit: str, meaning: str, *, optional: bool = 
         unit: SI unit, or ``1``.
         meaning: What the value says.
         optional: Whether the array may be absent (None).
+        absent: What a stored table means that lacks the column, or None where it must not.
 
     Returns:
         A dataclass field with the description as metadata.
     """
-    metadata = {"column": Column(level=level, dtype=dtype, unit=unit, meaning=meaning)}
+    described = Column(level=level, dtype=dtype, unit=unit, meaning=meaning, absent=absent)
+    metadata = {"column": described}
     if optional:
         return field(default=None, metadata=metadata)
     return field(metadata=metadata)

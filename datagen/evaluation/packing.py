@@ -122,6 +122,25 @@ class DeploymentTables:
         return self._slot_values("weights")
 
     @cached_property
+    def output(self) -> Floats:
+        """Bytes sent per slot [F]."""
+        return self._slot_values("output")
+
+    @cached_property
+    def links(self) -> tuple[Floats, Floats, NDArray[np.int8]]:
+        """Latency [s], bandwidth [B/s] and early release between devices [D, D]."""
+        problem = self.base.problem
+        index = problem.device_index()
+        shape = (len(index), len(index))
+        latency, bandwidth = np.zeros(shape), np.full(shape, np.inf)
+        release = np.zeros(shape, dtype=np.int8)
+        for link in problem.links:
+            ends = (index[link.source], index[link.target])
+            latency[ends], bandwidth[ends] = link.latency, link.bandwidth
+            release[ends] = link.release == "start"
+        return latency, bandwidth, release
+
+    @cached_property
     def allowed(self) -> NDArray[np.bool_]:
         """Whether each slot may be placed on each device [F, D]."""
         problem = self.base.problem
@@ -214,11 +233,27 @@ class DeploymentTables:
             "device_names": tuple(d.name for d in self.base.problem.devices) * count,
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
+        content |= self._transfers(slot, device, begin)
         content |= {name: np.tile(values, count) for name, values in self.devices.items()}
         content |= {name: np.tile(values, count) for name, values in self.chains.items()}
         if laws:
             content |= self._law_rows(slot, device, begin, count)
         return DeploymentBatch(**content)
+
+    def _transfers(
+        self, slot: Ints, device: NDArray[np.int32], begin: Ints
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return what it takes to get from each step to the next of its path."""
+        delay, release = np.zeros(len(begin)), np.zeros(len(begin), dtype=np.int8)
+        if self.base.problem.links:
+            # The last slot of a step and the one after it, where that is of the same path.
+            step = np.flatnonzero(~self.path_first[slot[begin[1:]]])
+            after = begin[step + 1]
+            ends = (device[after - 1], device[after])
+            latency, bandwidth, early = self.links
+            delay[step] = latency[ends] + self.output[slot[after - 1]] / bandwidth[ends]
+            release[step] = early[ends]
+        return {"step_delay": delay, "step_release": release}
 
     def _law_rows(
         self, slot: Ints, device: NDArray[np.int32], begin: Ints, count: int

@@ -38,6 +38,8 @@ __all__ = [
     "NEED_LOG",
     "NEED_SLOTS",
     "QUEUED",
+    "SENDING",
+    "SENT",
     "STARTED",
     "TRUNCATED",
     "Draws",
@@ -50,14 +52,18 @@ __all__ = [
 DONE, TRUNCATED, NEED_DRAWS, NEED_SLOTS, NEED_LOG = 0, 1, 2, 3, 4
 """Why the loop returned."""
 
-ARRIVED, FINISHED, CHOSEN = 0, 1, 2
-"""Kinds of logged event: arrival at a device, end of a service, a start that a device chose."""
+ARRIVED, FINISHED, CHOSEN, SENT = 0, 1, 2, 3
+"""Kinds of logged event: arrival at a device, end of a service, a start that a device chose, end of
+a transmission that kept units."""
 
 LOST, STARTED, QUEUED, MOVED, LEFT = 0, 1, 2, 3, 4
 """Outcomes: of an arrival the first three, of a finished service the last two."""
 
 NONE = -1
 """No slot: the end of a waiting line or of the list of free slots."""
+
+SENDING = 1 << 40
+"""Added to the slot of a heap event that ends a transmission instead of a service."""
 
 LOG_ROOM = 2
 """Most records that one event writes: a finished service and the arrival it leads to."""
@@ -410,6 +416,36 @@ def _complete(slot: int, now: float, network: Network, state: State, tally: Tall
 
 
 @compiled
+def _send(slot: int, delivery: float, held: bool, now: float, state: State) -> None:
+    """Let a served job travel to its next device."""
+    if held:
+        state.entered[slot] = now
+        push(state.heap, delivery, _finish_key(slot, state), slot + SENDING)
+        return
+    state.step[slot] += 1
+    state.entered[slot] = delivery  # in case the run ends before: it is nowhere until then
+    key = _key(ADMIT, state.chain[slot], state.job[slot], state.step[slot])
+    push(state.heap, delivery, key, slot)
+
+
+@compiled
+def _sent(
+    slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
+) -> None:
+    """Play the end of a transmission: units become free, the job is delivered."""
+    chain, job, position = state.chain[slot], state.job[slot], state.step[slot]
+    step = network.chain_start[chain] + position
+    device, demand = network.step_device[step], network.step_demand[step]
+    state.used[device] -= demand
+    tally.units[device] += (_clip(now, run) - _clip(state.entered[slot], run)) * demand
+    if log.time.size > 0:
+        _write(log, now, SENT, chain, job, position, MOVED)
+    state.step[slot] = position + 1
+    state.entered[slot] = now
+    replace_top(state.heap, now, _key(ADMIT, chain, job, position + 1), slot)
+
+
+@compiled
 def _finish(
     slot: int,
     now: float,
@@ -429,7 +465,11 @@ def _finish(
     demand = network.step_demand[step]
     state.events[0] += 1
     _next_in_line(device, now, run, state, tally, extras)
-    state.used[device] -= demand
+    held = False
+    if extras is not None:
+        held = extras.features.step_held[step]
+    if not held:
+        state.used[device] -= demand
     present = _clip(now, run) - _clip(state.entered[slot], run)
     tally.jobs[device] += present
     tally.units[device] += present * demand
@@ -443,6 +483,9 @@ def _finish(
         _write(log, now, FINISHED, chain, job, position, LEFT if last else MOVED)
     if last:
         _complete(slot, now, network, state, tally)
+        return
+    if extras is not None and extras.features.step_delay[step] > 0:
+        _send(slot, now + extras.features.step_delay[step], held, now, state)
         return
     state.step[slot] = position + 1
     state.entered[slot] = now  # in case the run ends before it arrives: it is nowhere until then
@@ -502,6 +545,8 @@ def play(
             if state.free[0] == NONE:
                 return NEED_SLOTS, 0
             _arrive_from_outside(chain, now, network, run, draws, state, tally, log, extras)
+        elif extras is not None and slot >= SENDING:
+            _sent(slot - SENDING, now, network, run, state, tally, log)
         elif heap.key[0] >> PHASE_SHIFT == FINISH:
             _finish(slot, now, network, run, state, tally, log, extras)
         else:

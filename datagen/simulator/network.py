@@ -23,11 +23,12 @@ ENGINE_COVERS = (
     | Effect.DEMAND
     | Effect.REVISIT
     | Effect.PRIORITY
+    | Effect.LINKS
     | Effect.DEADLINE
 )
 """Effects that both engines play."""
 
-_FEATURES = Effect.PRIORITY
+_FEATURES = Effect.PRIORITY | Effect.LINKS
 """Effects that are more than other numbers in the arrays of a network."""
 
 
@@ -37,10 +38,14 @@ class Features(NamedTuple):
     Args:
         prioritized: Whether a device serves higher classes first [D].
         chain_class: Rank of each chain's priority, 0 for the highest [C].
+        step_delay: Time a job travels after each step [s] [S].
+        step_held: Whether it keeps its units meanwhile [S].
     """
 
     prioritized: NDArray[np.bool_]
     chain_class: NDArray[np.int64]
+    step_delay: NDArray[np.float64]
+    step_held: NDArray[np.bool_]
 
 
 class Network(NamedTuple):
@@ -120,15 +125,17 @@ def _network(batch: DeploymentBatch, index: int) -> Network:
         step_device=batch.step_device[steps].astype(np.int64),
         step_demand=batch.step_demand[steps],
         deadline=batch.chain_deadline[first:last],
-        features=_features(batch, index) if batch.effects[index] & int(_FEATURES) else None,
+        features=_features(batch, index, steps) if batch.effects[index] & int(_FEATURES) else None,
     )
 
 
-def _features(batch: DeploymentBatch, index: int) -> Features:
+def _features(batch: DeploymentBatch, index: int, steps: slice) -> Features:
     devices = slice(batch.device_start[index], batch.device_start[index + 1])
     chains = slice(batch.chain_start[index], batch.chain_start[index + 1])
     ranks = np.unique(-batch.chain_priority[chains], return_inverse=True)[1]
     return Features(
         prioritized=batch.device_discipline[devices] == DISCIPLINES.index("priority"),
         chain_class=ranks.astype(np.int64),
+        step_delay=batch.step_delay[steps],
+        step_held=(batch.step_delay[steps] > 0) & (batch.step_release[steps] == 0),
     )

@@ -14,6 +14,7 @@ from datagen.simulator.kernel import (
     NEED_LOG,
     NEED_SLOTS,
     NONE,
+    SENDING,
     TRUNCATED,
     Draws,
     Extras,
@@ -173,7 +174,12 @@ def _with_more_room(log: Log) -> Log:
 
 
 def _count_remaining(network: Network, length: RunLength, state: State, tally: Tally) -> None:
-    """Add the job-seconds of jobs still present: they count up to the end of the window."""
+    """Add the job-seconds of jobs still present: they count up to the end of the window.
+
+    A job that is being sent is no longer present, but still has its units.
+    """
+    pending = state.heap.slot[: state.heap.size[0]]
+    sending = set((pending[pending >= SENDING] - SENDING).tolist())
     free = np.zeros(len(state.chain), dtype=bool)
     slot = int(state.free[0])
     while slot != NONE:
@@ -183,5 +189,6 @@ def _count_remaining(network: Network, length: RunLength, state: State, tally: T
         step = network.chain_start[state.chain[present]] + state.step[present]
         device, demand = network.step_device[step], network.step_demand[step]
         seconds = length.horizon - np.clip(state.entered[present], length.warmup, length.horizon)
-        tally.jobs[device] += seconds
+        if present not in sending:
+            tally.jobs[device] += seconds
         tally.units[device] += seconds * demand

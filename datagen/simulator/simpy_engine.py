@@ -27,6 +27,7 @@ from datagen.simulator.kernel import (
     LOST,
     MOVED,
     QUEUED,
+    SENT,
     STARTED,
 )
 from datagen.simulator.keys import ADMIT, FINISH, choice_key, event_key
@@ -123,12 +124,16 @@ class Device:
         """Let a service begin."""
         self.env.fire(finished, self.env.now + token.service, token.finish_key)
 
-    def leave(self, demand: float) -> None:
-        """Let a served job go: its server takes the next in line, its units become free."""
+    def finish(self) -> None:
+        """Let a served job give back its server, which takes the next in line."""
         self.observe(self.env.now)
         self.jobs -= 1
-        self.units -= demand
         self.go_on()
+
+    def free(self, demand: float) -> None:
+        """Let a job that leaves give back its units."""
+        self.observe(self.env.now)
+        self.units -= demand
 
     def go_on(self) -> None:
         """Let a freed server take the next in line."""
@@ -185,11 +190,21 @@ class PriorityDevice(Device):
 
 
 class Visit(NamedTuple):
-    """One step of a chain: its row in the tally, where it is served, and its units."""
+    """One step of a chain.
+
+    Args:
+        row: Its row in the tally.
+        device: Where it is served.
+        demand: Units it takes there.
+        delay: Time that a job travels afterwards [s].
+        held: Whether the job keeps its units meanwhile.
+    """
 
     row: int
     device: Device
     demand: float
+    delay: float
+    held: bool
 
 
 class System:
@@ -200,8 +215,17 @@ class System:
         self.length = length
         self.deadline = network.deadline.tolist()
         self.devices = [self.device(index, network) for index in range(network.devices)]
-        places = zip(network.step_device.tolist(), network.step_demand.tolist(), strict=True)
-        visits = [Visit(row, self.devices[d], demand) for row, (d, demand) in enumerate(places)]
+        features = network.features
+        visits = [
+            Visit(
+                row=row,
+                device=self.devices[int(network.step_device[row])],
+                demand=float(network.step_demand[row]),
+                delay=0.0 if features is None else float(features.step_delay[row]),
+                held=features is not None and bool(features.step_held[row]),
+            )
+            for row in range(network.steps)
+        ]
         bounds = network.chain_start.tolist()
         self.routes = [visits[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
         self.tally = Tally.zeros(network)
@@ -242,9 +266,11 @@ class System:
         self.pending += counts
         tally.offered[chain, batch] += counts
         sojourns = []
-        for step, ((row, device, demand), service) in enumerate(zip(route, services, strict=True)):
+        delivery = arrival
+        for step, (visit, service) in enumerate(zip(route, services, strict=True)):
+            row, device, demand = visit.row, visit.device, visit.demand
             if step > 0:
-                yield env.at(env.now, event_key(ADMIT, chain, job, step))
+                yield env.at(delivery, event_key(ADMIT, chain, job, step))
             tally.step_offered[row] += counts
             if not device.has_room(demand):
                 self.note(ARRIVED, chain, job, step, LOST)
@@ -257,11 +283,18 @@ class System:
             self.note(ARRIVED, chain, job, step, outcome)
             yield finished
             self.events += 1
-            device.leave(demand)
+            device.finish()
+            if not visit.held:
+                device.free(demand)
             self.note(FINISHED, chain, job, step, MOVED if step + 1 < len(route) else LEFT)
             sojourns.append(env.now - entered)
             tally.step_served[row] += counts
             tally.step_sojourn[row] += counts * sojourns[-1]
+            delivery = env.now + visit.delay
+            if visit.held:
+                yield env.at(delivery, event_key(FINISH, chain, job, step))
+                device.free(demand)
+                self.note(SENT, chain, job, step, MOVED)
         if counts:
             latency = env.now - arrival
             tally.completed[chain, batch] += 1

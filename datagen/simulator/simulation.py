@@ -118,7 +118,9 @@ def event_rate(batch: DeploymentBatch) -> np.ndarray:
 def _unloaded_latency(batch: DeploymentBatch, index: int) -> np.ndarray:
     first, last = batch.chain_start[index], batch.chain_start[index + 1]
     starts = batch.step_start[batch.path_start[first : last + 1]]
-    return np.add.reduceat(batch.step_mean[starts[0] : starts[-1]], starts[:-1] - starts[0])
+    steps = slice(starts[0], starts[-1])
+    seconds = batch.step_mean[steps] + batch.step_delay[steps]
+    return np.add.reduceat(seconds, starts[:-1] - starts[0])
 
 
 def _play(

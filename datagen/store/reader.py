@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from datagen.deployment import Deployment
 from datagen.documents import from_json
 from datagen.errors import CorruptDataError, InvalidInputError
-from datagen.evaluation.batch import DeploymentBatch
+from datagen.evaluation.batch import BATCH_COLUMNS, DeploymentBatch
 from datagen.evaluation.fields import starts_of
 from datagen.evaluation.measures import Columns, Measures
 from datagen.store.files import read_manifest, read_shard, sha256_of, shard_columns
@@ -231,7 +231,8 @@ class Dataset:
         known = known_fields()
         for name in names:
             if name not in table.column_names:
-                if name not in LABEL_FIELDS and name != REASON:
+                known_before = name not in BATCH_COLUMNS or BATCH_COLUMNS[name].absent is None
+                if name not in LABEL_FIELDS and name != REASON and known_before:
                     raise CorruptDataError(f"{file} must have a column {name}.")
                 table = table.append_column(known[name], _undefined(name, table))
             elif table.schema.field(name).type != known[name].type:
@@ -240,14 +241,18 @@ class Dataset:
 
 
 def _undefined(name: str, table: pa.Table) -> Any:
-    """Return a label that no row of a shard defines."""
+    """Return a column that a shard lacks: an undefined label, or what was not told apart then."""
     if name == REASON:
         return pa.nulls(len(table), type=pa.string())
-    level, _, kind = LABEL_FIELDS[name]
+    level, kind, value = (
+        (LABEL_FIELDS[name][0], LABEL_FIELDS[name][2], np.nan)
+        if name in LABEL_FIELDS
+        else (*BATCH_FIELDS[name], BATCH_COLUMNS[name].absent)
+    )
     if level == "deployment":
-        return pa.array(np.full(len(table), np.nan), type=kind)
+        return pa.array(np.full(len(table), value), type=kind)
     start = _starts(table[_ROW_SOURCES[level]])
-    return list_array(start, np.full(int(start[-1]), np.nan), kind)
+    return list_array(start, np.full(int(start[-1]), value), kind)
 
 
 def _items(column: Any) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from typing import cast
 
 import numpy as np
@@ -19,11 +20,21 @@ from datagen.arrivals import (
     Recorded,
     Renewal,
 )
-from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
+from datagen.deployment import Chain, Deployment, Device, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Law, LogNormal, Uniform
 from datagen.evaluation import pack
 from datagen.simulator.engine import Run
-from datagen.simulator.kernel import ARRIVED, CHOSEN, FINISHED, LEFT, LOST, MOVED, QUEUED, STARTED
+from datagen.simulator.kernel import (
+    ARRIVED,
+    CHOSEN,
+    FINISHED,
+    LEFT,
+    LOST,
+    MOVED,
+    QUEUED,
+    SENT,
+    STARTED,
+)
 from datagen.simulator.network import Features, Network, networks
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.randomness import ChainDraws, Chunk, chain_draws
@@ -36,7 +47,7 @@ ENGINES = (NumbaEngine(), SimpyEngine())
 GRID = 0.25
 """Multiples of it are exact float64 numbers: sums of times tie exactly."""
 
-KINDS = {ARRIVED: "arrived", FINISHED: "finished", CHOSEN: "chosen"}
+KINDS = {ARRIVED: "arrived", FINISHED: "finished", CHOSEN: "chosen", SENT: "sent"}
 OUTCOMES = {LOST: "lost", STARTED: "started", QUEUED: "queued", MOVED: "moved", LEFT: "left"}
 
 
@@ -104,14 +115,24 @@ def network_of(
     demands: Sequence[Sequence[float]] | None = None,
     deadlines: Sequence[float] | None = None,
     classes: Sequence[int] | None = None,
+    delays: Sequence[Sequence[float]] | None = None,
+    held: bool = True,
 ) -> Network:
     """A network from (servers, capacity) per device and the devices that each chain visits.
 
-    With ``classes``, one per chain, every device has priorities.
+    With ``classes``, one per chain, every device has priorities. ``delays`` are times of travel
+    after each step of each chain; the job keeps its units meanwhile if ``held``.
     """
+    steps = sum(map(len, routes))
     features = None
-    if classes is not None:
-        features = Features(np.full(len(devices), True), np.array(classes))
+    if classes is not None or delays is not None:
+        delay = np.array([d for own in delays for d in own]) if delays else np.zeros(steps)
+        features = Features(
+            prioritized=np.full(len(devices), classes is not None),
+            chain_class=np.array(classes or [0] * len(routes)),
+            step_delay=delay,
+            step_held=(delay > 0) & held,
+        )
     demands = demands or [[1.0] * len(route) for route in routes]
     return Network(
         servers=np.array([servers for servers, _ in devices]),
@@ -239,7 +260,12 @@ def deployments(draw: st.DrawFn) -> Deployment:
     for index in range(draw(st.integers(1, 3))):
         length = draw(st.integers(1, 4))
         fragments = tuple(
-            Fragment(name=f"f{k}", service=draw(laws()), demand=draw(st.sampled_from([1, 1, 2, 3])))
+            Fragment(
+                name=f"f{k}",
+                service=draw(laws()),
+                demand=draw(st.sampled_from([1, 1, 2, 3])),
+                output=draw(st.sampled_from([0.0, 1e6])),
+            )
             for k in range(length)
         )
         deadline = draw(st.sampled_from([None, 1.0]))
@@ -255,5 +281,16 @@ def deployments(draw: st.DrawFn) -> Deployment:
         )
         path = draw(st.lists(st.sampled_from(names), min_size=length, max_size=length))
         placement[f"c{index}"] = (tuple(path),)
-    problem = Problem(devices=devices, chains=tuple(chains))
+    linked = [pair for pair in permutations(names, 2) if draw(st.booleans())]
+    links = tuple(
+        Link(
+            source=source,
+            target=target,
+            bandwidth=4e6,
+            latency=draw(st.sampled_from([0.0, GRID, 4 * GRID])),
+            release=draw(st.sampled_from(["sent", "sent", "start"])),
+        )
+        for source, target in (linked if draw(st.booleans()) else [])
+    )
+    problem = Problem(devices=devices, chains=tuple(chains), links=links)
     return Deployment(problem=problem, placement=placement, fuse=draw(st.booleans()))

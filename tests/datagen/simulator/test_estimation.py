@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from datagen.analytic.markovian import mm1k
 from datagen.arrivals import Arrivals, Periodic, Poisson
-from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
+from datagen.deployment import Chain, Deployment, Device, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Law
 from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import Candidates, Measures, pack
@@ -314,6 +316,39 @@ def test_lengths_by_events_and_by_offered_jobs() -> None:
 def test_bad_options_are_named(options: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidInputError, match=f"{field} must"):
         SimulationOptions(**options)
+
+
+@pytest.mark.parametrize("engine", ["numba", "simpy"])
+def test_links_count_in_the_latency_with_and_without_load(engine: Any) -> None:
+    # Hardly any load: 0.5 s and 0.25 s of service, 0.1 s + 2e6 B / 4e6 B/s on the way.
+    fragments = tuple(
+        Fragment(name=f"f{k}", service=Deterministic(mean=mean), output=2e6)
+        for k, mean in enumerate((0.5, 0.25))
+    )
+    chain = Chain(name="c", arrivals=Periodic(period=10.0), fragments=fragments)
+    problem = Problem(
+        devices=(Device(name="a"), Device(name="b")),
+        chains=(chain,),
+        links=(Link(source="a", target="b", bandwidth=4e6, latency=0.1),),
+    )
+    deployment = Deployment(problem=problem, placement={"c": (("a", "b"),)})
+    measures = simulate([deployment], horizon=10_000.0, engine=engine)
+    assert measures.chain["latency"][0] == pytest.approx(1.35)
+    assert measures.chain["latency_ratio"][0] == pytest.approx(1.0)
+    assert measures.device["jobs"] == pytest.approx([0.05, 0.025], rel=1e-2)
+    assert measures.device["units"] == pytest.approx([0.11, 0.025], rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [({"queueing": True}, "links.queueing"), ({"admission": "before_transfer"}, "links.admission")],
+)
+def test_links_that_engines_do_not_play_are_refused(given: dict[str, Any], field: str) -> None:
+    problem = tandem().problem
+    link = Link(source="a", target="b", bandwidth=1e6, **given)
+    deployment = replace(tandem(), problem=replace(problem, links=(link,)))
+    with pytest.raises(NotSupportedError, match=field):
+        simulate([deployment], horizon=10.0)
 
 
 @pytest.mark.parametrize("engine", ["numba", "simpy"])

@@ -293,3 +293,57 @@ def test_a_device_chooses_after_all_else_at_that_instant(engine: Engine) -> None
         (2.0, "finished", 1, 1, 1, "left"),
         (2.0, "chosen", 0, 1, 0, "started"),
     ]
+
+
+def test_a_job_keeps_its_units_until_it_is_sent(engine: Engine) -> None:
+    # One place on device 0, 2 s of travel: the server is free at 2, the place at 4. In the instant
+    # of that a job may enter, and the one delivered finds device 1 free.
+    network = network_of([(1, 1), (1, 1)], [[0, 1]], delays=[[2.0, 0.0]])
+    draws = [FixedDraws([1.0, 3.0, 4.0], [[1.0, 0.5]] * 3)]
+    run = play(engine, network, draws)
+    assert trace(run) == [
+        (1.0, "arrived", 0, 0, 0, "started"),
+        (2.0, "finished", 0, 0, 0, "moved"),
+        (3.0, "arrived", 0, 1, 0, "lost"),
+        (4.0, "sent", 0, 0, 0, "moved"),
+        (4.0, "arrived", 0, 0, 1, "started"),
+        (4.0, "arrived", 0, 2, 0, "started"),
+        (4.5, "finished", 0, 0, 1, "left"),
+        (5.0, "finished", 0, 2, 0, "moved"),
+        (7.0, "sent", 0, 2, 0, "moved"),
+        (7.0, "arrived", 0, 2, 1, "started"),
+        (7.5, "finished", 0, 2, 1, "left"),
+    ]
+    assert run.tally.jobs.tolist() == [2.0, 1.0]
+    assert run.tally.units.tolist() == [6.0, 1.0]
+    assert run.tally.busy.tolist() == [2.0, 1.0]
+    assert run.tally.step_sojourn.tolist() == [2.0, 1.0]
+    assert run.tally.latency.sum() == 2 * 3.5
+
+
+def test_a_job_may_leave_its_units_when_it_sets_off(engine: Engine) -> None:
+    network = network_of([(1, 1), (1, 1)], [[0, 1]], delays=[[2.0, 0.0]], held=False)
+    run = play(engine, network, [FixedDraws([1.0, 2.0], [[1.0, 5.0]] * 2)])
+    assert trace(run) == [
+        (1.0, "arrived", 0, 0, 0, "started"),
+        (2.0, "finished", 0, 0, 0, "moved"),
+        (2.0, "arrived", 0, 1, 0, "started"),
+        (3.0, "finished", 0, 1, 0, "moved"),
+        (4.0, "arrived", 0, 0, 1, "started"),
+        (5.0, "arrived", 0, 1, 1, "lost"),
+        (9.0, "finished", 0, 0, 1, "left"),
+    ]
+    assert run.tally.units.tolist() == [2.0, 5.0]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_job_on_its_way_at_the_end_has_its_units_only(engine: Engine, held: bool) -> None:
+    # The run ends with the cohort job at 12; the other is on its way from 8 to 28.
+    network = network_of(
+        [(1, INF), (1, INF)], [[0, 1], [1]], delays=[[20.0, 0.0], [0.0]], held=held
+    )
+    draws = [FixedDraws([1.0], [[7.0, 1.0]]), FixedDraws([9.0], [[3.0]])]
+    run = play(engine, network, draws, 2.0, 10.0)
+    assert trace(run)[-1] == (12.0, "finished", 1, 0, 0, "left")
+    assert run.tally.jobs.tolist() == [6.0, 1.0]
+    assert run.tally.units.tolist() == [8.0 if held else 6.0, 1.0]
