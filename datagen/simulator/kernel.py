@@ -150,11 +150,17 @@ class Extras(NamedTuple):
 
     Args:
         features: What is given.
+        drawn_route: Route of each drawn job, counted from its chain's first [C, columns].
+        route: Route of the job in each slot [N].
+        completed: Completed cohort jobs by route [R].
         waiting: Jobs in line at devices with priorities [D].
         choosing: Whether such a device is about to choose [D].
     """
 
     features: Features
+    drawn_route: NDArray[np.int64]
+    route: NDArray[np.int64]
+    completed: NDArray[np.int64]
     waiting: NDArray[np.int64]
     choosing: NDArray[np.bool_]
 
@@ -315,6 +321,12 @@ def _arrive_from_outside(
     )
     state.events[0] += 1
     step = network.chain_start[chain]
+    steps = network.chain_start[chain + 1] - step
+    route = 0
+    if extras is not None:
+        route = extras.features.chain_route[chain] + extras.drawn_route[chain, column]
+        step = extras.features.route_first[route]
+        steps = extras.features.route_steps[route]
     device = network.step_device[step]
     demand = network.step_demand[step]
     batch = _batch_of(now, run)
@@ -327,7 +339,9 @@ def _arrive_from_outside(
         state.step[slot] = 0
         state.batch[slot] = batch
         state.arrival[slot] = now
-        for k in range(network.chain_start[chain + 1] - step):
+        if extras is not None:
+            extras.route[slot] = route
+        for k in range(steps):
             state.service[slot, k] = draws.service[step + k, column]
         if batch >= 0:
             state.pending[0] += 1
@@ -357,6 +371,8 @@ def _arrive_from_device(
     chain = state.chain[slot]
     batch = state.batch[slot]
     step = network.chain_start[chain] + state.step[slot]
+    if extras is not None:
+        step = extras.features.route_first[extras.route[slot]] + state.step[slot]
     device = network.step_device[step]
     demand = network.step_demand[step]
     if batch >= 0:
@@ -398,7 +414,9 @@ def _next_in_line(
 
 
 @compiled
-def _complete(slot: int, now: float, network: Network, state: State, tally: Tally) -> None:
+def _complete(
+    slot: int, now: float, network: Network, state: State, tally: Tally, extras: Extras | None
+) -> None:
     """Count a job that has passed its last step."""
     batch = state.batch[slot]
     if batch >= 0:
@@ -410,6 +428,9 @@ def _complete(slot: int, now: float, network: Network, state: State, tally: Tall
         if latency <= network.deadline[chain]:
             tally.on_time[chain] += 1
         first = network.chain_start[chain]
+        if extras is not None:
+            first = extras.features.route_first[extras.route[slot]]
+            extras.completed[extras.route[slot]] += 1
         for k in range(state.step[slot] + 1):
             tally.step_sojourn_completed[first + k] += state.sojourn[slot, k]
     _release(slot, state)
@@ -430,11 +451,18 @@ def _send(slot: int, delivery: float, held: bool, now: float, state: State) -> N
 
 @compiled
 def _sent(
-    slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
+    slot: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    log: Log,
+    extras: Extras,
 ) -> None:
     """Play the end of a transmission: units become free, the job is delivered."""
     chain, job, position = state.chain[slot], state.job[slot], state.step[slot]
-    step = network.chain_start[chain] + position
+    step = extras.features.route_first[extras.route[slot]] + position
     device, demand = network.step_device[step], network.step_demand[step]
     state.used[device] -= demand
     tally.units[device] += (_clip(now, run) - _clip(state.entered[slot], run)) * demand
@@ -461,13 +489,17 @@ def _finish(
     job = state.job[slot]
     position = state.step[slot]
     step = network.chain_start[chain] + position
+    if extras is not None:
+        step = extras.features.route_first[extras.route[slot]] + position
     device = network.step_device[step]
     demand = network.step_demand[step]
     state.events[0] += 1
     _next_in_line(device, now, run, state, tally, extras)
+    last = step + 1 == network.chain_start[chain + 1]
     held = False
     if extras is not None:
-        held = extras.features.step_held[step]
+        last = position + 1 == extras.features.route_steps[extras.route[slot]]
+        held = extras.features.step_held[step] and not last
     if not held:
         state.used[device] -= demand
     present = _clip(now, run) - _clip(state.entered[slot], run)
@@ -478,11 +510,10 @@ def _finish(
     if state.batch[slot] >= 0:
         tally.step_served[step] += 1
         tally.step_sojourn[step] += sojourn
-    last = step + 1 == network.chain_start[chain + 1]
     if log.time.size > 0:
         _write(log, now, FINISHED, chain, job, position, LEFT if last else MOVED)
     if last:
-        _complete(slot, now, network, state, tally)
+        _complete(slot, now, network, state, tally, extras)
         return
     if extras is not None and extras.features.step_delay[step] > 0:
         _send(slot, now + extras.features.step_delay[step], held, now, state)
@@ -546,7 +577,7 @@ def play(
                 return NEED_SLOTS, 0
             _arrive_from_outside(chain, now, network, run, draws, state, tally, log, extras)
         elif extras is not None and slot >= SENDING:
-            _sent(slot - SENDING, now, network, run, state, tally, log)
+            _sent(slot - SENDING, now, network, run, state, tally, log, extras)
         elif heap.key[0] >> PHASE_SHIFT == FINISH:
             _finish(slot, now, network, run, state, tally, log, extras)
         else:

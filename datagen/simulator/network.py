@@ -24,11 +24,12 @@ ENGINE_COVERS = (
     | Effect.REVISIT
     | Effect.PRIORITY
     | Effect.LINKS
+    | Effect.ROUTING
     | Effect.DEADLINE
 )
 """Effects that both engines play."""
 
-_FEATURES = Effect.PRIORITY | Effect.LINKS
+_FEATURES = Effect.PRIORITY | Effect.LINKS | Effect.ROUTING
 """Effects that are more than other numbers in the arrays of a network."""
 
 
@@ -40,12 +41,18 @@ class Features(NamedTuple):
         chain_class: Rank of each chain's priority, 0 for the highest [C].
         step_delay: Time a job travels after each step [s] [S].
         step_held: Whether it keeps its units meanwhile [S].
+        chain_route: First route of each chain, and the total [C + 1].
+        route_first: First step of each route [R].
+        route_steps: Number of its steps [R].
     """
 
     prioritized: NDArray[np.bool_]
     chain_class: NDArray[np.int64]
     step_delay: NDArray[np.float64]
     step_held: NDArray[np.bool_]
+    chain_route: NDArray[np.int64]
+    route_first: NDArray[np.int64]
+    route_steps: NDArray[np.int64]
 
 
 class Network(NamedTuple):
@@ -54,7 +61,8 @@ class Network(NamedTuple):
     Args:
         servers: Servers per device [D].
         capacity: Buffer units per device, those in service included; inf if unlimited [D].
-        chain_start: First step of each chain, and the total [C + 1].
+        chain_start: First step of each chain, its paths one after the other, and the total
+            [C + 1].
         step_device: Device of each step [S].
         step_demand: Buffer units a job occupies at each step [S].
         deadline: Latency to meet per chain [s]; NaN if none [C].
@@ -83,6 +91,18 @@ class Network(NamedTuple):
     def steps(self) -> int:
         """Number of steps over all chains."""
         return len(self.step_device)
+
+    @property
+    def routes(self) -> int:
+        """Number of routes over all chains."""
+        return self.chains if self.features is None else len(self.features.route_steps)
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest route."""
+        if self.features is None:
+            return int(np.diff(self.chain_start).max())
+        return int(self.features.route_steps.max())
 
     @property
     def classes(self) -> int:
@@ -115,7 +135,6 @@ def networks(batch: DeploymentBatch, engine: str) -> list[Network]:
 def _network(batch: DeploymentBatch, index: int) -> Network:
     devices = slice(batch.device_start[index], batch.device_start[index + 1])
     first, last = batch.chain_start[index], batch.chain_start[index + 1]
-    # One path per chain (several are refused above), so chain and path offsets run in step.
     offsets = batch.step_start[batch.path_start[first : last + 1]]
     steps = slice(offsets[0], offsets[-1])
     return Network(
@@ -132,10 +151,21 @@ def _network(batch: DeploymentBatch, index: int) -> Network:
 def _features(batch: DeploymentBatch, index: int, steps: slice) -> Features:
     devices = slice(batch.device_start[index], batch.device_start[index + 1])
     chains = slice(batch.chain_start[index], batch.chain_start[index + 1])
+    chain_route, route_first, route_steps = _routes(batch, chains)
     ranks = np.unique(-batch.chain_priority[chains], return_inverse=True)[1]
     return Features(
         prioritized=batch.device_discipline[devices] == DISCIPLINES.index("priority"),
         chain_class=ranks.astype(np.int64),
         step_delay=batch.step_delay[steps],
         step_held=(batch.step_delay[steps] > 0) & (batch.step_release[steps] == 0),
+        chain_route=chain_route,
+        route_first=route_first,
+        route_steps=route_steps,
     )
+
+
+def _routes(batch: DeploymentBatch, chains: slice) -> tuple[NDArray[np.int64], ...]:
+    """Return the first route of each chain, and the first step and the steps of each route."""
+    paths = batch.path_start[chains.start : chains.stop + 1]
+    bounds = batch.step_start[paths[0] : paths[-1] + 1]
+    return paths - paths[0], bounds[:-1] - bounds[0], np.diff(bounds)

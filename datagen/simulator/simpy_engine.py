@@ -194,6 +194,7 @@ class Visit(NamedTuple):
 
     Args:
         row: Its row in the tally.
+        place: Its place among the drawn service times of the chain.
         device: Where it is served.
         demand: Units it takes there.
         delay: Time that a job travels afterwards [s].
@@ -201,10 +202,23 @@ class Visit(NamedTuple):
     """
 
     row: int
+    place: int
     device: Device
     demand: float
     delay: float
     held: bool
+
+
+class Route(NamedTuple):
+    """The steps of a path up to an exit.
+
+    Args:
+        number: Its number among those of all chains.
+        visits: Its steps.
+    """
+
+    number: int
+    visits: list[Visit]
 
 
 class System:
@@ -215,20 +229,22 @@ class System:
         self.length = length
         self.deadline = network.deadline.tolist()
         self.devices = [self.device(index, network) for index in range(network.devices)]
-        features = network.features
+        features, bounds = network.features, network.chain_start.tolist()
         visits = [
             Visit(
                 row=row,
+                place=row - first,
                 device=self.devices[int(network.step_device[row])],
                 demand=float(network.step_demand[row]),
                 delay=0.0 if features is None else float(features.step_delay[row]),
                 held=features is not None and bool(features.step_held[row]),
             )
-            for row in range(network.steps)
+            for first, stop in zip(bounds[:-1], bounds[1:], strict=True)
+            for row in range(first, stop)
         ]
-        bounds = network.chain_start.tolist()
-        self.routes = [visits[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        self.routes = routes(network, visits)
         self.tally = Tally.zeros(network)
+        self.route_completed = np.zeros(network.routes, dtype=np.int64)
         self.events = 0
         self.pending = 0
         self.records: list[tuple[int, int, int, int, int]] | None = [] if log else None
@@ -252,14 +268,14 @@ class System:
 
     def arrivals(self, chain: int, source: ChainDraws) -> Life:
         """Let the jobs of a chain arrive, one after the other."""
-        for job, (time, services) in enumerate(drawn_jobs(source)):
+        for job, (time, services, number) in enumerate(drawn_jobs(source)):
             yield self.env.at(time, event_key(ADMIT, chain, job, 0))
             self.events += 1
-            self.env.process(self.job(chain, job, services))
+            self.env.process(self.job(chain, job, self.routes[chain][number], services))
 
-    def job(self, chain: int, job: int, services: list[float]) -> Life:
+    def job(self, chain: int, job: int, route: Route, services: list[float]) -> Life:
         """Take a job through its steps, until it completes or is lost."""
-        env, tally, route = self.env, self.tally, self.routes[chain]
+        env, tally, visits = self.env, self.tally, route.visits
         arrival = env.now
         batch = self.length.batch_of(arrival)
         counts = int(batch >= 0)  # 1 for a job of the cohort: only these enter the sums
@@ -267,7 +283,7 @@ class System:
         tally.offered[chain, batch] += counts
         sojourns = []
         delivery = arrival
-        for step, (visit, service) in enumerate(zip(route, services, strict=True)):
+        for step, visit in enumerate(visits):
             row, device, demand = visit.row, visit.device, visit.demand
             if step > 0:
                 yield env.at(delivery, event_key(ADMIT, chain, job, step))
@@ -279,19 +295,21 @@ class System:
                 self.pending -= counts
                 return
             entered = env.now
-            outcome, finished = device.enter(demand, Token(chain, job, step, service))
+            outcome, finished = device.enter(demand, Token(chain, job, step, services[visit.place]))
             self.note(ARRIVED, chain, job, step, outcome)
             yield finished
             self.events += 1
+            last = step + 1 == len(visits)
+            held = visit.held and not last
             device.finish()
-            if not visit.held:
+            if not held:
                 device.free(demand)
-            self.note(FINISHED, chain, job, step, MOVED if step + 1 < len(route) else LEFT)
+            self.note(FINISHED, chain, job, step, LEFT if last else MOVED)
             sojourns.append(env.now - entered)
             tally.step_served[row] += counts
             tally.step_sojourn[row] += counts * sojourns[-1]
             delivery = env.now + visit.delay
-            if visit.held:
+            if held:
                 yield env.at(delivery, event_key(FINISH, chain, job, step))
                 device.free(demand)
                 self.note(SENT, chain, job, step, MOVED)
@@ -301,7 +319,8 @@ class System:
             tally.latency[chain, batch] += latency
             tally.histogram[chain, latency_bin(latency)] += 1
             tally.on_time[chain] += latency <= self.deadline[chain]
-            tally.step_sojourn_completed[route[0].row : route[-1].row + 1] += sojourns
+            tally.step_sojourn_completed[visits[0].row : visits[-1].row + 1] += sojourns
+            self.route_completed[route.number] += 1
         self.pending -= counts
 
     def play(self) -> bool:
@@ -325,11 +344,28 @@ class System:
             self.tally.units[index] = device.unit_area
 
 
-def drawn_jobs(source: ChainDraws) -> Iterator[tuple[float, list[float]]]:
-    """Yield the arrival time and the service times of each job of a chain [s]."""
+def routes(network: Network, visits: list[Visit]) -> list[list[Route]]:
+    """Return the routes of each chain."""
+    features = network.features
+    if features is None:
+        bounds = network.chain_start.tolist()
+        ways = zip(bounds[:-1], bounds[1:], strict=True)
+        return [[Route(number, visits[a:b])] for number, (a, b) in enumerate(ways)]
+    ends = features.route_first + features.route_steps
+    every = [
+        Route(number, visits[a:b])
+        for number, (a, b) in enumerate(zip(features.route_first, ends, strict=True))
+    ]
+    bounds = features.chain_route.tolist()
+    return [every[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def drawn_jobs(source: ChainDraws) -> Iterator[tuple[float, list[float], int]]:
+    """Yield arrival time [s], service times [s] and route of each job of a chain."""
     while True:
         chunk = source.next_chunk(CHUNK)
-        yield from zip(chunk.arrivals.tolist(), chunk.service.T.tolist(), strict=True)
+        route = [0] * CHUNK if chunk.route is None else chunk.route.tolist()
+        yield from zip(chunk.arrivals.tolist(), chunk.service.T.tolist(), route, strict=True)
 
 
 class SimpyEngine(Engine):
@@ -350,4 +386,10 @@ class SimpyEngine(Engine):
         if system.records is not None:
             columns = np.array(system.records, dtype=np.int64).reshape(-1, 5)
             records = event_log(np.array(system.times), columns)
-        return Run(tally=system.tally, events=system.events, truncated=truncated, log=records)
+        return Run(
+            tally=system.tally,
+            events=system.events,
+            truncated=truncated,
+            log=records,
+            route_completed=None if network.features is None else system.route_completed,
+        )

@@ -37,8 +37,9 @@ from datagen.simulator.kernel import (
 )
 from datagen.simulator.network import Features, Network, networks
 from datagen.simulator.numba_engine import NumbaEngine
-from datagen.simulator.randomness import ChainDraws, Chunk, chain_draws
+from datagen.simulator.randomness import ChainDraws, Chunk
 from datagen.simulator.simpy_engine import SimpyEngine
+from datagen.simulator.sources import chain_draws
 from datagen.simulator.tally import RunLength
 
 Floats = NDArray[np.float64]
@@ -56,12 +57,19 @@ class FixedDraws:
 
     Args:
         arrivals: Arrival times [s].
-        services: Per job its service time at each step [s].
+        services: Per job its service time at each step of each path [s].
+        routes: Per job its route, where there are several.
     """
 
     laws: Sequence[object] = ()
 
-    def __init__(self, arrivals: Sequence[float], services: Sequence[Sequence[float]]) -> None:
+    def __init__(
+        self,
+        arrivals: Sequence[float],
+        services: Sequence[Sequence[float]],
+        routes: Sequence[int] | None = None,
+    ) -> None:
+        self.routes = routes
         self.process = Poisson(rate=1.0)
         self.arrivals = list(arrivals)
         self.services = [list(times) for times in services]
@@ -74,6 +82,9 @@ class FixedDraws:
         return Chunk(
             arrivals=np.array([self.arrivals[j] if j < known else 1e9 + j for j in jobs]),
             service=np.array([self.services[j] if j < known else [1.0] * steps for j in jobs]).T,
+            route=None
+            if self.routes is None
+            else np.array([self.routes[j] if j < known else 0 for j in jobs]),
         )
 
 
@@ -84,15 +95,17 @@ class GridDraws:
         seed: Of the chain.
         steps: Steps of the chain.
         longest_gap: In multiples of GRID, >= 1.
+        routes: Routes of the chain.
     """
 
     laws: Sequence[object] = ()
 
-    def __init__(self, seed: int, steps: int, longest_gap: int) -> None:
+    def __init__(self, seed: int, steps: int, longest_gap: int, routes: int = 1) -> None:
+        self.routes = routes
         self.process = Poisson(rate=2.0 / (GRID * longest_gap))
         self.steps = steps
         self.longest_gap = longest_gap
-        self.gaps, self.services = np.random.default_rng(seed).spawn(2)
+        self.gaps, self.services, self.ways = np.random.default_rng(seed).spawn(3)
         self.last = 0.0
 
     def next_chunk(self, count: int) -> Chunk:
@@ -100,7 +113,8 @@ class GridDraws:
         arrivals = self.last + np.cumsum(gaps)
         self.last = float(arrivals[-1])
         services = np.floor(self.services.random((count, self.steps)) * 5).T * GRID
-        return Chunk(arrivals=arrivals, service=services)
+        route = (self.ways.random(count) * self.routes).astype(int) if self.routes > 1 else None
+        return Chunk(arrivals=arrivals, service=services, route=route)
 
 
 def as_sources(stand_ins: Sequence[FixedDraws | GridDraws]) -> list[ChainDraws]:
@@ -117,30 +131,40 @@ def network_of(
     classes: Sequence[int] | None = None,
     delays: Sequence[Sequence[float]] | None = None,
     held: bool = True,
+    chain_route: Sequence[int] | None = None,
+    route_steps: Sequence[int] | None = None,
 ) -> Network:
     """A network from (servers, capacity) per device and the devices that each chain visits.
 
     With ``classes``, one per chain, every device has priorities. ``delays`` are times of travel
-    after each step of each chain; the job keeps its units meanwhile if ``held``.
+    after each step of each chain; the job keeps its units meanwhile if ``held``. ``chain_route`` is
+    the first entry of ``routes`` that belongs to each chain, and their number, where a chain has
+    several; ``route_steps`` shortens them.
     """
+    chain_route = chain_route or range(len(routes) + 1)
+    chains = len(chain_route) - 1
+    starts = np.cumsum([0, *map(len, routes)])
     steps = sum(map(len, routes))
     features = None
-    if classes is not None or delays is not None:
+    if classes or delays or route_steps or chains < len(routes):
         delay = np.array([d for own in delays for d in own]) if delays else np.zeros(steps)
         features = Features(
             prioritized=np.full(len(devices), classes is not None),
-            chain_class=np.array(classes or [0] * len(routes)),
+            chain_class=np.array(classes or [0] * chains),
             step_delay=delay,
             step_held=(delay > 0) & held,
+            chain_route=np.array(chain_route),
+            route_first=starts[:-1],
+            route_steps=np.array(route_steps or np.diff(starts)),
         )
     demands = demands or [[1.0] * len(route) for route in routes]
     return Network(
         servers=np.array([servers for servers, _ in devices]),
         capacity=np.array([capacity for _, capacity in devices], dtype=np.float64),
-        chain_start=np.cumsum([0, *map(len, routes)]),
+        chain_start=starts[list(chain_route)],
         step_device=np.array([device for route in routes for device in route]),
         step_demand=np.array([units for own in demands for units in own], dtype=np.float64),
-        deadline=np.array(deadlines or [np.nan] * len(routes)),
+        deadline=np.array(deadlines or [np.nan] * chains),
         features=features,
     )
 
@@ -163,8 +187,10 @@ def packed(deployment: Deployment, seed: int) -> tuple[Network, list[ChainDraws]
 def grid_sources(network: Network, seed: int) -> list[ChainDraws]:
     """Draws on grid times that load the network's devices somewhere around 1."""
     steps = np.diff(network.chain_start).tolist()
+    features = network.features
+    routes = [1] * len(steps) if features is None else np.diff(features.chain_route).tolist()
     return as_sources([
-        GridDraws(100 * seed + chain, count, longest_gap=2 + (seed + chain) % 5)
+        GridDraws(100 * seed + chain, count, 2 + (seed + chain) % 5, routes[chain])
         for chain, count in enumerate(steps)
     ])
 
@@ -183,6 +209,7 @@ def same_bits(one: Run, other: Run) -> None:
 
 def same_tally(one: Run, other: Run) -> None:
     """Check that two runs counted the same: integers exactly, sums but for their order."""
+    assert np.array_equal(one.route_completed, other.route_completed)
     for name, mine, theirs in zip(one.tally._fields, one.tally, other.tally, strict=True):
         if mine.dtype.kind == "i":
             assert np.array_equal(mine, theirs), name
@@ -211,6 +238,8 @@ def laws(draw: st.DrawFn) -> Law:
         return Uniform(low=0.5 * mean, high=1.5 * mean)
     return kind(mean=mean)
 
+
+ROUTING = {1: (1.0,), 2: (0.3, 0.7), 3: (0.25, 0.0, 0.75)}
 
 BURSTY: dict[type[Arrivals], Callable[[float], Arrivals]] = {
     MarkovModulated: lambda gap: MarkovModulated(
@@ -256,7 +285,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
         )
         for name in names
     )
-    chains, placement = [], {}
+    chains, placement, routing = [], {}, {}
     for index in range(draw(st.integers(1, 3))):
         length = draw(st.integers(1, 4))
         fragments = tuple(
@@ -279,8 +308,10 @@ def deployments(draw: st.DrawFn) -> Deployment:
                 priority=draw(st.integers(-1, 1)),
             )
         )
-        path = draw(st.lists(st.sampled_from(names), min_size=length, max_size=length))
-        placement[f"c{index}"] = (tuple(path),)
+        path = st.lists(st.sampled_from(names), min_size=length, max_size=length).map(tuple)
+        paths = draw(st.lists(path, min_size=1, max_size=draw(st.sampled_from([1, 1, 3]))))
+        placement[f"c{index}"] = tuple(paths)
+        routing[f"c{index}"] = ROUTING[len(paths)]
     linked = [pair for pair in permutations(names, 2) if draw(st.booleans())]
     links = tuple(
         Link(
@@ -293,4 +324,6 @@ def deployments(draw: st.DrawFn) -> Deployment:
         for source, target in (linked if draw(st.booleans()) else [])
     )
     problem = Problem(devices=devices, chains=tuple(chains), links=links)
-    return Deployment(problem=problem, placement=placement, fuse=draw(st.booleans()))
+    return Deployment(
+        problem=problem, placement=placement, routing=routing, fuse=draw(st.booleans())
+    )

@@ -339,6 +339,26 @@ def test_links_count_in_the_latency_with_and_without_load(engine: Any) -> None:
     assert measures.device["units"] == pytest.approx([0.11, 0.025], rel=1e-2)
 
 
+@pytest.mark.parametrize("engine", ["numba", "simpy"])
+def test_paths_count_by_the_jobs_that_complete_on_them(engine: Any) -> None:
+    # Hardly any load: 1 s on device a, 2 s and a link of 0.5 s over b and a.
+    fragments = tuple(Fragment(name=f"f{k}", service=Deterministic(mean=0.5)) for k in range(2))
+    chain = Chain(name="c", arrivals=Periodic(period=10.0), fragments=fragments)
+    problem = Problem(
+        devices=(Device(name="a"), Device(name="b", speed=1.0 / 3.0)),
+        chains=(chain,),
+        links=(Link(source="b", target="a", bandwidth=1.0, latency=0.5),),
+    )
+    deployment = Deployment(
+        problem=problem, placement={"c": (("a", "a"), ("b", "a"))}, routing={"c": (0.25, 0.75)}
+    )
+    measures = simulate([deployment], horizon=40_000.0, engine=engine)
+    assert measures.chain["latency"][0] == pytest.approx(0.25 * 1.0 + 0.75 * 2.5, rel=0.05)
+    assert measures.chain["latency_ratio"][0] == pytest.approx(1.0)
+    assert measures.step["sojourn_completed"] == pytest.approx([1.0, 1.5, 0.5])
+    assert measures.step["offered"].sum() == pytest.approx(1.75 * 3800, rel=0.03)
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [({"queueing": True}, "links.queueing"), ({"admission": "before_transfer"}, "links.admission")],

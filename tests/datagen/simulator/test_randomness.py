@@ -34,7 +34,8 @@ from datagen.errors import NotSupportedError
 from datagen.evaluation import DeploymentBatch, pack
 from datagen.simulator.network import networks
 from datagen.simulator.numba_engine import NumbaEngine
-from datagen.simulator.randomness import STREAM_KINDS, ChainDraws, Chunk, chain_draws, stream
+from datagen.simulator.randomness import STREAM_KINDS, ChainDraws, Chunk, stream
+from datagen.simulator.sources import chain_draws
 from datagen.simulator.tally import RunLength
 from tests.datagen.simulator.systems import same_bits
 
@@ -225,6 +226,35 @@ def test_fusing_adds_up_the_same_draws() -> None:
         assert one.arrivals.tobytes() == other.arrivals.tobytes()
         added = np.add.reduceat(one.service, starts, axis=0)
         np.testing.assert_allclose(other.service, added, rtol=1e-15)
+
+
+def test_paths_share_the_draws_of_a_fragment() -> None:
+    one = Deployment(
+        problem=problem(), placement={"x": (("a", "b", "a"),), "y": (("a", "b", "a"),)}
+    )
+    paths = (("b", "b", "b"), ("a", "b", "a"))
+    two = replace(one, placement={"x": paths, "y": paths}, routing=dict.fromkeys("xy", (0.5, 0.5)))
+    for alone, among in zip(draws_of(pack([one])), draws_of(pack([two])), strict=True):
+        assert alone.arrivals.tobytes() == among.arrivals.tobytes()
+        assert alone.service.tobytes() == among.service[1:].tobytes()
+        assert alone.route is None
+        assert 0.2 < among.route.mean() < 0.8
+
+
+def test_chunks_of_routes_do_not_matter() -> None:
+    paths = (("b", "b", "b"), ("a", "b", "a"), ("a", "a", "a"))
+    routing = {"x": (0.2, 0.5, 0.3), "y": (0.0, 1.0, 0.0)}
+    deployment = Deployment(problem=problem(), placement={"x": paths, "y": paths}, routing=routing)
+    whole = chain_draws(pack([deployment]), 0, seed=5, replication=1)
+    parts = chain_draws(pack([deployment]), 0, seed=5, replication=1)
+    for one, other in zip(whole, parts, strict=True):
+        chunk = one.next_chunk(1000)
+        pieces = [other.next_chunk(size) for size in (1, 2, 64, 933)]
+        for name in ("arrivals", "service", "route"):
+            joint = np.concatenate([getattr(piece, name) for piece in pieces], axis=-1)
+            assert joint.tobytes() == getattr(chunk, name).tobytes()
+    counts = np.bincount(whole[1].next_chunk(100).route, minlength=3)
+    assert counts.tolist() == [0, 100, 0]
 
 
 def test_chains_have_streams_of_their_own() -> None:

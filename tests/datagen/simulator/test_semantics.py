@@ -347,3 +347,25 @@ def test_a_job_on_its_way_at_the_end_has_its_units_only(engine: Engine, held: bo
     assert trace(run)[-1] == (12.0, "finished", 1, 0, 0, "left")
     assert run.tally.jobs.tolist() == [6.0, 1.0]
     assert run.tally.units.tolist() == [8.0 if held else 6.0, 1.0]
+
+
+def test_each_job_takes_its_own_path(engine: Engine) -> None:
+    # Two paths: over device 0 to device 2, and device 1 alone. Job 1 takes the second.
+    network = network_of([(1, INF), (1, INF), (1, INF)], [[0, 2], [1]], chain_route=[0, 2])
+    services = [[1.0, 0.5, 9.0], [9.0, 9.0, 0.25], [0.5, 1.0, 9.0]]
+    run = play(engine, network, [FixedDraws([1.0, 1.5, 1.75], services, [0, 1, 0])])
+    assert trace(run) == [
+        (1.0, "arrived", 0, 0, 0, "started"),
+        (1.5, "arrived", 0, 1, 0, "started"),
+        (1.75, "finished", 0, 1, 0, "left"),
+        (1.75, "arrived", 0, 2, 0, "queued"),
+        (2.0, "finished", 0, 0, 0, "moved"),
+        (2.0, "arrived", 0, 0, 1, "started"),
+        (2.5, "finished", 0, 0, 1, "left"),
+        (2.5, "finished", 0, 2, 0, "moved"),
+        (2.5, "arrived", 0, 2, 1, "started"),
+        (3.5, "finished", 0, 2, 1, "left"),
+    ]
+    assert run.route_completed.tolist() == [2, 1]
+    assert run.tally.step_offered.tolist() == [2, 2, 1]
+    assert run.tally.step_sojourn_completed.tolist() == [1.75, 1.5, 0.25]

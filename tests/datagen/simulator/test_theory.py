@@ -19,7 +19,7 @@ from datagen.distributions import Deterministic, Exponential, Gamma, Law, LogNor
 from datagen.evaluation import pack
 from datagen.simulator.network import networks
 from datagen.simulator.numba_engine import NumbaEngine
-from datagen.simulator.randomness import chain_draws
+from datagen.simulator.sources import chain_draws
 from datagen.simulator.tally import RunLength, Tally
 from tests.helpers import assert_estimates
 
@@ -197,3 +197,21 @@ def test_cobhams_waiting_times_by_priority() -> None:
     for chain, waiting in enumerate(exact):
         latency = [t.latency[chain].sum() / t.completed[chain].sum() for t in runs.tallies]
         assert_estimates(np.array(latency), mean + waiting, max_rel_se=0.01)
+
+
+def test_thinned_arrivals_are_poisson_on_each_path() -> None:
+    # 30 % over device a, 70 % over device b: two independent M/M/1/K queues.
+    devices = tuple(Device(name=name, capacity=units) for name, units in (("a", 3), ("b", 5)))
+    fragment = Fragment(name="f", service=Exponential(mean=1.0))
+    chain = Chain(name="c", arrivals=Poisson(rate=1.5), fragments=(fragment,))
+    deployment = Deployment(
+        problem=Problem(devices=devices, chains=(chain,)),
+        placement={"c": (("a",), ("b",))},
+        routing={"c": (0.3, 0.7)},
+    )
+    runs = Replications(deployment, jobs=3e6)
+    for index, (rate, capacity) in enumerate([(0.45, 3), (1.05, 5)]):
+        exact = mm1k(rate, 1.0, capacity)
+        lost = [t.step_lost[index] / t.step_offered[index] for t in runs.tallies]
+        assert_estimates(np.array(lost), exact.loss_probability, max_rel_se=0.01)
+        assert_estimates(runs.average("jobs", index), exact.mean_jobs, max_rel_se=0.01)
