@@ -4,6 +4,8 @@ A *level* is a kind of row. Deployments hold devices and chains, chains hold pat
 steps hold fragments, and laws and arrival processes hold their parameters. The rows of a level lie
 in the order of their parents, one offset array per level saying where each parent's rows start.
 
+Early exits have rows where jobs may leave early, one per exit, the final classifier being the last.
+
 Letters: B deployments, D devices, C chains, P paths, S steps, F fragments (once per path).
 """
 
@@ -25,6 +27,8 @@ PARENTS: dict[str, str] = {
     "fragment": "step",
     "law_parameter": "fragment",
     "arrival_parameter": "chain",
+    "exit": "chain",
+    "head_parameter": "fragment",
 }
 """Level -> the level whose rows hold it, parents first."""
 

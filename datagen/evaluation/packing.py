@@ -15,6 +15,7 @@ from datagen.distributions import LAW_NAMES, Law
 from datagen.evaluation.batch import DeploymentBatch, concatenate
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.fields import ranges, starts_of
+from datagen.exits import ExitMix
 
 __all__ = ["DeploymentTables", "pack"]
 
@@ -173,6 +174,57 @@ class DeploymentTables:
         return mean, variance
 
     @cached_property
+    def heads(self) -> list[Law | None]:
+        """Law of the open classifier after each slot [F], or None."""
+        exits = self.base.exits or {}
+        heads: list[Law | None] = []
+        for c, f in self.slots:
+            chain = self.base.problem.chains[c]
+            item, decision = chain.fragments[f].exit, exits.get(chain.name)
+            if item is None or not isinstance(decision, ExitMix):
+                heads.append(None)
+            else:
+                heads.append(item.head)
+        return heads
+
+    @cached_property
+    def head_moments(self) -> tuple[Floats, Floats]:
+        """Mean [s] and variance [s^2] of the open classifier of each slot by device [F, D]."""
+        speed = self.devices["device_speed"]
+        mean = np.array([0.0 if head is None else head.mean for head in self.heads])
+        scv = np.array([0.0 if head is None else head.scv for head in self.heads])
+        times = mean[:, None] / speed
+        return times, scv[:, None] * times**2
+
+    @cached_property
+    def exits(self) -> list[dict[str, list[float]]]:
+        """Rows of the exits of each chain."""
+        rows: list[dict[str, list[float]]] = []
+        for chain in self.base.problem.chains:
+            decision = (self.base.exits or {}).get(chain.name)
+            if not isinstance(decision, ExitMix):
+                rows.append({"probability": [], "fragment": [], "accuracy": []})
+                continue
+            places: list[float] = [k for k, f in enumerate(chain.fragments) if f.exit is not None]
+            rows.append({
+                "probability": list(decision.p),
+                "fragment": [*places, len(chain.fragments) - 1],
+                "accuracy": list(decision.accuracy or [np.nan] * len(decision.p)),
+            })
+        return rows
+
+    @cached_property
+    def passing(self) -> Floats:
+        """Share of the jobs of a path that need each slot [F]."""
+        shares = []
+        for c, f in self.slots:
+            rows = self.exits[c]
+            passed = zip(rows["probability"], rows["fragment"], strict=True)
+            share = sum(p for p, last in passed if last >= f)
+            shares.append(share if rows["fragment"] and f > rows["fragment"][0] else 1.0)
+        return np.array(shares)
+
+    @cached_property
     def law_columns(self) -> tuple[NDArray[np.int8], Floats, Ints, Floats]:
         """Code [F, D], divisor [F, D], offsets [F * D + 1] and parameters of the laws."""
         shape = self.allowed.shape
@@ -212,8 +264,7 @@ class DeploymentTables:
         begin = np.flatnonzero(first.ravel())
         slot = np.broadcast_to(np.arange(slots), placement.shape).ravel()
         device = placement.ravel()
-        mean, variance = (values[slot, device] for values in self.moments)
-        step_mean = np.add.reduceat(mean, begin)
+        step_mean, step_variance, reached = self._moments(slot, device, begin)
         square = np.where(step_mean > 0, step_mean, 1.0) ** 2
         paths = len(self.path_probability)
         step_path = (self.slot_path + np.arange(count)[:, None] * paths).ravel()[begin]
@@ -227,18 +278,74 @@ class DeploymentTables:
             "step_start": starts_of(np.bincount(step_path, minlength=count * paths)),
             "step_device": device[begin].astype(np.int32),
             "step_mean": step_mean,
-            "step_scv": np.add.reduceat(variance, begin) / square,
+            "step_scv": step_variance / square,
+            "step_reached": reached,
             "step_demand": np.maximum.reduceat(self.demand[slot], begin),
             "step_weights": np.add.reduceat(self.weights[slot], begin),
             "device_names": tuple(d.name for d in self.base.problem.devices) * count,
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
+        content |= self._exit_rows(count)
         content |= self._transfers(slot, device, begin)
         content |= {name: np.tile(values, count) for name, values in self.devices.items()}
         content |= {name: np.tile(values, count) for name, values in self.chains.items()}
         if laws:
             content |= self._law_rows(slot, device, begin, count)
+            content |= self._head_rows(slot, device)
         return DeploymentBatch(**content)
+
+    def _moments(
+        self, slot: Ints, device: NDArray[np.int32], begin: Ints
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return the mean and variance of the time of each step, and the share that reaches it."""
+        mean, variance = (values[slot, device] for values in self.moments)
+        if not any(rows["fragment"] for rows in self.exits):
+            ones = np.ones(len(begin))
+            return np.add.reduceat(mean, begin), np.add.reduceat(variance, begin), ones
+        for values, heads in zip((mean, variance), self.head_moments, strict=True):
+            values += heads[slot, device]
+        passing = self.passing[slot]
+        reached = passing[begin]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = passing / np.repeat(reached, np.diff(np.append(begin, len(slot))))
+        share = np.where(np.isfinite(share), share, 1.0)
+        step_mean = np.add.reduceat(mean * share, begin)
+        # E[T^2] by the largest fragment that a job reaches: shares fall along a step.
+        order = np.arange(len(slot)) - np.repeat(begin, np.diff(np.append(begin, len(slot))))
+        before = np.zeros(len(slot))
+        for place in range(1, int(order.max(initial=0)) + 1):
+            here = np.flatnonzero(order == place)
+            before[here] = before[here - 1] + mean[here - 1]
+        sums = share * (variance + mean**2 + 2.0 * before * mean)
+        step_variance = np.add.reduceat(sums, begin) - step_mean**2
+        return step_mean, np.maximum(step_variance, 0.0), reached
+
+    def _exit_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
+        sizes = np.array([len(rows["fragment"]) for rows in self.exits], dtype=np.int64)
+        columns = {
+            name: np.tile([x for rows in self.exits for x in rows[name]], count)
+            for name in ("probability", "fragment", "accuracy")
+        }
+        return {
+            "exit_start": starts_of(np.tile(sizes, count)),
+            "exit_probability": columns["probability"],
+            "exit_fragment": columns["fragment"],
+            "exit_accuracy": columns["accuracy"],
+        }
+
+    def _head_rows(self, slot: Ints, device: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
+        codes = [-1 if head is None else LAW_NAMES.index(head.name) for head in self.heads]
+        parameters = [() if head is None else head.parameters() for head in self.heads]
+        sizes = np.array([len(values) for values in parameters], dtype=np.int64)
+        flat = np.array([x for values in parameters for x in values], dtype=np.float64)
+        code = np.array(codes, dtype=np.int8)[slot]
+        speed = np.where(code >= 0, self.devices["device_speed"][device], 1.0)
+        return {
+            "fragment_head": code,
+            "fragment_head_speed": speed,
+            "head_parameter_start": starts_of(sizes[slot]),
+            "head_parameter": flat[ranges(starts_of(sizes)[slot], sizes[slot])],
+        }
 
     def _transfers(
         self, slot: Ints, device: NDArray[np.int32], begin: Ints

@@ -155,6 +155,25 @@ def _over_routes(network: Network, runs: list[Run], values: Floats) -> Floats:
         return np.bincount(chain, weights=completed * values, minlength=network.chains) / total
 
 
+def _accuracy(network: Network, runs: list[Run], accuracy: Floats) -> dict[str, Floats]:
+    """Return right answers per completed and per offered job, where some route knows them."""
+    assert network.features is not None
+    if not np.isfinite(accuracy).any():
+        return {}
+    first = network.features.chain_route[:-1]
+    # A route that nobody takes may be unknown.
+    right = np.where(_by_route(runs) > 0, _by_route(runs) * accuracy, 0.0)
+    right = np.add.reduceat(right, first, axis=1)
+    measures = {}
+    for name in ("completed", "offered"):
+        value, se = _run_ratio(right, _stack(runs, name).sum(axis=2))
+        measures[f"accuracy_{name}"], measures[f"accuracy_{name}_se"] = value, se
+    few = _stack(runs, "completed").sum(axis=(0, 2)) < MIN_COMPLETED
+    for name in ("accuracy_completed", "accuracy_completed_se"):
+        measures[name] = np.where(few, np.nan, measures[name])
+    return measures
+
+
 def _completed_by_step(network: Network, runs: list[Run]) -> Floats:
     """Return how many completed jobs passed each step [R, S]."""
     if network.features is None:
@@ -197,6 +216,8 @@ def _chain_measures(
         "latency_ratio": unloaded / value,
         "latency_ratio_se": unloaded / value**2 * mean.se,
     }
+    if network.features is not None:
+        chain |= _accuracy(network, runs, network.features.route_accuracy)
     chain |= _percentiles(_stack(runs, "histogram").sum(axis=0))
     if np.isfinite(network.deadline).any():
         on_time, by_run = _stack(runs, "on_time"), offered.sum(axis=2)

@@ -25,11 +25,12 @@ ENGINE_COVERS = (
     | Effect.PRIORITY
     | Effect.LINKS
     | Effect.ROUTING
+    | Effect.EXITS
     | Effect.DEADLINE
 )
 """Effects that both engines play."""
 
-_FEATURES = Effect.PRIORITY | Effect.LINKS | Effect.ROUTING
+_FEATURES = Effect.PRIORITY | Effect.LINKS | Effect.ROUTING | Effect.EXITS
 """Effects that are more than other numbers in the arrays of a network."""
 
 
@@ -44,6 +45,7 @@ class Features(NamedTuple):
         chain_route: First route of each chain, and the total [C + 1].
         route_first: First step of each route [R].
         route_steps: Number of its steps [R].
+        route_accuracy: Share of right answers of the jobs that complete on it; NaN unknown [R].
     """
 
     prioritized: NDArray[np.bool_]
@@ -53,6 +55,7 @@ class Features(NamedTuple):
     chain_route: NDArray[np.int64]
     route_first: NDArray[np.int64]
     route_steps: NDArray[np.int64]
+    route_accuracy: NDArray[np.float64]
 
 
 class Network(NamedTuple):
@@ -151,7 +154,7 @@ def _network(batch: DeploymentBatch, index: int) -> Network:
 def _features(batch: DeploymentBatch, index: int, steps: slice) -> Features:
     devices = slice(batch.device_start[index], batch.device_start[index + 1])
     chains = slice(batch.chain_start[index], batch.chain_start[index + 1])
-    chain_route, route_first, route_steps = _routes(batch, chains)
+    chain_route, route_first, route_steps, route_accuracy = _routes(batch, chains)
     ranks = np.unique(-batch.chain_priority[chains], return_inverse=True)[1]
     return Features(
         prioritized=batch.device_discipline[devices] == DISCIPLINES.index("priority"),
@@ -161,11 +164,39 @@ def _features(batch: DeploymentBatch, index: int, steps: slice) -> Features:
         chain_route=chain_route,
         route_first=route_first,
         route_steps=route_steps,
+        route_accuracy=route_accuracy,
     )
 
 
-def _routes(batch: DeploymentBatch, chains: slice) -> tuple[NDArray[np.int64], ...]:
-    """Return the first route of each chain, and the first step and the steps of each route."""
-    paths = batch.path_start[chains.start : chains.stop + 1]
-    bounds = batch.step_start[paths[0] : paths[-1] + 1]
-    return paths - paths[0], bounds[:-1] - bounds[0], np.diff(bounds)
+def _routes(
+    batch: DeploymentBatch, chains: slice
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return where the routes of each chain begin, and their first step, steps and accuracy.
+
+    A route is a path and an exit; it ends with the step that holds the exit's fragment.
+    """
+    assert batch.exit_start is not None
+    assert batch.exit_fragment is not None
+    assert batch.exit_accuracy is not None
+    assert batch.fragment_start is not None
+    counts, rows = [], []
+    origin = batch.step_start[batch.path_start[chains.start]]
+    for row in range(chains.start, chains.stop):
+        exits = slice(batch.exit_start[row], batch.exit_start[row + 1])
+        paths = range(int(batch.path_start[row]), int(batch.path_start[row + 1]))
+        counts.append(len(paths) * max(exits.stop - exits.start, 1))
+        for path in paths:
+            first, stop = batch.step_start[path], batch.step_start[path + 1]
+            begin = batch.fragment_start[first:stop] - batch.fragment_start[first]
+            if exits.start == exits.stop:
+                rows.append((first - origin, stop - first, np.nan))
+            steps = np.searchsorted(begin, batch.exit_fragment[exits], side="right")
+            accuracies = batch.exit_accuracy[exits]
+            rows.extend((first - origin, *way) for way in zip(steps, accuracies, strict=True))
+    first_step, steps_, accuracy = zip(*rows, strict=True)
+    return (
+        np.cumsum([0, *counts]),
+        np.array(first_step, dtype=np.int64),
+        np.array(steps_, dtype=np.int64),
+        np.array(accuracy, dtype=np.float64),
+    )

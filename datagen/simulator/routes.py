@@ -60,11 +60,6 @@ class Routes:
     exits: Floats = field(default_factory=lambda: np.ones(1))
     exit_fragment: Ints
 
-    def steps_of(self, path: int, exit_: int) -> int:
-        """Return how many steps of a path a job of an exit makes."""
-        last = int(self.exit_fragment[exit_])
-        return sum(step[0].fragment <= last for step in self.paths[path])
-
     def parts_of(self, step: list[Part], exit_: int) -> list[Part]:
         """Return the parts of a step that a job of an exit needs."""
         return [part for part in step if part.fragment <= self.exit_fragment[exit_]]

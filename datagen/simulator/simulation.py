@@ -107,7 +107,7 @@ def event_rate(batch: DeploymentBatch) -> np.ndarray:
         Arrivals and service completions per second [B].
     """
     steps = np.add.reduceat(
-        np.repeat(batch.path_probability, batch.counts("step")),
+        np.repeat(batch.path_probability, batch.counts("step")) * batch.step_reached,
         batch.step_start[batch.path_start[:-1]],
     )
     return np.bincount(

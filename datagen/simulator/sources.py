@@ -64,9 +64,11 @@ def is_routed(batch: DeploymentBatch, row: int) -> bool:
         row: Row of the chain.
 
     Returns:
-        True if it has several paths.
+        True if it has several paths, or exits.
     """
-    return bool(batch.path_start[row + 1] - batch.path_start[row] > 1)
+    assert batch.exit_start is not None
+    paths = batch.path_start[row + 1] - batch.path_start[row]
+    return bool(paths > 1 or batch.exit_start[row + 1] > batch.exit_start[row])
 
 
 def chain_routes(batch: DeploymentBatch, row: int) -> Routes:
@@ -79,22 +81,47 @@ def chain_routes(batch: DeploymentBatch, row: int) -> Routes:
     Returns:
         Its paths with their parts, and its exits.
     """
+    assert batch.fragment_start is not None
+    assert batch.exit_start is not None
+    assert batch.exit_probability is not None
+    assert batch.exit_fragment is not None
     paths = []
     between = slice(batch.path_start[row], batch.path_start[row + 1])
     for path in range(between.start, between.stop):
         fragment, steps = 0, []
         for step in range(int(batch.step_start[path]), int(batch.step_start[path + 1])):
             parts = []
-            for law, speed in _step_laws(batch, step):
+            for offset, (law, speed) in enumerate(_step_laws(batch, step)):
                 parts.append(Part(fragment, law, speed))
+                head = _head(batch, int(batch.fragment_start[step]) + offset)
+                if head is not None:
+                    parts.append(Part(fragment, *head, head=True))
                 fragment += 1
             steps.append(parts)
         paths.append(steps)
+    exits = slice(batch.exit_start[row], batch.exit_start[row + 1])
+    if exits.start == exits.stop:
+        last = np.array([fragment - 1])
+        return Routes(paths=paths, probability=batch.path_probability[between], exit_fragment=last)
     return Routes(
         paths=paths,
         probability=batch.path_probability[between],
-        exit_fragment=np.array([fragment - 1]),
+        exits=batch.exit_probability[exits],
+        exit_fragment=batch.exit_fragment[exits].astype(np.int64),
     )
+
+
+def _head(batch: DeploymentBatch, row: int) -> tuple[Law, float] | None:
+    """Return the law and the divisor of the open classifier after a fragment."""
+    assert batch.fragment_head is not None
+    assert batch.fragment_head_speed is not None
+    assert batch.head_parameter_start is not None
+    assert batch.head_parameter is not None
+    if batch.fragment_head[row] < 0:
+        return None
+    own = slice(batch.head_parameter_start[row], batch.head_parameter_start[row + 1])
+    law = law_from_parameters(int(batch.fragment_head[row]), batch.head_parameter[own])
+    return law, float(batch.fragment_head_speed[row])
 
 
 def _process(batch: DeploymentBatch, row: int) -> Arrivals:

@@ -20,9 +20,10 @@ from datagen.arrivals import (
     Recorded,
     Renewal,
 )
-from datagen.deployment import Chain, Deployment, Device, Fragment, Link, Problem
+from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Law, LogNormal, Uniform
 from datagen.evaluation import pack
+from datagen.exits import ExitMix
 from datagen.simulator.engine import Run
 from datagen.simulator.kernel import (
     ARRIVED,
@@ -156,6 +157,7 @@ def network_of(
             chain_route=np.array(chain_route),
             route_first=starts[:-1],
             route_steps=np.array(route_steps or np.diff(starts)),
+            route_accuracy=np.full(len(routes), np.nan),
         )
     demands = demands or [[1.0] * len(route) for route in routes]
     return Network(
@@ -239,6 +241,14 @@ def laws(draw: st.DrawFn) -> Law:
     return kind(mean=mean)
 
 
+HEADS = (Exit(), Exit(head=Deterministic(mean=0.1)), Exit(head=Exponential(mean=0.1)))
+MIXES = [
+    ExitMix(p=(1.0,)),
+    ExitMix(p=(0.5, 0.5), accuracy=(0.7, 0.9)),
+    ExitMix(p=(0.25, 0.0, 0.75)),
+    ExitMix(p=(0.25, 0.25, 0.25, 0.25)),
+    ExitMix(p=(0.0, 0.0, 0.5, 0.5, 0.0)),
+]
 ROUTING = {1: (1.0,), 2: (0.3, 0.7), 3: (0.25, 0.0, 0.75)}
 
 BURSTY: dict[type[Arrivals], Callable[[float], Arrivals]] = {
@@ -285,7 +295,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
         )
         for name in names
     )
-    chains, placement, routing = [], {}, {}
+    chains, placement, routing, exits = [], {}, {}, {}
     for index in range(draw(st.integers(1, 3))):
         length = draw(st.integers(1, 4))
         fragments = tuple(
@@ -294,9 +304,13 @@ def deployments(draw: st.DrawFn) -> Deployment:
                 service=draw(laws()),
                 demand=draw(st.sampled_from([1, 1, 2, 3])),
                 output=draw(st.sampled_from([0.0, 1e6])),
+                exit=draw(st.sampled_from([None, None, *HEADS])),
             )
             for k in range(length)
         )
+        classifiers = sum(fragment.exit is not None for fragment in fragments)
+        if draw(st.booleans()):
+            exits[f"c{index}"] = MIXES[classifiers]
         deadline = draw(st.sampled_from([None, 1.0]))
         arrivals = draw(processes())
         chains.append(
@@ -325,5 +339,9 @@ def deployments(draw: st.DrawFn) -> Deployment:
     )
     problem = Problem(devices=devices, chains=tuple(chains), links=links)
     return Deployment(
-        problem=problem, placement=placement, routing=routing, fuse=draw(st.booleans())
+        problem=problem,
+        placement=placement,
+        routing=routing,
+        exits=exits,
+        fuse=draw(st.booleans()),
     )

@@ -11,10 +11,11 @@ import pytest
 
 from datagen.analytic.markovian import mm1k
 from datagen.arrivals import Arrivals, Periodic, Poisson
-from datagen.deployment import Chain, Deployment, Device, Fragment, Link, Problem
+from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Law
 from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import Candidates, Measures, pack
+from datagen.exits import ExitMix
 from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate, simulate_batch
 from datagen.simulator.estimation import wilson
 
@@ -357,6 +358,49 @@ def test_paths_count_by_the_jobs_that_complete_on_them(engine: Any) -> None:
     assert measures.chain["latency_ratio"][0] == pytest.approx(1.0)
     assert measures.step["sojourn_completed"] == pytest.approx([1.0, 1.5, 0.5])
     assert measures.step["offered"].sum() == pytest.approx(1.75 * 3800, rel=0.03)
+
+
+@pytest.mark.parametrize("engine", ["numba", "simpy"])
+def test_exits_shorten_the_way_and_decide_the_accuracy(engine: Any) -> None:
+    # Hardly any load. Exit 0 after 0.5 s + 0.1 s of head on device a; else 0.5 s more on b, whose
+    # one place is taken by another chain half of the time: these jobs are lost there.
+    fragments = (
+        Fragment(
+            name="f0",
+            service=Deterministic(mean=0.5),
+            exit=Exit(head=Deterministic(mean=0.1)),
+        ),
+        Fragment(name="f1", service=Deterministic(mean=0.5)),
+    )
+    other = Fragment(name="f", service=Exponential(mean=100.0))
+    problem = Problem(
+        devices=(Device(name="a"), Device(name="b", capacity=1)),
+        chains=(
+            Chain(name="c", arrivals=Periodic(period=10.0), fragments=fragments),
+            Chain(name="d", arrivals=Poisson(rate=0.01), fragments=(other,)),
+        ),
+    )
+    deployment = Deployment(
+        problem=problem,
+        placement={"c": (("a", "b"),), "d": (("b",),)},
+        exits={"c": ExitMix(p=(0.6, 0.4), accuracy=(0.5, 1.0))},
+    )
+    measures = simulate([deployment], horizon=400_000.0, engine=engine)
+    chain, step = measures.chain, measures.step
+    early, late = 0.6, 0.4 * (1.0 - step["lost"][1] / step["offered"][1])
+    assert 0.4 < step["lost"][1] / step["offered"][1] < 0.6
+    completed = chain["completed"][0] / chain["offered"][0]
+    assert completed == pytest.approx(early + late, rel=0.01)
+    right = (0.5 * early + late) / (early + late)
+    assert chain["accuracy_completed"][0] == pytest.approx(right, rel=0.01)
+    assert chain["accuracy_offered"][0] == pytest.approx(0.5 * early + late, rel=0.01)
+    assert np.isnan(chain["accuracy_completed"][1])
+    assert chain["latency_ratio"][0] == pytest.approx(1.0)
+    assert chain["latency"][0] == pytest.approx(
+        (0.6 * early + 1.1 * late) / (early + late), rel=0.01
+    )
+    assert step["sojourn_completed"][:2] == pytest.approx([0.6, 0.5])
+    assert step["offered"][1] == pytest.approx(0.4 * chain["offered"][0], rel=0.03)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from datagen.arrivals import (
     Recorded,
     Renewal,
 )
-from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
+from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Problem
 from datagen.distributions import (
     Deterministic,
     Empirical,
@@ -32,6 +32,7 @@ from datagen.distributions import (
 )
 from datagen.errors import NotSupportedError
 from datagen.evaluation import DeploymentBatch, pack
+from datagen.exits import ExitMix
 from datagen.simulator.network import networks
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.randomness import STREAM_KINDS, ChainDraws, Chunk, stream
@@ -239,6 +240,59 @@ def test_paths_share_the_draws_of_a_fragment() -> None:
         assert alone.service.tobytes() == among.service[1:].tobytes()
         assert alone.route is None
         assert 0.2 < among.route.mean() < 0.8
+
+
+def leaving(fuse: bool, placement: tuple[str, ...] = ("a", "a", "b")) -> Deployment:
+    """Two open classifiers, the first random; 30 % and 20 % leave there."""
+    heads = (Exit(head=Exponential(mean=0.2)), Exit(head=Deterministic(mean=0.1)), None)
+    base = problem()
+    fragments = tuple(
+        replace(fragment, exit=head)
+        for fragment, head in zip(base.chains[0].fragments, heads, strict=True)
+    )
+    chains = (replace(base.chains[0], fragments=fragments), base.chains[1])
+    return Deployment(
+        problem=replace(base, chains=chains),
+        placement={"x": (placement,), "y": (("a", "b", "a"),)},
+        exits={"x": ExitMix(p=(0.3, 0.2, 0.5), accuracy=(0.5, 0.75, 1.0))},
+        fuse=fuse,
+    )
+
+
+def test_a_job_works_up_to_its_exit() -> None:
+    # The same job without fusing and without exits: its works and heads add up by its exit.
+    together, _ = draws_of(pack([leaving(True)]))
+    apart, _ = draws_of(pack([leaving(False)]))
+    none, _ = draws_of(pack([replace(leaving(False), exits=None)]))
+    assert together.route.tolist() == apart.route.tolist()
+    assert set(together.route.tolist()) == {0, 1, 2}
+    assert none.route is None
+    heads = apart.service[0] - none.service[0], apart.service[1] - none.service[1]
+    assert (heads[0] > 0).all()
+    later = together.route > 0
+    assert heads[1][later] == pytest.approx(0.1)
+    assert (apart.service[1][~later] == 0).all()
+    assert np.array_equal(apart.service[2], np.where(together.route == 2, none.service[2], 0.0))
+    np.testing.assert_allclose(together.service[0], apart.service[:2].sum(axis=0), rtol=1e-15)
+    assert together.service[1].tolist() == apart.service[2].tolist()
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+@pytest.mark.parametrize("placement", [("a", "a", "b"), ("b", "a", "a"), ("a", "a", "a")])
+def test_moments_of_steps_are_those_of_the_jobs_that_come(
+    fuse: bool, placement: tuple[str, ...]
+) -> None:
+    batch = pack([leaving(fuse, placement)])
+    network = networks(batch, "test")[0]
+    chunk = chain_draws(batch, 0, seed=5, replication=1)[0].next_chunk(400_000)
+    steps = network.features.route_steps[chunk.route]
+    for step in range(int(batch.counts("step")[0])):
+        comes = steps > step
+        service = chunk.service[step, comes]
+        assert comes.mean() == pytest.approx(batch.step_reached[step], abs=0.004)
+        assert service.mean() == pytest.approx(batch.step_mean[step], rel=0.01)
+        scv = service.var() / service.mean() ** 2
+        assert scv == pytest.approx(batch.step_scv[step], rel=0.03)
 
 
 def test_chunks_of_routes_do_not_matter() -> None:

@@ -369,3 +369,34 @@ def test_each_job_takes_its_own_path(engine: Engine) -> None:
     assert run.route_completed.tolist() == [2, 1]
     assert run.tally.step_offered.tolist() == [2, 2, 1]
     assert run.tally.step_sojourn_completed.tolist() == [1.75, 1.5, 0.25]
+
+
+def test_a_job_ends_with_the_step_of_its_exit(engine: Engine) -> None:
+    # One path of two steps with a travel of 1 s between; jobs of route 0 leave after the first,
+    # and give their units back at once.
+    network = network_of(
+        [(1, 1), (1, INF)],
+        [[0, 1], [0, 1]],
+        chain_route=[0, 2],
+        route_steps=[1, 2],
+        delays=[[1.0, 0.0], [1.0, 0.0]],
+    )
+    network.features.route_first[:] = 0
+    services = [[1.0, 0.5, 0.0, 0.0]] * 4
+    draws = [FixedDraws([1.0, 2.0, 3.5, 4.0], services, [0, 1, 0, 0])]
+    run = play(engine, network, draws)
+    assert trace(run) == [
+        (1.0, "arrived", 0, 0, 0, "started"),
+        (2.0, "finished", 0, 0, 0, "left"),
+        (2.0, "arrived", 0, 1, 0, "started"),
+        (3.0, "finished", 0, 1, 0, "moved"),
+        (3.5, "arrived", 0, 2, 0, "lost"),
+        (4.0, "sent", 0, 1, 0, "moved"),
+        (4.0, "arrived", 0, 1, 1, "started"),
+        (4.0, "arrived", 0, 3, 0, "started"),
+        (4.5, "finished", 0, 1, 1, "left"),
+        (5.0, "finished", 0, 3, 0, "left"),
+    ]
+    assert run.route_completed.tolist() == [2, 1]
+    assert run.tally.step_sojourn_completed.tolist()[:2] == [3.0, 0.5]
+    assert run.tally.latency.sum() == 1.0 + 2.5 + 1.0

@@ -14,10 +14,12 @@ from datagen.evaluation import Measures, pack
 from datagen.evaluation.batch import BATCH_COLUMNS
 from datagen.store import Dataset, DatasetWriter, read_dataset, table_of
 from datagen.store.files import read_shard
+from datagen.store.schema import NEWER_LEVELS
 from tests.datagen.evaluation.test_packing import same
 from tests.helpers import tandem
 
 NEWER = [name for name, described in BATCH_COLUMNS.items() if described.absent is not None]
+NEWER += [f"{level}_count" for level in NEWER_LEVELS]
 DEPLOYMENTS = [tandem(0, 1, 0), tandem(0), tandem(2, 1, rate=4.0), tandem(0, 0, 1), tandem(1, 0)]
 
 
