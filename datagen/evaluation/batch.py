@@ -79,6 +79,16 @@ class DeploymentBatch:
         "exit", "float64", "1", "share of right answers; NaN unknown", optional=True, absent=np.nan
     )
 
+    trace_start: Ints | None = None
+    trace_exit: NDArray[np.int16] | None = column(
+        "trace",
+        "int16",
+        "1",
+        "row among the chain's exits that a recorded sample leads to",
+        optional=True,
+        absent=0.0,
+    )
+
     fragment_start: Ints | None = None
     fragment_law: NDArray[np.int8] | None = column(
         "fragment", "int8", "1", "index into distributions.LAW_NAMES", optional=True

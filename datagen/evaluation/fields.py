@@ -4,7 +4,8 @@ A *level* is a kind of row. Deployments hold devices and chains, chains hold pat
 steps hold fragments, and laws and arrival processes hold their parameters. The rows of a level lie
 in the order of their parents, one offset array per level saying where each parent's rows start.
 
-Early exits have rows where jobs may leave early, one per exit, the final classifier being the last.
+Early exits have rows where jobs may leave early, one per exit, the final classifier being the last;
+by thresholds, an exit has two, one for the jobs answered wrongly there and one for the others.
 
 Letters: B deployments, D devices, C chains, P paths, S steps, F fragments (once per path).
 """
@@ -28,6 +29,7 @@ PARENTS: dict[str, str] = {
     "law_parameter": "fragment",
     "arrival_parameter": "chain",
     "exit": "chain",
+    "trace": "chain",
     "head_parameter": "fragment",
 }
 """Level -> the level whose rows hold it, parents first."""

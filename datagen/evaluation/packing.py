@@ -15,7 +15,7 @@ from datagen.distributions import LAW_NAMES, Law
 from datagen.evaluation.batch import DeploymentBatch, concatenate
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.fields import ranges, starts_of
-from datagen.exits import ExitMix
+from datagen.exits import ExitMix, Thresholds
 
 __all__ = ["DeploymentTables", "pack"]
 
@@ -181,10 +181,11 @@ class DeploymentTables:
         for c, f in self.slots:
             chain = self.base.problem.chains[c]
             item, decision = chain.fragments[f].exit, exits.get(chain.name)
-            if item is None or not isinstance(decision, ExitMix):
-                heads.append(None)
-            else:
-                heads.append(item.head)
+            is_open = isinstance(decision, ExitMix)
+            if isinstance(decision, Thresholds) and item is not None and chain.trace is not None:
+                place = sum(fragment.exit is not None for fragment in chain.fragments[:f])
+                is_open = decision.tau[place] <= 1  # no confidence is above 1
+            heads.append(item.head if item is not None and is_open else None)
         return heads
 
     @cached_property
@@ -201,17 +202,42 @@ class DeploymentTables:
         """Rows of the exits of each chain."""
         rows: list[dict[str, list[float]]] = []
         for chain in self.base.problem.chains:
-            decision = (self.base.exits or {}).get(chain.name)
+            decision, outcomes = (self.base.exits or {}).get(chain.name), self.outcomes[chain.name]
+            places: list[float] = [k for k, f in enumerate(chain.fragments) if f.exit is not None]
+            places.append(len(chain.fragments) - 1)
+            if len(outcomes):
+                counts = np.bincount(outcomes, minlength=2 * len(places))
+                rows.append({
+                    "probability": (counts / len(outcomes)).tolist(),
+                    "fragment": [place for place in places for _ in range(2)],
+                    "accuracy": [0.0, 1.0] * len(places),
+                })
+                continue
             if not isinstance(decision, ExitMix):
                 rows.append({"probability": [], "fragment": [], "accuracy": []})
                 continue
-            places: list[float] = [k for k, f in enumerate(chain.fragments) if f.exit is not None]
             rows.append({
                 "probability": list(decision.p),
-                "fragment": [*places, len(chain.fragments) - 1],
+                "fragment": places,
                 "accuracy": list(decision.accuracy or [np.nan] * len(decision.p)),
             })
         return rows
+
+    @cached_property
+    def outcomes(self) -> dict[str, NDArray[np.int16]]:
+        """Where each sample of a chain's trace leaves, twice that, plus one if it is right."""
+        traces = {trace.name: trace for trace in self.base.problem.traces}
+        outcomes = {}
+        for chain in self.base.problem.chains:
+            decision = (self.base.exits or {}).get(chain.name)
+            outcome = np.zeros(0, dtype=np.int64)
+            if isinstance(decision, Thresholds) and chain.trace is not None:
+                trace = traces[chain.trace]
+                leave = trace.confidences >= np.append(decision.tau, 0.0)
+                exits = leave.argmax(axis=1)
+                outcome = 2 * exits + trace.correct[np.arange(len(exits)), exits]
+            outcomes[chain.name] = outcome.astype(np.int16)
+        return outcomes
 
     @cached_property
     def passing(self) -> Floats:
@@ -292,6 +318,9 @@ class DeploymentTables:
         if laws:
             content |= self._law_rows(slot, device, begin, count)
             content |= self._head_rows(slot, device)
+            sizes = [len(outcome) for outcome in self.outcomes.values()]
+            content["trace_start"] = starts_of(np.tile(np.array(sizes, dtype=np.int64), count))
+            content["trace_exit"] = np.tile(np.concatenate(list(self.outcomes.values())), count)
         return DeploymentBatch(**content)
 
     def _moments(

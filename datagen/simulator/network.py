@@ -26,11 +26,12 @@ ENGINE_COVERS = (
     | Effect.LINKS
     | Effect.ROUTING
     | Effect.EXITS
+    | Effect.THRESHOLDS
     | Effect.DEADLINE
 )
 """Effects that both engines play."""
 
-_FEATURES = Effect.PRIORITY | Effect.LINKS | Effect.ROUTING | Effect.EXITS
+_FEATURES = Effect.PRIORITY | Effect.LINKS | Effect.ROUTING | Effect.EXITS | Effect.THRESHOLDS
 """Effects that are more than other numbers in the arrays of a network."""
 
 

@@ -53,12 +53,14 @@ class Routes:
         probability: Probability of each path [P].
         exits: Probability of each exit, the last being the final classifier [E].
         exit_fragment: The last fragment that a job of each exit passes [E].
+        trace: Exit of each sample of a recording that jobs draw from [N], or None.
     """
 
     paths: list[list[list[Part]]]
     probability: Floats
     exits: Floats = field(default_factory=lambda: np.ones(1))
     exit_fragment: Ints
+    trace: Ints | None = None
 
     def parts_of(self, step: list[Part], exit_: int) -> list[Part]:
         """Return the parts of a step that a job of an exit needs."""
@@ -132,7 +134,7 @@ class RoutedDraws(ChainDraws):
         routes = self.routes
         arrivals = self._arrivals.next(count)
         path = _choice(self._routing, routes.probability, count)
-        exit_ = _choice(self._exits, routes.exits, count)
+        exit_ = self._drawn_exits(count)
         last = routes.exit_fragment[exit_]
         uniforms = {name: rng.random(count) for name, rng in self._streams.items()}
         service = self._sums[:, exit_]
@@ -142,3 +144,11 @@ class RoutedDraws(ChainDraws):
                     times = part.law.quantile(uniforms[part.head, part.fragment]) / part.speed
                     service[row] += np.where(part.fragment <= last, times, 0.0)
         return Chunk(arrivals=arrivals, service=service, route=path * len(routes.exits) + exit_)
+
+    def _drawn_exits(self, count: int) -> Ints:
+        trace = self.routes.trace
+        if trace is None or self._exits is None:
+            return _choice(self._exits, self.routes.exits, count)
+        # One sample per job, whatever the thresholds are: they decide where it leads only.
+        sample = (self._exits.random(count) * len(trace)).astype(np.int64)
+        return trace[np.minimum(sample, len(trace) - 1)]

@@ -85,6 +85,8 @@ def chain_routes(batch: DeploymentBatch, row: int) -> Routes:
     assert batch.exit_start is not None
     assert batch.exit_probability is not None
     assert batch.exit_fragment is not None
+    assert batch.trace_start is not None
+    assert batch.trace_exit is not None
     paths = []
     between = slice(batch.path_start[row], batch.path_start[row + 1])
     for path in range(between.start, between.stop):
@@ -103,9 +105,12 @@ def chain_routes(batch: DeploymentBatch, row: int) -> Routes:
     if exits.start == exits.stop:
         last = np.array([fragment - 1])
         return Routes(paths=paths, probability=batch.path_probability[between], exit_fragment=last)
+    samples = slice(batch.trace_start[row], batch.trace_start[row + 1])
+    traced = samples.stop > samples.start
     return Routes(
         paths=paths,
         probability=batch.path_probability[between],
+        trace=batch.trace_exit[samples].astype(np.int64) if traced else None,
         exits=batch.exit_probability[exits],
         exit_fragment=batch.exit_fragment[exits].astype(np.int64),
     )

@@ -49,7 +49,13 @@ COUNT_LEVELS: tuple[str, ...] = tuple(
 )
 """Levels whose rows are counted per parent row in a column ``LEVEL_count``."""
 
-LAW_LEVELS = frozenset({"fragment", "law_parameter", "arrival_parameter", "head_parameter"})
+LAW_LEVELS = frozenset({
+    "fragment",
+    "law_parameter",
+    "arrival_parameter",
+    "head_parameter",
+    "trace",
+})
 """Levels that only simulation needs."""
 
 

@@ -23,7 +23,7 @@ from datagen.arrivals import (
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Law, LogNormal, Uniform
 from datagen.evaluation import pack
-from datagen.exits import ExitMix
+from datagen.exits import ExitMix, ExitTrace, Thresholds
 from datagen.simulator.engine import Run
 from datagen.simulator.kernel import (
     ARRIVED,
@@ -249,6 +249,15 @@ MIXES = [
     ExitMix(p=(0.25, 0.25, 0.25, 0.25)),
     ExitMix(p=(0.0, 0.0, 0.5, 0.5, 0.0)),
 ]
+TAUS = (0.75, 2.0, 0.5, 0.25)
+TRACES = tuple(
+    ExitTrace(
+        name=f"trace{exits}",
+        confidences=np.random.default_rng(exits).random((20, exits)),
+        correct=np.random.default_rng(exits).random((20, exits)) > 0.3,
+    )
+    for exits in range(1, 6)
+)
 ROUTING = {1: (1.0,), 2: (0.3, 0.7), 3: (0.25, 0.0, 0.75)}
 
 BURSTY: dict[type[Arrivals], Callable[[float], Arrivals]] = {
@@ -310,7 +319,9 @@ def deployments(draw: st.DrawFn) -> Deployment:
         )
         classifiers = sum(fragment.exit is not None for fragment in fragments)
         if draw(st.booleans()):
-            exits[f"c{index}"] = MIXES[classifiers]
+            exits[f"c{index}"] = draw(
+                st.sampled_from([MIXES[classifiers], Thresholds(tau=TAUS[:classifiers])])
+            )
         deadline = draw(st.sampled_from([None, 1.0]))
         arrivals = draw(processes())
         chains.append(
@@ -319,6 +330,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
                 arrivals=arrivals,
                 fragments=fragments,
                 deadline=deadline,
+                trace=TRACES[classifiers].name,
                 priority=draw(st.integers(-1, 1)),
             )
         )
@@ -337,7 +349,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
         )
         for source, target in (linked if draw(st.booleans()) else [])
     )
-    problem = Problem(devices=devices, chains=tuple(chains), links=links)
+    problem = Problem(devices=devices, chains=tuple(chains), links=links, traces=TRACES)
     return Deployment(
         problem=problem,
         placement=placement,

@@ -15,7 +15,7 @@ from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, 
 from datagen.distributions import Deterministic, Exponential, Law
 from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import Candidates, Measures, pack
-from datagen.exits import ExitMix
+from datagen.exits import ExitMix, ExitTrace, Thresholds
 from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate, simulate_batch
 from datagen.simulator.estimation import wilson
 
@@ -401,6 +401,40 @@ def test_exits_shorten_the_way_and_decide_the_accuracy(engine: Any) -> None:
     )
     assert step["sojourn_completed"][:2] == pytest.approx([0.6, 0.5])
     assert step["offered"][1] == pytest.approx(0.4 * chain["offered"][0], rel=0.03)
+
+
+def thresholds(trace: str | None) -> Deployment:
+    """A lossless chain of two fragments; of four samples two leave early, one of them wrongly."""
+    fragments = (
+        Fragment(name="f0", service=Deterministic(mean=0.5), exit=Exit()),
+        Fragment(name="f1", service=Deterministic(mean=0.5)),
+    )
+    recorded = ExitTrace(
+        name="t",
+        confidences=np.array([[0.9, 0.5], [0.8, 0.5], [0.1, 0.5], [0.2, 0.5]]),
+        correct=np.array([[1, 0], [0, 1], [1, 1], [1, 1]], dtype=bool),
+    )
+    chain = Chain(name="c", arrivals=Poisson(rate=0.2), fragments=fragments, trace=trace)
+    problem = Problem(devices=(Device(name="a"),), chains=(chain,), traces=(recorded,))
+    return Deployment(
+        problem=problem, placement={"c": (("a", "a"),)}, exits={"c": Thresholds(tau=(0.8,))}
+    )
+
+
+@pytest.mark.parametrize("engine", ["numba", "simpy"])
+def test_accuracy_is_measured_where_thresholds_decide(engine: Any) -> None:
+    measures = simulate([thresholds("t")], horizon=50_000.0, engine=engine)
+    chain = measures.chain
+    for name in ("accuracy_completed", "accuracy_offered"):
+        assert abs(chain[name][0] - 0.75) <= 4 * chain[f"{name}_se"][0]
+        assert 0 < chain[f"{name}_se"][0] < 0.02
+    batch = pack([thresholds("t")])
+    assert (batch.step_mean[0], batch.step_scv[0]) == (0.75, pytest.approx(1.0 / 9.0))
+
+
+def test_thresholds_without_a_trace_are_refused() -> None:
+    with pytest.raises(NotSupportedError, match="thresholds without a trace"):
+        simulate([thresholds(None)], horizon=10.0)
 
 
 @pytest.mark.parametrize(

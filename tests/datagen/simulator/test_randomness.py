@@ -32,7 +32,7 @@ from datagen.distributions import (
 )
 from datagen.errors import NotSupportedError
 from datagen.evaluation import DeploymentBatch, pack
-from datagen.exits import ExitMix
+from datagen.exits import ExitMix, ExitTrace, Thresholds
 from datagen.simulator.network import networks
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.randomness import STREAM_KINDS, ChainDraws, Chunk, stream
@@ -293,6 +293,40 @@ def test_moments_of_steps_are_those_of_the_jobs_that_come(
         assert service.mean() == pytest.approx(batch.step_mean[step], rel=0.01)
         scv = service.var() / service.mean() ** 2
         assert scv == pytest.approx(batch.step_scv[step], rel=0.03)
+
+
+def test_a_job_leaves_where_its_sample_is_sure_enough() -> None:
+    # Three samples and a closed second classifier: it is not computed and nobody leaves there.
+    trace = ExitTrace(
+        name="t",
+        confidences=np.array([[0.9, 0.1, 0.2], [0.5, 1.0, 0.3], [0.4, 0.9, 0.8]]),
+        correct=np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=bool),
+    )
+    base = leaving(False)
+    chains = (replace(base.problem.chains[0], trace="t"), base.problem.chains[1])
+    traced = replace(base.problem, chains=chains, traces=(trace,))
+    routes = {}
+    for taus in ((0.5, 1.5), (0.8, 1.5), (2.0, 0.9)):
+        exits = {"x": Thresholds(tau=taus)}
+        batch = pack([replace(base, problem=traced, exits=exits)])
+        drawn = chain_draws(batch, 0, seed=5, replication=1)[0].next_chunk(3000)
+        routes[taus] = drawn
+        shares = np.bincount(drawn.route, minlength=6) / 3000
+        assert shares == pytest.approx(batch.exit_probability, abs=0.04)
+        assert batch.exit_accuracy.tolist() == [0.0, 1.0] * 3
+    none = chain_draws(pack([replace(base, exits=None)]), 0, seed=5, replication=1)[0]
+    works = none.next_chunk(3000).service
+    # Samples 0, 1, 2 lead to: exit 0 right, exit 0 wrong, end right; then end wrong for sample 1.
+    assert set(routes[0.5, 1.5].route) == {1, 0, 5}
+    assert set(routes[0.8, 1.5].route) == {1, 4, 5}
+    assert set(routes[2.0, 0.9].route) == {4, 3, 2}
+    same_sample = routes[0.5, 1.5].route == 1
+    assert (routes[0.8, 1.5].route[same_sample] == 1).all()
+    assert (routes[2.0, 0.9].route[same_sample] == 4).all()
+    stays = routes[0.5, 1.5].route == 5
+    assert np.array_equal(routes[0.5, 1.5].service[1][stays], works[1][stays])
+    assert np.array_equal(routes[2.0, 0.9].service[0], works[0])
+    np.testing.assert_allclose(routes[2.0, 0.9].service[1], works[1] + 0.1, rtol=1e-14)
 
 
 def test_chunks_of_routes_do_not_matter() -> None:
