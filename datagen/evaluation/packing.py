@@ -240,6 +240,11 @@ class DeploymentTables:
         return outcomes
 
     @cached_property
+    def has_exits(self) -> bool:
+        """Whether jobs of any chain may leave early."""
+        return any(rows["fragment"] for rows in self.exits)
+
+    @cached_property
     def passing(self) -> Floats:
         """Share of the jobs of a path that need each slot [F]."""
         shares = []
@@ -318,9 +323,7 @@ class DeploymentTables:
         if laws:
             content |= self._law_rows(slot, device, begin, count)
             content |= self._head_rows(slot, device)
-            sizes = [len(outcome) for outcome in self.outcomes.values()]
-            content["trace_start"] = starts_of(np.tile(np.array(sizes, dtype=np.int64), count))
-            content["trace_exit"] = np.tile(np.concatenate(list(self.outcomes.values())), count)
+            content |= self._trace_rows(count)
         return DeploymentBatch(**content)
 
     def _moments(
@@ -328,7 +331,7 @@ class DeploymentTables:
     ) -> tuple[Floats, Floats, Floats]:
         """Return the mean and variance of the time of each step, and the share that reaches it."""
         mean, variance = (values[slot, device] for values in self.moments)
-        if not any(rows["fragment"] for rows in self.exits):
+        if not self.has_exits:
             ones = np.ones(len(begin))
             return np.add.reduceat(mean, begin), np.add.reduceat(variance, begin), ones
         for values, heads in zip((mean, variance), self.head_moments, strict=True):
@@ -350,6 +353,14 @@ class DeploymentTables:
         return step_mean, np.maximum(step_variance, 0.0), reached
 
     def _exit_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
+        if not self.has_exits:
+            none = np.empty(0)
+            return {
+                "exit_start": np.zeros(count * len(self.exits) + 1, dtype=np.int64),
+                "exit_probability": none,
+                "exit_fragment": none,
+                "exit_accuracy": none,
+            }
         sizes = np.array([len(rows["fragment"]) for rows in self.exits], dtype=np.int64)
         columns = {
             name: np.tile([x for rows in self.exits for x in rows[name]], count)
@@ -362,7 +373,25 @@ class DeploymentTables:
             "exit_accuracy": columns["accuracy"],
         }
 
+    def _trace_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
+        outcomes = list(self.outcomes.values())
+        if not self.has_exits:
+            start = np.zeros(count * len(outcomes) + 1, dtype=np.int64)
+            return {"trace_start": start, "trace_exit": outcomes[0]}
+        sizes = np.array([len(outcome) for outcome in outcomes], dtype=np.int64)
+        return {
+            "trace_start": starts_of(np.tile(sizes, count)),
+            "trace_exit": np.tile(np.concatenate(outcomes), count),
+        }
+
     def _head_rows(self, slot: Ints, device: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
+        if not self.has_exits:
+            return {
+                "fragment_head": np.full(len(slot), -1),
+                "fragment_head_speed": np.ones(len(slot)),
+                "head_parameter_start": np.zeros(len(slot) + 1, dtype=np.int64),
+                "head_parameter": np.empty(0),
+            }
         codes = [-1 if head is None else LAW_NAMES.index(head.name) for head in self.heads]
         parameters = [() if head is None else head.parameters() for head in self.heads]
         sizes = np.array([len(values) for values in parameters], dtype=np.int64)
