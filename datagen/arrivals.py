@@ -162,8 +162,11 @@ class MarkovArrivals(Arrivals):
         require(bool(np.all(off_diagonal >= 0)), "d0", "be >= 0 off its diagonal", self.d0)
         balanced = np.allclose((d0 + d1).sum(axis=1), 0.0, atol=1e-9 * np.abs(d0).max())
         require(balanced, "d0", "make every row of d0 + d1 sum to 0", self.d0)
+        arriving = bool(np.linalg.matrix_rank(d0) == len(d0))
+        require(arriving, "d0", "lead from every phase to an arrival", self.d0)
 
-    def _stationary(self) -> np.ndarray:
+    def stationary(self) -> np.ndarray:
+        """Return the long-run share of time in each phase."""
         generator = np.asarray(self.d0) + np.asarray(self.d1)
         size = len(generator)
         system = np.vstack([generator.T, np.ones(size)])
@@ -172,13 +175,13 @@ class MarkovArrivals(Arrivals):
 
     @property
     def rate(self) -> float:
-        return float(self._stationary() @ np.asarray(self.d1).sum(axis=1))
+        return float(self.stationary() @ np.asarray(self.d1).sum(axis=1))
 
     @property
     def scv(self) -> float:
         # With phi the phase law at arrivals, E[T] = 1/rate and E[T^2] = 2 phi (-d0)^-2 1.
         inverse = np.linalg.inv(-np.asarray(self.d0))
-        phi = self._stationary() @ np.asarray(self.d1) / self.rate
+        phi = self.stationary() @ np.asarray(self.d1) / self.rate
         second = 2.0 * float(phi @ inverse @ inverse @ np.ones(len(self.d0)))
         return second * self.rate**2 - 1.0
 

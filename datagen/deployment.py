@@ -473,11 +473,20 @@ class Deployment:
         object.__setattr__(self, "routing", FrozenMap(routing))
         object.__setattr__(self, "exits", FrozenMap(self.exits or {}))
         for name, decision in (self.exits or {}).items():
-            decision.check(name, sum(f.exit is not None for f in chains[name].fragments))
+            self._check_exits(chains[name], decision)
         devices = {device.name for device in self.problem.devices}
         for name in self.batching or {}:
             require(name in devices, "batching", "name devices of the problem", name)
         object.__setattr__(self, "batching", FrozenMap(self.batching or {}))
+
+    def _check_exits(self, chain: Chain, decision: ExitMix | Thresholds) -> None:
+        classifiers = sum(fragment.exit is not None for fragment in chain.fragments)
+        decision.check(chain.name, classifiers)
+        if isinstance(decision, Thresholds):
+            for trace in self.problem.traces:
+                exits = trace.confidences.shape[1]
+                matching = trace.name != chain.trace or exits == classifiers + 1
+                require(matching, f"{chain.name}.trace", f"hold {classifiers + 1} exits", exits)
 
     def _checked_paths(self, chain: Chain, paths: object) -> Paths:
         field = f"placement.{chain.name}"

@@ -57,6 +57,37 @@ class DeploymentBatch:
     step_scv: Floats = column("step", "float64", "1", "SCV of the service time")
     step_demand: Floats = column("step", "float64", "1", "buffer units a job occupies")
     step_weights: Floats = column("step", "float64", "B", "memory its fragments need")
+    step_delay: Floats = column(
+        "step", "float64", "s", "transfer to the device of the next step; 0 if none", absent=0.0
+    )
+    step_release: NDArray[np.int8] = column(
+        "step", "int8", "1", "1 if units are freed when the transfer starts", absent=0.0
+    )
+
+    step_reached: Floats = column(
+        "step", "float64", "1", "share of the path's jobs not left before it", absent=1.0
+    )
+
+    exit_start: Ints | None = None
+    exit_probability: Floats | None = column(
+        "exit", "float64", "1", "share of jobs that leave there", optional=True, absent=1.0
+    )
+    exit_fragment: NDArray[np.int32] | None = column(
+        "exit", "int32", "1", "last fragment that they pass", optional=True, absent=0.0
+    )
+    exit_accuracy: Floats | None = column(
+        "exit", "float64", "1", "share of right answers; NaN unknown", optional=True, absent=np.nan
+    )
+
+    trace_start: Ints | None = None
+    trace_exit: NDArray[np.int16] | None = column(
+        "trace",
+        "int16",
+        "1",
+        "row among the chain's exits that a recorded sample leads to",
+        optional=True,
+        absent=0.0,
+    )
 
     fragment_start: Ints | None = None
     fragment_law: NDArray[np.int8] | None = column(
@@ -64,6 +95,21 @@ class DeploymentBatch:
     )
     fragment_speed: Floats | None = column(
         "fragment", "float64", "1", "divisor of the law's samples", optional=True
+    )
+    fragment_head: NDArray[np.int8] | None = column(
+        "fragment",
+        "int8",
+        "1",
+        "law of its open classifier, -1 if none",
+        optional=True,
+        absent=-1.0,
+    )
+    fragment_head_speed: Floats | None = column(
+        "fragment", "float64", "1", "divisor of that law's samples", optional=True, absent=1.0
+    )
+    head_parameter_start: Ints | None = None
+    head_parameter: Floats | None = column(
+        "head_parameter", "float64", "", "parameters of its law", optional=True, absent=0.0
     )
     law_parameter_start: Ints | None = None
     law_parameter: Floats | None = column(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from datagen.deployment import Chain, Deployment, Device
 from datagen.distributions import Law
 from datagen.errors import NotSupportedError
+from datagen.exits import ExitMix, Thresholds
 
 __all__ = ["EFFECT_FIELDS", "Effect", "effects_of", "refuse_uncovered"]
 
@@ -40,6 +41,9 @@ class Effect(IntFlag):
     BLOCKING = 1 << 14
     SPEEDUP = 1 << 15
     DEADLINE = 1 << 16
+    LINK_QUEUES = 1 << 17
+    LINK_ADMISSION = 1 << 18
+    UNTRACED = 1 << 19
 
 
 EFFECT_FIELDS: dict[Effect, str] = {
@@ -60,6 +64,9 @@ EFFECT_FIELDS: dict[Effect, str] = {
     Effect.BLOCKING: "overflow=block",
     Effect.SPEEDUP: "speedup",
     Effect.DEADLINE: "deadline",
+    Effect.LINK_QUEUES: "links.queueing=true",
+    Effect.UNTRACED: "exits=thresholds without a trace",
+    Effect.LINK_ADMISSION: "links.admission=before_transfer",
 }
 """How a message names each effect, in the words of the user's document."""
 
@@ -117,10 +124,17 @@ def effects_of(deployment: Deployment) -> Effect:
         effects |= _chain_effects(chain)
         if len(deployment.placement[chain.name]) > 1:
             effects |= Effect.ROUTING
-    for decision in (deployment.exits or {}).values():
-        effects |= Effect.EXITS if hasattr(decision, "p") else Effect.THRESHOLDS
+    traced = {chain.name for chain in problem.chains if chain.trace is not None}
+    for name, decision in (deployment.exits or {}).items():
+        effects |= Effect.EXITS if isinstance(decision, ExitMix) else Effect.THRESHOLDS
+        if isinstance(decision, Thresholds) and name not in traced:
+            effects |= Effect.UNTRACED
     if problem.links:
         effects |= Effect.LINKS
+    if any(link.queueing for link in problem.links):
+        effects |= Effect.LINK_QUEUES
+    if any(link.admission == "before_transfer" for link in problem.links):
+        effects |= Effect.LINK_ADMISSION
     if problem.overflow == "block":
         effects |= Effect.BLOCKING
     return effects

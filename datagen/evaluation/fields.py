@@ -4,6 +4,9 @@ A *level* is a kind of row. Deployments hold devices and chains, chains hold pat
 steps hold fragments, and laws and arrival processes hold their parameters. The rows of a level lie
 in the order of their parents, one offset array per level saying where each parent's rows start.
 
+Early exits have rows where jobs may leave early, one per exit, the final classifier being the last;
+by thresholds, an exit has two, one for the jobs answered wrongly there and one for the others.
+
 Letters: B deployments, D devices, C chains, P paths, S steps, F fragments (once per path).
 """
 
@@ -25,6 +28,9 @@ PARENTS: dict[str, str] = {
     "fragment": "step",
     "law_parameter": "fragment",
     "arrival_parameter": "chain",
+    "exit": "chain",
+    "trace": "chain",
+    "head_parameter": "fragment",
 }
 """Level -> the level whose rows hold it, parents first."""
 
@@ -38,15 +44,26 @@ class Column:
         dtype: NumPy type.
         unit: SI unit, or ``1`` for counts and ratios.
         meaning: What the value says.
+        absent: What a stored table means that was written before the column existed, or None where
+            every table has it.
     """
 
     level: str
     dtype: str
     unit: str
     meaning: str
+    absent: float | None = None
 
 
-def column(level: str, dtype: str, unit: str, meaning: str, *, optional: bool = False) -> Any:
+def column(
+    level: str,
+    dtype: str,
+    unit: str,
+    meaning: str,
+    *,
+    optional: bool = False,
+    absent: float | None = None,
+) -> Any:
     """Declare a dataclass field that holds one packed array.
 
     Args:
@@ -55,11 +72,13 @@ def column(level: str, dtype: str, unit: str, meaning: str, *, optional: bool = 
         unit: SI unit, or ``1``.
         meaning: What the value says.
         optional: Whether the array may be absent (None).
+        absent: What a stored table means that lacks the column, or None where it must not.
 
     Returns:
         A dataclass field with the description as metadata.
     """
-    metadata = {"column": Column(level=level, dtype=dtype, unit=unit, meaning=meaning)}
+    described = Column(level=level, dtype=dtype, unit=unit, meaning=meaning, absent=absent)
+    metadata = {"column": described}
     if optional:
         return field(default=None, metadata=metadata)
     return field(metadata=metadata)

@@ -27,7 +27,7 @@ def step_rates(batch: DeploymentBatch, passed: Floats | None = None) -> Floats:
     """
     chain_of_path = np.repeat(np.arange(len(batch.chain_rate)), batch.counts("path"))
     path_rate = batch.chain_rate[chain_of_path] * batch.path_probability
-    rates = np.repeat(path_rate, batch.counts("step"))
+    rates = np.repeat(path_rate, batch.counts("step")) * batch.step_reached
     if passed is None:
         return rates
     before = np.cumsum(np.log(passed)) - np.log(passed)

@@ -15,6 +15,7 @@ from datagen.distributions import LAW_NAMES, Law
 from datagen.evaluation.batch import DeploymentBatch, concatenate
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.fields import ranges, starts_of
+from datagen.exits import ExitMix, Thresholds
 
 __all__ = ["DeploymentTables", "pack"]
 
@@ -122,6 +123,25 @@ class DeploymentTables:
         return self._slot_values("weights")
 
     @cached_property
+    def output(self) -> Floats:
+        """Bytes sent per slot [F]."""
+        return self._slot_values("output")
+
+    @cached_property
+    def links(self) -> tuple[Floats, Floats, NDArray[np.int8]]:
+        """Latency [s], bandwidth [B/s] and early release between devices [D, D]."""
+        problem = self.base.problem
+        index = problem.device_index()
+        shape = (len(index), len(index))
+        latency, bandwidth = np.zeros(shape), np.full(shape, np.inf)
+        release = np.zeros(shape, dtype=np.int8)
+        for link in problem.links:
+            ends = (index[link.source], index[link.target])
+            latency[ends], bandwidth[ends] = link.latency, link.bandwidth
+            release[ends] = link.release == "start"
+        return latency, bandwidth, release
+
+    @cached_property
     def allowed(self) -> NDArray[np.bool_]:
         """Whether each slot may be placed on each device [F, D]."""
         problem = self.base.problem
@@ -152,6 +172,88 @@ class DeploymentTables:
                     mean[slot, device] = law.mean / speed
                     variance[slot, device] = law.scv * mean[slot, device] ** 2
         return mean, variance
+
+    @cached_property
+    def heads(self) -> list[Law | None]:
+        """Law of the open classifier after each slot [F], or None."""
+        exits = self.base.exits or {}
+        heads: list[Law | None] = []
+        for c, f in self.slots:
+            chain = self.base.problem.chains[c]
+            item, decision = chain.fragments[f].exit, exits.get(chain.name)
+            is_open = isinstance(decision, ExitMix)
+            if isinstance(decision, Thresholds) and item is not None and chain.trace is not None:
+                place = sum(fragment.exit is not None for fragment in chain.fragments[:f])
+                is_open = decision.tau[place] <= 1  # no confidence is above 1
+            heads.append(item.head if item is not None and is_open else None)
+        return heads
+
+    @cached_property
+    def head_moments(self) -> tuple[Floats, Floats]:
+        """Mean [s] and variance [s^2] of the open classifier of each slot by device [F, D]."""
+        speed = self.devices["device_speed"]
+        mean = np.array([0.0 if head is None else head.mean for head in self.heads])
+        scv = np.array([0.0 if head is None else head.scv for head in self.heads])
+        times = mean[:, None] / speed
+        return times, scv[:, None] * times**2
+
+    @cached_property
+    def exits(self) -> list[dict[str, list[float]]]:
+        """Rows of the exits of each chain."""
+        rows: list[dict[str, list[float]]] = []
+        for chain in self.base.problem.chains:
+            decision, outcomes = (self.base.exits or {}).get(chain.name), self.outcomes[chain.name]
+            places: list[float] = [k for k, f in enumerate(chain.fragments) if f.exit is not None]
+            places.append(len(chain.fragments) - 1)
+            if len(outcomes):
+                counts = np.bincount(outcomes, minlength=2 * len(places))
+                rows.append({
+                    "probability": (counts / len(outcomes)).tolist(),
+                    "fragment": [place for place in places for _ in range(2)],
+                    "accuracy": [0.0, 1.0] * len(places),
+                })
+                continue
+            if not isinstance(decision, ExitMix):
+                rows.append({"probability": [], "fragment": [], "accuracy": []})
+                continue
+            rows.append({
+                "probability": list(decision.p),
+                "fragment": places,
+                "accuracy": list(decision.accuracy or [np.nan] * len(decision.p)),
+            })
+        return rows
+
+    @cached_property
+    def outcomes(self) -> dict[str, NDArray[np.int16]]:
+        """Where each sample of a chain's trace leaves, twice that, plus one if it is right."""
+        traces = {trace.name: trace for trace in self.base.problem.traces}
+        outcomes = {}
+        for chain in self.base.problem.chains:
+            decision = (self.base.exits or {}).get(chain.name)
+            outcome = np.zeros(0, dtype=np.int64)
+            if isinstance(decision, Thresholds) and chain.trace is not None:
+                trace = traces[chain.trace]
+                leave = trace.confidences >= np.append(decision.tau, 0.0)
+                exits = leave.argmax(axis=1)
+                outcome = 2 * exits + trace.correct[np.arange(len(exits)), exits]
+            outcomes[chain.name] = outcome.astype(np.int16)
+        return outcomes
+
+    @cached_property
+    def has_exits(self) -> bool:
+        """Whether jobs of any chain may leave early."""
+        return any(rows["fragment"] for rows in self.exits)
+
+    @cached_property
+    def passing(self) -> Floats:
+        """Share of the jobs of a path that need each slot [F]."""
+        shares = []
+        for c, f in self.slots:
+            rows = self.exits[c]
+            passed = zip(rows["probability"], rows["fragment"], strict=True)
+            share = sum(p for p, last in passed if last >= f)
+            shares.append(share if rows["fragment"] and f > rows["fragment"][0] else 1.0)
+        return np.array(shares)
 
     @cached_property
     def law_columns(self) -> tuple[NDArray[np.int8], Floats, Ints, Floats]:
@@ -193,8 +295,7 @@ class DeploymentTables:
         begin = np.flatnonzero(first.ravel())
         slot = np.broadcast_to(np.arange(slots), placement.shape).ravel()
         device = placement.ravel()
-        mean, variance = (values[slot, device] for values in self.moments)
-        step_mean = np.add.reduceat(mean, begin)
+        step_mean, step_variance, reached = self._moments(slot, device, begin)
         square = np.where(step_mean > 0, step_mean, 1.0) ** 2
         paths = len(self.path_probability)
         step_path = (self.slot_path + np.arange(count)[:, None] * paths).ravel()[begin]
@@ -208,17 +309,116 @@ class DeploymentTables:
             "step_start": starts_of(np.bincount(step_path, minlength=count * paths)),
             "step_device": device[begin].astype(np.int32),
             "step_mean": step_mean,
-            "step_scv": np.add.reduceat(variance, begin) / square,
+            "step_scv": step_variance / square,
+            "step_reached": reached,
             "step_demand": np.maximum.reduceat(self.demand[slot], begin),
             "step_weights": np.add.reduceat(self.weights[slot], begin),
             "device_names": tuple(d.name for d in self.base.problem.devices) * count,
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
+        content |= self._exit_rows(count)
+        content |= self._transfers(slot, device, begin)
         content |= {name: np.tile(values, count) for name, values in self.devices.items()}
         content |= {name: np.tile(values, count) for name, values in self.chains.items()}
         if laws:
             content |= self._law_rows(slot, device, begin, count)
+            content |= self._head_rows(slot, device)
+            content |= self._trace_rows(count)
         return DeploymentBatch(**content)
+
+    def _moments(
+        self, slot: Ints, device: NDArray[np.int32], begin: Ints
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return the mean and variance of the time of each step, and the share that reaches it."""
+        mean, variance = (values[slot, device] for values in self.moments)
+        if not self.has_exits:
+            ones = np.ones(len(begin))
+            return np.add.reduceat(mean, begin), np.add.reduceat(variance, begin), ones
+        for values, heads in zip((mean, variance), self.head_moments, strict=True):
+            values += heads[slot, device]
+        passing = self.passing[slot]
+        reached = passing[begin]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = passing / np.repeat(reached, np.diff(np.append(begin, len(slot))))
+        share = np.where(np.isfinite(share), share, 1.0)
+        step_mean = np.add.reduceat(mean * share, begin)
+        # E[T^2] by the largest fragment that a job reaches: shares fall along a step.
+        order = np.arange(len(slot)) - np.repeat(begin, np.diff(np.append(begin, len(slot))))
+        before = np.zeros(len(slot))
+        for place in range(1, int(order.max(initial=0)) + 1):
+            here = np.flatnonzero(order == place)
+            before[here] = before[here - 1] + mean[here - 1]
+        sums = share * (variance + mean**2 + 2.0 * before * mean)
+        step_variance = np.add.reduceat(sums, begin) - step_mean**2
+        return step_mean, np.maximum(step_variance, 0.0), reached
+
+    def _exit_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
+        if not self.has_exits:
+            none = np.empty(0)
+            return {
+                "exit_start": np.zeros(count * len(self.exits) + 1, dtype=np.int64),
+                "exit_probability": none,
+                "exit_fragment": none,
+                "exit_accuracy": none,
+            }
+        sizes = np.array([len(rows["fragment"]) for rows in self.exits], dtype=np.int64)
+        columns = {
+            name: np.tile([x for rows in self.exits for x in rows[name]], count)
+            for name in ("probability", "fragment", "accuracy")
+        }
+        return {
+            "exit_start": starts_of(np.tile(sizes, count)),
+            "exit_probability": columns["probability"],
+            "exit_fragment": columns["fragment"],
+            "exit_accuracy": columns["accuracy"],
+        }
+
+    def _trace_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
+        outcomes = list(self.outcomes.values())
+        if not self.has_exits:
+            start = np.zeros(count * len(outcomes) + 1, dtype=np.int64)
+            return {"trace_start": start, "trace_exit": outcomes[0]}
+        sizes = np.array([len(outcome) for outcome in outcomes], dtype=np.int64)
+        return {
+            "trace_start": starts_of(np.tile(sizes, count)),
+            "trace_exit": np.tile(np.concatenate(outcomes), count),
+        }
+
+    def _head_rows(self, slot: Ints, device: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
+        if not self.has_exits:
+            return {
+                "fragment_head": np.full(len(slot), -1),
+                "fragment_head_speed": np.ones(len(slot)),
+                "head_parameter_start": np.zeros(len(slot) + 1, dtype=np.int64),
+                "head_parameter": np.empty(0),
+            }
+        codes = [-1 if head is None else LAW_NAMES.index(head.name) for head in self.heads]
+        parameters = [() if head is None else head.parameters() for head in self.heads]
+        sizes = np.array([len(values) for values in parameters], dtype=np.int64)
+        flat = np.array([x for values in parameters for x in values], dtype=np.float64)
+        code = np.array(codes, dtype=np.int8)[slot]
+        speed = np.where(code >= 0, self.devices["device_speed"][device], 1.0)
+        return {
+            "fragment_head": code,
+            "fragment_head_speed": speed,
+            "head_parameter_start": starts_of(sizes[slot]),
+            "head_parameter": flat[ranges(starts_of(sizes)[slot], sizes[slot])],
+        }
+
+    def _transfers(
+        self, slot: Ints, device: NDArray[np.int32], begin: Ints
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return what it takes to get from each step to the next of its path."""
+        delay, release = np.zeros(len(begin)), np.zeros(len(begin), dtype=np.int8)
+        if self.base.problem.links:
+            # The last slot of a step and the one after it, where that is of the same path.
+            step = np.flatnonzero(~self.path_first[slot[begin[1:]]])
+            after = begin[step + 1]
+            ends = (device[after - 1], device[after])
+            latency, bandwidth, early = self.links
+            delay[step] = latency[ends] + self.output[slot[after - 1]] / bandwidth[ends]
+            release[step] = early[ends]
+        return {"step_delay": delay, "step_release": release}
 
     def _law_rows(
         self, slot: Ints, device: NDArray[np.int32], begin: Ints, count: int

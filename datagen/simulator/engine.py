@@ -52,12 +52,14 @@ class Run:
         events: External arrivals and finished services.
         truncated: Whether some cohort job had not left one horizon after the end.
         log: Event log, or None where none was asked for.
+        route_completed: Completed cohort jobs by route [R], or None where each chain has one.
     """
 
     tally: Tally
     events: int
     truncated: bool
     log: NDArray[np.void] | None
+    route_completed: NDArray[np.int64] | None = None
 
 
 class Engine(ABC):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.evaluation.fields import ranges
 from datagen.simulator.engine import Run
 from datagen.simulator.network import Network
 from datagen.simulator.tally import BATCHES, RunLength, bin_edges
@@ -137,6 +138,53 @@ def _stack(runs: list[Run], field: str) -> Floats:
     return np.stack([getattr(run.tally, field) for run in runs]).astype(np.float64)
 
 
+def _by_route(runs: list[Run]) -> Floats:
+    """Return the completed jobs by run and route [R, routes]."""
+    counts = [run.route_completed for run in runs if run.route_completed is not None]
+    return np.stack(counts).astype(np.float64)
+
+
+def _over_routes(network: Network, runs: list[Run], values: Floats) -> Floats:
+    """Return the mean over the completed jobs of each chain of a value by route [C]."""
+    if network.features is None:
+        return values
+    completed = _by_route(runs).sum(axis=0)
+    chain = np.repeat(np.arange(network.chains), np.diff(network.features.chain_route))
+    with np.errstate(invalid="ignore"):
+        total = np.bincount(chain, weights=completed, minlength=network.chains)
+        return np.bincount(chain, weights=completed * values, minlength=network.chains) / total
+
+
+def _accuracy(network: Network, runs: list[Run], accuracy: Floats) -> dict[str, Floats]:
+    """Return right answers per completed and per offered job, where some route knows them."""
+    assert network.features is not None
+    if not np.isfinite(accuracy).any():
+        return {}
+    first = network.features.chain_route[:-1]
+    # A route that nobody takes may be unknown.
+    right = np.where(_by_route(runs) > 0, _by_route(runs) * accuracy, 0.0)
+    right = np.add.reduceat(right, first, axis=1)
+    measures = {}
+    for name in ("completed", "offered"):
+        value, se = _run_ratio(right, _stack(runs, name).sum(axis=2))
+        measures[f"accuracy_{name}"], measures[f"accuracy_{name}_se"] = value, se
+    few = _stack(runs, "completed").sum(axis=(0, 2)) < MIN_COMPLETED
+    for name in ("accuracy_completed", "accuracy_completed_se"):
+        measures[name] = np.where(few, np.nan, measures[name])
+    return measures
+
+
+def _completed_by_step(network: Network, runs: list[Run]) -> Floats:
+    """Return how many completed jobs passed each step [R, S]."""
+    if network.features is None:
+        by_chain = _stack(runs, "completed").sum(axis=2)
+        return np.repeat(by_chain, np.diff(network.chain_start), axis=1)
+    steps = network.features.route_steps
+    rows = ranges(network.features.route_first, steps)
+    by_route = np.repeat(_by_route(runs), steps, axis=1)
+    return np.stack([np.bincount(rows, own, minlength=network.steps) for own in by_route])
+
+
 def _chain_measures(
     network: Network, runs: list[Run], length: RunLength, unloaded: Floats
 ) -> tuple[dict[str, Floats], bool]:
@@ -150,6 +198,7 @@ def _chain_measures(
         "lost": lost.sum(axis=(0, 2)),
     }
     window = len(runs) * (length.horizon - length.warmup)
+    unloaded = _over_routes(network, runs, unloaded)
     known = totals["completed"] >= MIN_COMPLETED
     low, high = wilson(loss.value, loss.se, totals["offered"])
     value = np.where(known, mean.value, np.nan)
@@ -167,6 +216,8 @@ def _chain_measures(
         "latency_ratio": unloaded / value,
         "latency_ratio_se": unloaded / value**2 * mean.se,
     }
+    if network.features is not None:
+        chain |= _accuracy(network, runs, network.features.route_accuracy)
     chain |= _percentiles(_stack(runs, "histogram").sum(axis=0))
     if np.isfinite(network.deadline).any():
         on_time, by_run = _stack(runs, "on_time"), offered.sum(axis=2)
@@ -180,8 +231,7 @@ def _chain_measures(
 def _step_measures(network: Network, runs: list[Run]) -> dict[str, Floats]:
     step = {name: _stack(runs, f"step_{name}").sum(axis=0) for name in ("offered", "lost")}
     served = _stack(runs, "step_served")
-    by_chain = _stack(runs, "completed").sum(axis=2)
-    completed = np.repeat(by_chain, np.diff(network.chain_start), axis=1)
+    completed = _completed_by_step(network, runs)
     sojourn, sojourn_se = _run_ratio(_stack(runs, "step_sojourn"), served)
     later, later_se = _run_ratio(_stack(runs, "step_sojourn_completed"), completed)
     few, few_completed = served.sum(axis=0) < MIN_COMPLETED, completed.sum(axis=0) < MIN_COMPLETED
@@ -214,7 +264,7 @@ def estimate(network: Network, runs: list[Run], length: RunLength, unloaded: Flo
         network: The network.
         runs: Independent runs over the same window, at least one.
         length: The window.
-        unloaded: Mean latency of each chain without any queueing [s] [C].
+        unloaded: Mean latency of each route without any queueing [s] [R].
 
     Returns:
         The estimates. Chains without offered jobs and latencies with fewer than

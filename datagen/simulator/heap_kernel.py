@@ -23,7 +23,9 @@ class Heap(NamedTuple):
     Args:
         time: When [s] [capacity].
         key: Order among equal times [capacity].
-        slot: Slot of the job; ``-1 - chain`` for the next external arrival of a chain [capacity].
+        slot: Slot of the job; ``-1 - chain`` for the next external arrival of a chain, and
+            ``-1 - chains - device`` for a device that chooses; raised by a constant of the loop for
+            a job that is being sent [capacity].
         size: Number of pending events [1].
     """
 

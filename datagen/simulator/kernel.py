@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from datagen.compiled import compiled, inlined
 from datagen.simulator.heap_kernel import Heap, pop, push, replace_top
-from datagen.simulator.keys import ADMIT, CHAIN_SHIFT, FINISH, JOB_SHIFT, PHASE_SHIFT
-from datagen.simulator.network import Network
+from datagen.simulator.keys import ADMIT, CHAIN_SHIFT, CHOOSE, FINISH, JOB_SHIFT, PHASE_SHIFT
+from datagen.simulator.network import Features, Network
 from datagen.simulator.tally import (
     BATCHES,
     BIN_SHIFT,
@@ -28,6 +28,7 @@ from datagen.simulator.tally import (
 
 __all__ = [
     "ARRIVED",
+    "CHOSEN",
     "DONE",
     "FINISHED",
     "LEFT",
@@ -37,9 +38,12 @@ __all__ = [
     "NEED_LOG",
     "NEED_SLOTS",
     "QUEUED",
+    "SENDING",
+    "SENT",
     "STARTED",
     "TRUNCATED",
     "Draws",
+    "Extras",
     "Log",
     "State",
     "play",
@@ -48,14 +52,18 @@ __all__ = [
 DONE, TRUNCATED, NEED_DRAWS, NEED_SLOTS, NEED_LOG = 0, 1, 2, 3, 4
 """Why the loop returned."""
 
-ARRIVED, FINISHED = 0, 1
-"""Kinds of logged event: arrival at a device, end of a service."""
+ARRIVED, FINISHED, CHOSEN, SENT = 0, 1, 2, 3
+"""Kinds of logged event: arrival at a device, end of a service, a start that a device chose, end of
+a transmission that kept units."""
 
 LOST, STARTED, QUEUED, MOVED, LEFT = 0, 1, 2, 3, 4
 """Outcomes: of an arrival the first three, of a finished service the last two."""
 
 NONE = -1
 """No slot: the end of a waiting line or of the list of free slots."""
+
+SENDING = 1 << 40
+"""Added to the slot of a heap event that ends a transmission instead of a service."""
 
 LOG_ROOM = 2
 """Most records that one event writes: a finished service and the arrival it leads to."""
@@ -95,8 +103,9 @@ class State(NamedTuple):
     Args:
         heap: Pending events.
         next_job: Next job of each chain to arrive [C].
-        queue_head: Slot of the first waiting job, or NONE [D].
-        queue_tail: Slot of the last waiting job, or NONE [D].
+        queue_head: Slot of the first waiting job, or NONE; the lines of all devices for the first
+            class, then those for the next; without priorities, all wait in the first [classes * D].
+        queue_tail: Slot of the last waiting job, or NONE [classes * D].
         idle: Servers that are free [D].
         used: Buffer units in use [D].
         chain: Chain of the job in each slot [N].
@@ -131,6 +140,29 @@ class State(NamedTuple):
     free: NDArray[np.int64]
     pending: NDArray[np.int64]
     events: NDArray[np.int64]
+
+
+class Extras(NamedTuple):
+    """Arrays for the features of a network.
+
+    Where a network has none, the loop gets None instead, and numba leaves out every branch behind
+    ``if extras is not None`` when it compiles: plain networks pay nothing for what they lack.
+
+    Args:
+        features: What is given.
+        drawn_route: Route of each drawn job, counted from its chain's first [C, columns].
+        route: Route of the job in each slot [N].
+        completed: Completed cohort jobs by route [R].
+        waiting: Jobs in line at devices with priorities [D].
+        choosing: Whether such a device is about to choose [D].
+    """
+
+    features: Features
+    drawn_route: NDArray[np.int64]
+    route: NDArray[np.int64]
+    completed: NDArray[np.int64]
+    waiting: NDArray[np.int64]
+    choosing: NDArray[np.bool_]
 
 
 @inlined
@@ -185,23 +217,77 @@ def _finish_key(slot: int, state: State) -> int:
 
 
 @inlined
+def _join_line(slot: int, line: int, state: State) -> None:
+    state.following[slot] = NONE
+    if state.queue_head[line] == NONE:
+        state.queue_head[line] = slot
+    else:
+        state.following[state.queue_tail[line]] = slot
+    state.queue_tail[line] = slot
+
+
+@inlined
+def _let_choose(device: int, now: float, state: State, extras: Extras) -> None:
+    """Let a device with priorities choose at the end of this instant, if it can."""
+    if state.idle[device] > 0 and extras.waiting[device] > 0 and not extras.choosing[device]:
+        extras.choosing[device] = True
+        slot = -1 - state.next_job.size - device
+        push(state.heap, now, (CHOOSE << PHASE_SHIFT) | device, slot)
+
+
+@inlined
+def _choose(
+    device: int,
+    now: float,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    log: Log,
+    extras: Extras,
+) -> None:
+    """Let a free server take the first waiting job of the highest class."""
+    pop(state.heap)
+    line = device
+    while state.queue_head[line] == NONE:
+        line += state.idle.size
+    slot = state.queue_head[line]
+    state.queue_head[line] = state.following[slot]
+    extras.waiting[device] -= 1
+    state.idle[device] -= 1
+    extras.choosing[device] = False
+    end = _start_service(slot, device, now, run, state, tally)
+    push(state.heap, end, _finish_key(slot, state), slot)
+    _let_choose(device, now, state, extras)
+    if log.time.size > 0:
+        _write(log, now, CHOSEN, state.chain[slot], state.job[slot], state.step[slot], STARTED)
+
+
+@inlined
 def _enter(
-    slot: int, device: int, demand: float, now: float, run: RunLength, state: State, tally: Tally
+    slot: int,
+    device: int,
+    demand: float,
+    now: float,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    extras: Extras | None,
 ) -> int:
     """Let an admitted job take its units, and a server or a place in the line."""
     state.used[device] += demand
     state.entered[slot] = now
+    if extras is not None and extras.features.prioritized[device]:
+        rank = extras.features.chain_class[state.chain[slot]]
+        _join_line(slot, rank * state.idle.size + device, state)
+        extras.waiting[device] += 1
+        _let_choose(device, now, state, extras)
+        return QUEUED
     if state.idle[device] > 0:
         state.idle[device] -= 1
         end = _start_service(slot, device, now, run, state, tally)
         push(state.heap, end, _finish_key(slot, state), slot)
         return STARTED
-    state.following[slot] = NONE
-    if state.queue_head[device] == NONE:
-        state.queue_head[device] = slot
-    else:
-        state.following[state.queue_tail[device]] = slot
-    state.queue_tail[device] = slot
+    _join_line(slot, device, state)
     return QUEUED
 
 
@@ -224,6 +310,7 @@ def _arrive_from_outside(
     state: State,
     tally: Tally,
     log: Log,
+    extras: Extras | None,
 ) -> None:
     """Play an external arrival; the caller has made sure of a slot and of the next arrival time."""
     job = state.next_job[chain]
@@ -234,6 +321,12 @@ def _arrive_from_outside(
     )
     state.events[0] += 1
     step = network.chain_start[chain]
+    steps = network.chain_start[chain + 1] - step
+    route = 0
+    if extras is not None:
+        route = extras.features.chain_route[chain] + extras.drawn_route[chain, column]
+        step = extras.features.route_first[route]
+        steps = extras.features.route_steps[route]
     device = network.step_device[step]
     demand = network.step_demand[step]
     batch = _batch_of(now, run)
@@ -246,11 +339,13 @@ def _arrive_from_outside(
         state.step[slot] = 0
         state.batch[slot] = batch
         state.arrival[slot] = now
-        for k in range(network.chain_start[chain + 1] - step):
+        if extras is not None:
+            extras.route[slot] = route
+        for k in range(steps):
             state.service[slot, k] = draws.service[step + k, column]
         if batch >= 0:
             state.pending[0] += 1
-        outcome = _enter(slot, device, demand, now, run, state, tally)
+        outcome = _enter(slot, device, demand, now, run, state, tally, extras)
     if batch >= 0:
         tally.offered[chain, batch] += 1
         tally.step_offered[step] += 1
@@ -263,12 +358,21 @@ def _arrive_from_outside(
 
 @inlined
 def _arrive_from_device(
-    slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
+    slot: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    log: Log,
+    extras: Extras | None,
 ) -> None:
     """Play the arrival of a job that comes from its previous step."""
     chain = state.chain[slot]
     batch = state.batch[slot]
     step = network.chain_start[chain] + state.step[slot]
+    if extras is not None:
+        step = extras.features.route_first[extras.route[slot]] + state.step[slot]
     device = network.step_device[step]
     demand = network.step_demand[step]
     if batch >= 0:
@@ -278,7 +382,7 @@ def _arrive_from_device(
     else:
         job, position = 0, 0
     if state.used[device] + demand <= network.capacity[device]:
-        outcome = _enter(slot, device, demand, now, run, state, tally)
+        outcome = _enter(slot, device, demand, now, run, state, tally, extras)
     else:
         outcome = LOST
         if batch >= 0:
@@ -290,8 +394,15 @@ def _arrive_from_device(
 
 
 @inlined
-def _next_in_line(device: int, now: float, run: RunLength, state: State, tally: Tally) -> None:
+def _next_in_line(
+    device: int, now: float, run: RunLength, state: State, tally: Tally, extras: Extras | None
+) -> None:
     """Let a freed server take the first waiting job, in place of the event just played."""
+    if extras is not None and extras.features.prioritized[device]:
+        state.idle[device] += 1
+        pop(state.heap)
+        _let_choose(device, now, state, extras)
+        return
     slot = state.queue_head[device]
     if slot == NONE:
         state.idle[device] += 1
@@ -303,7 +414,9 @@ def _next_in_line(device: int, now: float, run: RunLength, state: State, tally: 
 
 
 @inlined
-def _complete(slot: int, now: float, network: Network, state: State, tally: Tally) -> None:
+def _complete(
+    slot: int, now: float, network: Network, state: State, tally: Tally, extras: Extras | None
+) -> None:
     """Count a job that has passed its last step."""
     batch = state.batch[slot]
     if batch >= 0:
@@ -315,25 +428,80 @@ def _complete(slot: int, now: float, network: Network, state: State, tally: Tall
         if latency <= network.deadline[chain]:
             tally.on_time[chain] += 1
         first = network.chain_start[chain]
+        if extras is not None:
+            first = extras.features.route_first[extras.route[slot]]
+            extras.completed[extras.route[slot]] += 1
         for k in range(state.step[slot] + 1):
             tally.step_sojourn_completed[first + k] += state.sojourn[slot, k]
     _release(slot, state)
 
 
 @inlined
+def _send(slot: int, delivery: float, held: bool, now: float, state: State) -> None:
+    """Let a served job travel to its next device."""
+    if held:
+        state.entered[slot] = now
+        push(state.heap, delivery, _finish_key(slot, state), slot + SENDING)
+        return
+    state.step[slot] += 1
+    state.entered[slot] = delivery  # in case the run ends before: it is nowhere until then
+    key = _key(ADMIT, state.chain[slot], state.job[slot], state.step[slot])
+    push(state.heap, delivery, key, slot)
+
+
+@inlined
+def _sent(
+    slot: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    log: Log,
+    extras: Extras,
+) -> None:
+    """Play the end of a transmission: units become free, the job is delivered."""
+    chain, job, position = state.chain[slot], state.job[slot], state.step[slot]
+    step = extras.features.route_first[extras.route[slot]] + position
+    device, demand = network.step_device[step], network.step_demand[step]
+    state.used[device] -= demand
+    tally.units[device] += (_clip(now, run) - _clip(state.entered[slot], run)) * demand
+    if log.time.size > 0:
+        _write(log, now, SENT, chain, job, position, MOVED)
+    state.step[slot] = position + 1
+    state.entered[slot] = now
+    replace_top(state.heap, now, _key(ADMIT, chain, job, position + 1), slot)
+
+
+@inlined
 def _finish(
-    slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
+    slot: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    log: Log,
+    extras: Extras | None,
 ) -> None:
     """Play the end of a service: the server goes on, the job moves or completes."""
     chain = state.chain[slot]
     job = state.job[slot]
     position = state.step[slot]
     step = network.chain_start[chain] + position
+    if extras is not None:
+        step = extras.features.route_first[extras.route[slot]] + position
     device = network.step_device[step]
     demand = network.step_demand[step]
     state.events[0] += 1
-    _next_in_line(device, now, run, state, tally)
-    state.used[device] -= demand
+    _next_in_line(device, now, run, state, tally, extras)
+    last = step + 1 == network.chain_start[chain + 1]
+    held = False
+    if extras is not None:
+        last = position + 1 == extras.features.route_steps[extras.route[slot]]
+        held = extras.features.step_held[step] and not last
+    if not held:
+        state.used[device] -= demand
     present = _clip(now, run) - _clip(state.entered[slot], run)
     tally.jobs[device] += present
     tally.units[device] += present * demand
@@ -342,11 +510,13 @@ def _finish(
     if state.batch[slot] >= 0:
         tally.step_served[step] += 1
         tally.step_sojourn[step] += sojourn
-    last = step + 1 == network.chain_start[chain + 1]
     if log.time.size > 0:
         _write(log, now, FINISHED, chain, job, position, LEFT if last else MOVED)
     if last:
-        _complete(slot, now, network, state, tally)
+        _complete(slot, now, network, state, tally, extras)
+        return
+    if extras is not None and extras.features.step_delay[step] > 0:
+        _send(slot, now + extras.features.step_delay[step], held, now, state)
         return
     state.step[slot] = position + 1
     state.entered[slot] = now  # in case the run ends before it arrives: it is nowhere until then
@@ -354,14 +524,20 @@ def _finish(
     heap = state.heap
     if now < heap.time[0] or (now == heap.time[0] and key < heap.key[0]):
         # It would be the very next event: play it without the detour through the heap.
-        _arrive_from_device(slot, now, network, run, state, tally, log)
+        _arrive_from_device(slot, now, network, run, state, tally, log, extras)
     else:
         push(heap, now, key, slot)
 
 
 @compiled
 def play(
-    network: Network, run: RunLength, draws: Draws, state: State, tally: Tally, log: Log
+    network: Network,
+    run: RunLength,
+    draws: Draws,
+    state: State,
+    tally: Tally,
+    log: Log,
+    extras: Extras | None,
 ) -> tuple[int, int]:
     """Play events until the cohort has left or something is missing.
 
@@ -372,6 +548,7 @@ def play(
         state: What changes; it holds the first arrival of each chain at the start.
         tally: Sums, added to.
         log: Event log.
+        extras: Arrays for the features of the network, or None where it has none.
 
     Returns:
         A status, and the chain that needs draws (0 otherwise).
@@ -391,13 +568,18 @@ def play(
         slot = heap.slot[0]
         if slot < 0:
             chain = -1 - slot
+            if extras is not None and chain >= network.deadline.size:
+                _choose(chain - network.deadline.size, now, run, state, tally, log, extras)
+                continue
             if state.next_job[chain] - draws.base[chain] + 1 >= columns:
                 return NEED_DRAWS, chain
             if state.free[0] == NONE:
                 return NEED_SLOTS, 0
-            _arrive_from_outside(chain, now, network, run, draws, state, tally, log)
+            _arrive_from_outside(chain, now, network, run, draws, state, tally, log, extras)
+        elif extras is not None and slot >= SENDING:
+            _sent(slot - SENDING, now, network, run, state, tally, log, extras)
         elif heap.key[0] >> PHASE_SHIFT == FINISH:
-            _finish(slot, now, network, run, state, tally, log)
+            _finish(slot, now, network, run, state, tally, log, extras)
         else:
             pop(heap)
-            _arrive_from_device(slot, now, network, run, state, tally, log)
+            _arrive_from_device(slot, now, network, run, state, tally, log, extras)

@@ -9,12 +9,14 @@ from __future__ import annotations
 __all__ = [
     "ADMIT",
     "CHAIN_SHIFT",
+    "CHOOSE",
     "FINISH",
     "JOB_SHIFT",
     "MAX_CHAINS",
     "MAX_JOBS",
     "MAX_STEPS",
     "PHASE_SHIFT",
+    "choice_key",
     "event_key",
 ]
 
@@ -22,6 +24,8 @@ FINISH = 1
 """Phase of service completions and finished transmissions: they make room."""
 ADMIT = 3
 """Phase of arrivals at devices: external ones, hand-overs, deliveries. (2 is for blocked jobs.)"""
+CHOOSE = 5
+"""Phase of devices that choose whom to serve after all else at that instant. (4 is for timers.)"""
 
 STEP_BITS, JOB_BITS, CHAIN_BITS = 12, 36, 12
 JOB_SHIFT = STEP_BITS
@@ -48,3 +52,19 @@ def event_key(phase: int, chain: int, job: int, step: int) -> int:
         True
     """
     return (phase << PHASE_SHIFT) | (chain << CHAIN_SHIFT) | (job << JOB_SHIFT) | step
+
+
+def choice_key(device: int) -> int:
+    """Return the place of a device's choice among the events of the same time.
+
+    Args:
+        device: 0-based device.
+
+    Returns:
+        A positive 63-bit integer.
+
+    Example:
+        >>> choice_key(0) > event_key(ADMIT, MAX_CHAINS - 1, MAX_JOBS - 1, MAX_STEPS - 1)
+        True
+    """
+    return (CHOOSE << PHASE_SHIFT) | device

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.deployment import DISCIPLINES
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Effect
 from datagen.evaluation.effects import refuse_uncovered
 from datagen.simulator.keys import MAX_CHAINS, MAX_STEPS
 
-__all__ = ["ENGINE_COVERS", "Network", "networks"]
+__all__ = ["ENGINE_COVERS", "Features", "Network", "networks"]
 
 ENGINE_COVERS = (
     Effect.RANDOM_SERVICE
@@ -21,9 +22,41 @@ ENGINE_COVERS = (
     | Effect.UNLIMITED_BUFFER
     | Effect.DEMAND
     | Effect.REVISIT
+    | Effect.PRIORITY
+    | Effect.LINKS
+    | Effect.ROUTING
+    | Effect.EXITS
+    | Effect.THRESHOLDS
     | Effect.DEADLINE
 )
 """Effects that both engines play."""
+
+_FEATURES = Effect.PRIORITY | Effect.LINKS | Effect.ROUTING | Effect.EXITS | Effect.THRESHOLDS
+"""Effects that are more than other numbers in the arrays of a network."""
+
+
+class Features(NamedTuple):
+    """What only some networks have; those without any are played by a loop compiled without it.
+
+    Args:
+        prioritized: Whether a device serves higher classes first [D].
+        chain_class: Rank of each chain's priority, 0 for the highest [C].
+        step_delay: Time a job travels after each step [s] [S].
+        step_held: Whether it keeps its units meanwhile [S].
+        chain_route: First route of each chain, and the total [C + 1].
+        route_first: First step of each route [R].
+        route_steps: Number of its steps [R].
+        route_accuracy: Share of right answers of the jobs that complete on it; NaN unknown [R].
+    """
+
+    prioritized: NDArray[np.bool_]
+    chain_class: NDArray[np.int64]
+    step_delay: NDArray[np.float64]
+    step_held: NDArray[np.bool_]
+    chain_route: NDArray[np.int64]
+    route_first: NDArray[np.int64]
+    route_steps: NDArray[np.int64]
+    route_accuracy: NDArray[np.float64]
 
 
 class Network(NamedTuple):
@@ -32,10 +65,12 @@ class Network(NamedTuple):
     Args:
         servers: Servers per device [D].
         capacity: Buffer units per device, those in service included; inf if unlimited [D].
-        chain_start: First step of each chain, and the total [C + 1].
+        chain_start: First step of each chain, its paths one after the other, and the total
+            [C + 1].
         step_device: Device of each step [S].
         step_demand: Buffer units a job occupies at each step [S].
         deadline: Latency to meet per chain [s]; NaN if none [C].
+        features: What else it has, or None.
     """
 
     servers: NDArray[np.int64]
@@ -44,6 +79,7 @@ class Network(NamedTuple):
     step_device: NDArray[np.int64]
     step_demand: NDArray[np.float64]
     deadline: NDArray[np.float64]
+    features: Features | None = None
 
     @property
     def devices(self) -> int:
@@ -59,6 +95,23 @@ class Network(NamedTuple):
     def steps(self) -> int:
         """Number of steps over all chains."""
         return len(self.step_device)
+
+    @property
+    def routes(self) -> int:
+        """Number of routes over all chains."""
+        return self.chains if self.features is None else len(self.features.route_steps)
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest route."""
+        if self.features is None:
+            return int(np.diff(self.chain_start).max())
+        return int(self.features.route_steps.max())
+
+    @property
+    def classes(self) -> int:
+        """Number of priority classes."""
+        return 1 if self.features is None else int(self.features.chain_class.max()) + 1
 
 
 def networks(batch: DeploymentBatch, engine: str) -> list[Network]:
@@ -86,7 +139,6 @@ def networks(batch: DeploymentBatch, engine: str) -> list[Network]:
 def _network(batch: DeploymentBatch, index: int) -> Network:
     devices = slice(batch.device_start[index], batch.device_start[index + 1])
     first, last = batch.chain_start[index], batch.chain_start[index + 1]
-    # One path per chain (several are refused above), so chain and path offsets run in step.
     offsets = batch.step_start[batch.path_start[first : last + 1]]
     steps = slice(offsets[0], offsets[-1])
     return Network(
@@ -96,4 +148,56 @@ def _network(batch: DeploymentBatch, index: int) -> Network:
         step_device=batch.step_device[steps].astype(np.int64),
         step_demand=batch.step_demand[steps],
         deadline=batch.chain_deadline[first:last],
+        features=_features(batch, index, steps) if batch.effects[index] & int(_FEATURES) else None,
+    )
+
+
+def _features(batch: DeploymentBatch, index: int, steps: slice) -> Features:
+    devices = slice(batch.device_start[index], batch.device_start[index + 1])
+    chains = slice(batch.chain_start[index], batch.chain_start[index + 1])
+    chain_route, route_first, route_steps, route_accuracy = _routes(batch, chains)
+    ranks = np.unique(-batch.chain_priority[chains], return_inverse=True)[1]
+    return Features(
+        prioritized=batch.device_discipline[devices] == DISCIPLINES.index("priority"),
+        chain_class=ranks.astype(np.int64),
+        step_delay=batch.step_delay[steps],
+        step_held=(batch.step_delay[steps] > 0) & (batch.step_release[steps] == 0),
+        chain_route=chain_route,
+        route_first=route_first,
+        route_steps=route_steps,
+        route_accuracy=route_accuracy,
+    )
+
+
+def _routes(
+    batch: DeploymentBatch, chains: slice
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return where the routes of each chain begin, and their first step, steps and accuracy.
+
+    A route is a path and an exit; it ends with the step that holds the exit's fragment.
+    """
+    assert batch.exit_start is not None
+    assert batch.exit_fragment is not None
+    assert batch.exit_accuracy is not None
+    assert batch.fragment_start is not None
+    counts, rows = [], []
+    origin = batch.step_start[batch.path_start[chains.start]]
+    for row in range(chains.start, chains.stop):
+        exits = slice(batch.exit_start[row], batch.exit_start[row + 1])
+        paths = range(int(batch.path_start[row]), int(batch.path_start[row + 1]))
+        counts.append(len(paths) * max(exits.stop - exits.start, 1))
+        for path in paths:
+            first, stop = batch.step_start[path], batch.step_start[path + 1]
+            begin = batch.fragment_start[first:stop] - batch.fragment_start[first]
+            if exits.start == exits.stop:
+                rows.append((first - origin, stop - first, np.nan))
+            steps = np.searchsorted(begin, batch.exit_fragment[exits], side="right")
+            accuracies = batch.exit_accuracy[exits]
+            rows.extend((first - origin, *way) for way in zip(steps, accuracies, strict=True))
+    first_step, steps_, accuracy = zip(*rows, strict=True)
+    return (
+        np.cumsum([0, *counts]),
+        np.array(first_step, dtype=np.int64),
+        np.array(steps_, dtype=np.int64),
+        np.array(accuracy, dtype=np.float64),
     )

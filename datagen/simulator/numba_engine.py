@@ -14,8 +14,10 @@ from datagen.simulator.kernel import (
     NEED_LOG,
     NEED_SLOTS,
     NONE,
+    SENDING,
     TRUNCATED,
     Draws,
+    Extras,
     Log,
     State,
     play,
@@ -45,24 +47,28 @@ class NumbaEngine(Engine):
         feed = _Feed(network, sources, length)
         state = _initial_state(network, feed.draws)
         tally = Tally.zeros(network)
+        extras, plain = _extras(network, feed), network._replace(features=None)
         records = _empty_log(_FIRST_LOG if log else 0)
         while True:
-            status, chain = play(network, length, feed.draws, state, tally, records)
+            status, chain = play(plain, length, feed.draws, state, tally, records, extras)
             if status == NEED_DRAWS:
                 feed.refill(chain, int(state.next_job[chain]))
             elif status == NEED_SLOTS:
                 state = _with_more_slots(state)
+                if extras is not None:
+                    extras = extras._replace(route=_doubled(extras.route))
             elif status == NEED_LOG:
                 records = _with_more_room(records)
             else:
                 break
-        _count_remaining(network, length, state, tally)
+        _count_remaining(network, length, state, tally, extras)
         size = int(records.size[0])
         return Run(
             tally=tally,
             events=int(state.events[0]),
             truncated=status == TRUNCATED,
             log=event_log(records.time[:size], records.record[:size]) if log else None,
+            route_completed=None if extras is None else extras.completed,
         )
 
 
@@ -78,6 +84,7 @@ class _Feed:
             service=np.empty((network.steps, columns)),
             base=np.zeros(network.chains, dtype=np.int64),
         )
+        self.route = np.zeros((network.chains, columns), dtype=np.int64)
         for chain in range(network.chains):
             self._fill(chain, 0)
 
@@ -86,12 +93,15 @@ class _Feed:
         chunk = self.sources[chain].next_chunk(self.draws.arrival.shape[1] - column)
         self.draws.arrival[chain, column:] = chunk.arrivals
         self.draws.service[steps, column:] = chunk.service
+        if chunk.route is not None:
+            self.route[chain, column:] = chunk.route
 
     def refill(self, chain: int, job: int) -> None:
         """Draw on, keeping the one job that has not arrived yet in the first column."""
         steps = slice(self.network.chain_start[chain], self.network.chain_start[chain + 1])
         self.draws.arrival[chain, 0] = self.draws.arrival[chain, -1]
         self.draws.service[steps, 0] = self.draws.service[steps, -1]
+        self.route[chain, 0] = self.route[chain, -1]
         self.draws.base[chain] = job
         self._fill(chain, 1)
 
@@ -103,11 +113,12 @@ def _chunk_size(network: Network, sources: list[ChainDraws], length: RunLength) 
 
 def _initial_state(network: Network, draws: Draws) -> State:
     slots, chains = _FIRST_SLOTS, network.chains
-    longest = int(np.diff(network.chain_start).max())
+    longest = network.longest
+    events = slots + chains + network.devices  # an event per job, chain and device at most
     heap = Heap(
-        time=np.empty(slots + chains),
-        key=np.empty(slots + chains, dtype=np.int64),
-        slot=np.empty(slots + chains, dtype=np.int64),
+        time=np.empty(events),
+        key=np.empty(events, dtype=np.int64),
+        slot=np.empty(events, dtype=np.int64),
         size=np.array([chains]),
     )
     first = [(draws.arrival[c, 0], event_key(ADMIT, c, 0, 0), -1 - c) for c in range(chains)]
@@ -117,8 +128,8 @@ def _initial_state(network: Network, draws: Draws) -> State:
     return State(
         heap=heap,
         next_job=np.zeros(chains, dtype=np.int64),
-        queue_head=np.full(network.devices, NONE),
-        queue_tail=np.full(network.devices, NONE),
+        queue_head=np.full(network.classes * network.devices, NONE),
+        queue_tail=np.full(network.classes * network.devices, NONE),
         idle=network.servers.copy(),
         used=np.zeros(network.devices),
         arrival=np.zeros(slots),
@@ -130,6 +141,19 @@ def _initial_state(network: Network, draws: Draws) -> State:
         pending=np.zeros(1, dtype=np.int64),
         events=np.zeros(1, dtype=np.int64),
         **integers,
+    )
+
+
+def _extras(network: Network, feed: _Feed) -> Extras | None:
+    if network.features is None:
+        return None
+    return Extras(
+        features=network.features,
+        drawn_route=feed.route,
+        route=np.zeros(_FIRST_SLOTS, dtype=np.int64),
+        completed=np.zeros(network.routes, dtype=np.int64),
+        waiting=np.zeros(network.devices, dtype=np.int64),
+        choosing=np.zeros(network.devices, dtype=bool),
     )
 
 
@@ -159,16 +183,27 @@ def _with_more_room(log: Log) -> Log:
     return Log(time=_doubled(log.time), record=_doubled(log.record), size=log.size)
 
 
-def _count_remaining(network: Network, length: RunLength, state: State, tally: Tally) -> None:
-    """Add the job-seconds of jobs still present: they count up to the end of the window."""
+def _count_remaining(
+    network: Network, length: RunLength, state: State, tally: Tally, extras: Extras | None
+) -> None:
+    """Add the job-seconds of jobs still present: they count up to the end of the window.
+
+    A job that is being sent is no longer present, but still has its units.
+    """
+    pending = state.heap.slot[: state.heap.size[0]]
+    sending = set((pending[pending >= SENDING] - SENDING).tolist())
     free = np.zeros(len(state.chain), dtype=bool)
     slot = int(state.free[0])
     while slot != NONE:
         free[slot] = True
         slot = int(state.following[slot])
     for present in np.flatnonzero(~free):
-        step = network.chain_start[state.chain[present]] + state.step[present]
+        first = network.chain_start[state.chain[present]]
+        if extras is not None:
+            first = extras.features.route_first[extras.route[present]]
+        step = first + state.step[present]
         device, demand = network.step_device[step], network.step_demand[step]
         seconds = length.horizon - np.clip(state.entered[present], length.warmup, length.horizon)
-        tally.jobs[device] += seconds
+        if present not in sending:
+            tally.jobs[device] += seconds
         tally.units[device] += seconds * demand

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.arrivals import Arrivals, Periodic, Poisson, Renewal, arrivals_from_parameters
-from datagen.distributions import Gamma, HyperExponential, Law, law_from_parameters
-from datagen.errors import NotSupportedError
-from datagen.evaluation import DeploymentBatch
+from datagen.arrivals import Arrivals
+from datagen.distributions import Law
+from datagen.simulator.arrival_times import arrival_times
 
-__all__ = ["STREAM_KINDS", "ChainDraws", "Chunk", "chain_draws", "stream"]
+__all__ = ["STREAM_KINDS", "ChainDraws", "Chunk", "stream"]
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +29,7 @@ STREAM_KINDS: dict[str, int] = {
     "routing": 4,
     "difficulty": 5,
     "policy": 6,
+    "heads": 7,
 }
 """Codes of what a stream is for; part of every stream's key: append only."""
 
@@ -61,51 +61,12 @@ class Chunk:
     Args:
         arrivals: Arrival times [s], non-decreasing [N].
         service: Service time of each step for each job [s] [S_c, N].
+        route: Which of the chain's routes each job takes [N]; None where there is one.
     """
 
     arrivals: Floats
     service: Floats
-
-
-class _Gaps:
-    """Interarrival times of one process, chunk by chunk.
-
-    Args:
-        process: The arrival process.
-        rng: Its stream.
-
-    Raises:
-        NotSupportedError: If the process is not drawn yet.
-    """
-
-    def __init__(self, process: Arrivals, rng: np.random.Generator) -> None:
-        if not isinstance(process, Poisson | Renewal | Periodic):
-            raise NotSupportedError("simulate", f"arrivals={process.name}")
-        self.process = process
-        self.rng = rng
-        self.last_jitter: float | None = None
-
-    def next(self, count: int) -> Floats:
-        """Return the next gaps [s] [count]; the first ever is the first arrival time."""
-        process = self.process
-        if isinstance(process, Poisson):
-            return self.rng.standard_exponential(count) / process.rate
-        if isinstance(process, Renewal):
-            law = HyperExponential if process.scv >= 1 else Gamma
-            return law(mean=process.mean, scv=process.scv).quantile(self.rng.random(count))
-        return self._periodic(process, count)
-
-    def _periodic(self, process: Periodic, count: int) -> Floats:
-        gaps = np.full(count, process.period)
-        if self.last_jitter is None:
-            # The first tick falls anywhere in the first period: streams have no common phase.
-            gaps[0] = process.period * self.rng.random()
-            self.last_jitter = 0.0
-        if process.jitter > 0:
-            jitter = process.jitter * self.rng.random(count)
-            gaps += np.diff(jitter, prepend=self.last_jitter)
-            self.last_jitter = float(jitter[-1])
-        return gaps
+    route: NDArray[np.int64] | None = None
 
 
 class ChainDraws:
@@ -132,8 +93,8 @@ class ChainDraws:
     ) -> None:
         self.process = process
         self.laws = laws
-        self._gaps = _Gaps(process, stream(seed, problem, replication, "arrivals", chain))
-        self._last = 0.0
+        rng = stream(seed, problem, replication, "arrivals", chain)
+        self._arrivals = arrival_times(process, rng)
         self._fixed = [
             sum(law.mean / speed for law, speed in step if not law.is_random) for step in laws
         ]
@@ -156,10 +117,7 @@ class ChainDraws:
         Returns:
             Their draws.
         """
-        gaps = self._gaps.next(count)
-        # One addition per arrival, over chunks too: last + cumsum(gaps) would round otherwise.
-        arrivals = np.cumsum(np.concatenate(([self._last], gaps)))[1:]
-        self._last = float(arrivals[-1])
+        arrivals = self._arrivals.next(count)
         service = np.empty((len(self.laws), count))
         fragment = 0
         for step, parts in enumerate(self.laws):
@@ -170,62 +128,3 @@ class ChainDraws:
                     service[step] += law.quantile(uniforms) / speed
                 fragment += 1
         return Chunk(arrivals=arrivals, service=service)
-
-
-def chain_draws(
-    batch: DeploymentBatch, index: int, *, seed: int, replication: int
-) -> list[ChainDraws]:
-    """Return the draws of every chain of one deployment.
-
-    Args:
-        batch: Packed deployments with their laws.
-        index: 0-based deployment.
-        seed: Master seed.
-        replication: Independent run.
-
-    Returns:
-        One source per chain.
-    """
-    sources = []
-    first = int(batch.chain_start[index])
-    for row in range(first, int(batch.chain_start[index + 1])):
-        path = int(batch.path_start[row])
-        steps = range(int(batch.step_start[path]), int(batch.step_start[path + 1]))
-        sources.append(
-            ChainDraws(
-                _process(batch, row),
-                [_step_laws(batch, step) for step in steps],
-                seed=seed,
-                problem=int(batch.key[index]),
-                replication=replication,
-                chain=row - first,
-            )
-        )
-    return sources
-
-
-def _process(batch: DeploymentBatch, row: int) -> Arrivals:
-    start, values = batch.arrival_parameter_start, batch.arrival_parameter
-    assert batch.chain_arrivals is not None
-    assert start is not None
-    assert values is not None
-    code = int(batch.chain_arrivals[row])
-    return arrivals_from_parameters(code, values[start[row] : start[row + 1]])
-
-
-def _step_laws(batch: DeploymentBatch, step: int) -> list[tuple[Law, float]]:
-    fragments, start = batch.fragment_start, batch.law_parameter_start
-    assert fragments is not None
-    assert start is not None
-    assert batch.fragment_law is not None
-    assert batch.law_parameter is not None
-    assert batch.fragment_speed is not None
-    return [
-        (
-            law_from_parameters(
-                int(batch.fragment_law[f]), batch.law_parameter[start[f] : start[f + 1]]
-            ),
-            float(batch.fragment_speed[f]),
-        )
-        for f in range(int(fragments[step]), int(fragments[step + 1]))
-    ]

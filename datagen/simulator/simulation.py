@@ -15,7 +15,7 @@ from datagen.evaluation.loads import fluid_load, unstable
 from datagen.simulator.engine import Engine, Run
 from datagen.simulator.estimation import INTERVAL_LEVEL, Z_LEVEL, Estimates, estimate
 from datagen.simulator.network import Network, networks
-from datagen.simulator.randomness import chain_draws
+from datagen.simulator.sources import chain_draws, chain_routes
 from datagen.simulator.tally import RunLength
 
 __all__ = [
@@ -107,7 +107,7 @@ def event_rate(batch: DeploymentBatch) -> np.ndarray:
         Arrivals and service completions per second [B].
     """
     steps = np.add.reduceat(
-        np.repeat(batch.path_probability, batch.counts("step")),
+        np.repeat(batch.path_probability, batch.counts("step")) * batch.step_reached,
         batch.step_start[batch.path_start[:-1]],
     )
     return np.bincount(
@@ -115,8 +115,20 @@ def event_rate(batch: DeploymentBatch) -> np.ndarray:
     )
 
 
-def _unloaded_latency(batch: DeploymentBatch, index: int) -> np.ndarray:
-    first, last = batch.chain_start[index], batch.chain_start[index + 1]
+def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> np.ndarray:
+    """Return the mean latency of each route when nobody waits [s] [R]."""
+    first, last = int(batch.chain_start[index]), int(batch.chain_start[index + 1])
+    if network.features is not None:
+        seconds = [
+            sum(part.mean for step in steps for part in routes.parts_of(step, exit_))
+            for routes in (chain_routes(batch, row) for row in range(first, last))
+            for steps in routes.paths
+            for exit_ in range(len(routes.exits))
+        ]
+        delay, features = network.features.step_delay, network.features
+        bounds = zip(features.route_first, features.route_steps, strict=True)
+        travel = [delay[row : row + steps - 1].sum() for row, steps in bounds]
+        return np.asarray(np.add(seconds, travel))
     starts = batch.step_start[batch.path_start[first : last + 1]]
     return np.add.reduceat(batch.step_mean[starts[0] : starts[-1]], starts[:-1] - starts[0])
 
@@ -136,7 +148,7 @@ def _play(
     for replication in range(options.replications):
         sources = chain_draws(batch, index, seed=options.seed, replication=replication)
         runs.append(engine.run(network, sources, length))
-    return estimate(network, runs, length, _unloaded_latency(batch, index))
+    return estimate(network, runs, length, _unloaded_latency(batch, index, network))
 
 
 def _horizon(batch: DeploymentBatch, index: int, rate: float, options: SimulationOptions) -> float:

@@ -83,7 +83,8 @@ class Tally(NamedTuple):
     """Sums over one run.
 
     Chain and step counts are over the cohort, the jobs that arrive in (warmup, horizon]. Areas are
-    integrals over the time window (warmup, horizon].
+    integrals over the time window (warmup, horizon]. A job that is being sent is at neither step,
+    but keeps its units where the link says so.
 
     Args:
         offered: Cohort arrivals by chain and batch [C, BATCHES].

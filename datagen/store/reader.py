@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from datagen.deployment import Deployment
 from datagen.documents import from_json
 from datagen.errors import CorruptDataError, InvalidInputError
-from datagen.evaluation.batch import DeploymentBatch
+from datagen.evaluation.batch import BATCH_COLUMNS, DeploymentBatch
 from datagen.evaluation.fields import starts_of
 from datagen.evaluation.measures import Columns, Measures
 from datagen.store.files import read_manifest, read_shard, sha256_of, shard_columns
@@ -26,6 +26,7 @@ from datagen.store.schema import (
     INDEX,
     LABEL_FIELDS,
     LAW_LEVELS,
+    NEWER_LEVELS,
     REASON,
     SCHEMA_VERSION,
     known_fields,
@@ -231,7 +232,7 @@ class Dataset:
         known = known_fields()
         for name in names:
             if name not in table.column_names:
-                if name not in LABEL_FIELDS and name != REASON:
+                if name not in LABEL_FIELDS and name != REASON and not _is_newer(name):
                     raise CorruptDataError(f"{file} must have a column {name}.")
                 table = table.append_column(known[name], _undefined(name, table))
             elif table.schema.field(name).type != known[name].type:
@@ -239,15 +240,30 @@ class Dataset:
         return table.select(list(names)).replace_schema_metadata(None)
 
 
+def _is_newer(name: str) -> bool:
+    """Return whether a packed column may be absent from an older file."""
+    if name in BATCH_COLUMNS:
+        return BATCH_COLUMNS[name].absent is not None
+    return name.removesuffix("_count") in NEWER_LEVELS
+
+
 def _undefined(name: str, table: pa.Table) -> Any:
-    """Return a label that no row of a shard defines."""
+    """Return a column that a shard lacks: an undefined label, or what was not told apart then."""
     if name == REASON:
         return pa.nulls(len(table), type=pa.string())
-    level, _, kind = LABEL_FIELDS[name]
+    value: float | None
+    if name in LABEL_FIELDS:
+        (level, _, kind), value = LABEL_FIELDS[name], np.nan
+    else:
+        level, kind = BATCH_FIELDS[name]
+        value = BATCH_COLUMNS[name].absent if name in BATCH_COLUMNS else 0
     if level == "deployment":
-        return pa.array(np.full(len(table), np.nan), type=kind)
-    start = _starts(table[_ROW_SOURCES[level]])
-    return list_array(start, np.full(int(start[-1]), np.nan), kind)
+        return pa.array(np.full(len(table), value), type=kind)
+    if level in NEWER_LEVELS:
+        return list_array(np.zeros(len(table) + 1, dtype=np.int64), np.empty(0), kind)
+    source = "fragment_law" if level == "fragment" else _ROW_SOURCES[level]
+    start = _starts(table[source])
+    return list_array(start, np.full(int(start[-1]), value), kind)
 
 
 def _items(column: Any) -> NDArray[Any]:

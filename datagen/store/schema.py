@@ -27,6 +27,7 @@ __all__ = [
     "INDEX",
     "LABEL_FIELDS",
     "LAW_LEVELS",
+    "NEWER_LEVELS",
     "REASON",
     "SCHEMA_VERSION",
     "known_fields",
@@ -48,8 +49,22 @@ COUNT_LEVELS: tuple[str, ...] = tuple(
 )
 """Levels whose rows are counted per parent row in a column ``LEVEL_count``."""
 
-LAW_LEVELS = frozenset({"fragment", "law_parameter", "arrival_parameter"})
+LAW_LEVELS = frozenset({
+    "fragment",
+    "law_parameter",
+    "arrival_parameter",
+    "head_parameter",
+    "trace",
+})
 """Levels that only simulation needs."""
+
+
+NEWER_LEVELS: frozenset[str] = frozenset(
+    level
+    for level in COUNT_LEVELS
+    if all(item.absent is not None for item in BATCH_COLUMNS.values() if item.level == level)
+)
+"""Levels that older files lack, having no rows there."""
 
 
 def _stored(level: str, dtype: str) -> pa.DataType:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from datagen.arrivals import (
@@ -168,7 +170,8 @@ def deployments(draw: st.DrawFn) -> Deployment:
     links = ()
     if len(devices) > 1:
         link = Link(source=devices[0], target=devices[1], bandwidth=5e6, latency=draw(work))
-        links = draw(st.sampled_from([(), (link,)]))
+        back = replace(link, source=devices[1], target=devices[0], release="start")
+        links = draw(st.sampled_from([(), (link,), (back, link)]))
     problem = Problem(
         devices=tuple(_device(draw, name) for name in devices),
         chains=chains,

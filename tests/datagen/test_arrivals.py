@@ -62,6 +62,16 @@ def test_rates_and_variability(process: Arrivals, rate: float, scv: float) -> No
         (MarkovModulated, {"rates": (1, 2), "switch": (0, 1)}, "switch must be > 0"),
         (MarkovArrivals, {"d0": ((-1.0,),), "d1": ((2.0,),)}, "d0 must make every row"),
         (MarkovArrivals, {"d0": ((-1.0, 1.0),), "d1": ((2.0,),)}, "d0 must be a square"),
+        (
+            MarkovArrivals,
+            {"d0": ((-1.0, 1.0), (0.0, 0.0)), "d1": ((0.0, 0.0), (0.0, 0.0))},
+            "d1 must be >= 0",
+        ),
+        (
+            MarkovArrivals,
+            {"d0": ((-2.0, 1.0), (0.0, 0.0)), "d1": ((1.0, 0.0), (0.0, 0.0))},
+            "d0 must lead from every phase to an arrival",
+        ),
         (PiecewisePoisson, {"times": (1.0,), "rates": (1.0,)}, "times must start at 0"),
         (PiecewisePoisson, {"times": (0.0, 0.0), "rates": (1.0, 1.0)}, "times must increase"),
         (PiecewisePoisson, {"times": (0.0,), "rates": (0.0,)}, "rates must be finite and >= 0"),

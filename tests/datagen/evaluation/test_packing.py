@@ -9,6 +9,7 @@ from datagen.arrivals import arrivals_from_parameters
 from datagen.deployment import Deployment
 from datagen.distributions import law_from_parameters
 from datagen.evaluation import DeploymentBatch, Effect, pack
+from datagen.exits import ExitMix
 from tests.datagen.strategies import deployments
 from tests.helpers import tandem
 
@@ -50,8 +51,30 @@ def test_laws_and_arrivals_are_packed_whole(deployment: Deployment) -> None:
                 mean += law.mean / speed
                 row += 1
             index = int(np.searchsorted(batch.fragment_start, row)) - 1
-            assert batch.step_mean[index] == pytest.approx(mean)
+            if not isinstance(deployment.exits.get(chain.name), ExitMix):
+                assert batch.step_mean[index] == pytest.approx(mean)
     assert row == len(batch.fragment_law)
+
+
+@settings(max_examples=60)
+@given(deployments())
+def test_transfers_follow_the_links(deployment: Deployment) -> None:
+    batch = pack([deployment])
+    problem = deployment.problem
+    names = [device.name for device in problem.devices]
+    links = {(link.source, link.target): link for link in problem.links}
+    expected = []
+    for chain, paths in zip(problem.chains, deployment.steps(), strict=True):
+        for path in paths:
+            for step, after in zip(path, [*path[1:], None], strict=True):
+                link = after and links.get((names[step.device], names[after.device]))
+                output = chain.fragments[step.stop - 1].output
+                if link:
+                    seconds = link.latency + output / link.bandwidth
+                    expected.append((seconds, int(link.release == "start")))
+                else:
+                    expected.append((0.0, 0))
+    assert list(zip(batch.step_delay, batch.step_release, strict=True)) == expected
 
 
 def same(a: DeploymentBatch, b: DeploymentBatch) -> bool:

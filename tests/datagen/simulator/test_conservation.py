@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from datagen.deployment import Deployment
 from datagen.simulator.engine import Engine, Run
-from datagen.simulator.kernel import ARRIVED, FINISHED, LEFT, LOST
+from datagen.simulator.kernel import ARRIVED, CHOSEN, FINISHED, LEFT, LOST, MOVED, SENT
 from datagen.simulator.network import Network
+from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.tally import RunLength
 from tests.datagen.simulator.systems import (
     ENGINES,
@@ -24,22 +28,52 @@ from tests.datagen.simulator.systems import (
 )
 
 LENGTH = RunLength.of(5.0, 60.0)
+MANY = 4000
+"""More jobs than a chain has in that time."""
 
 pytestmark = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 
 
-def play(engine: Engine, deployment: Deployment, seed: int) -> tuple[Network, Run]:
+class Played(NamedTuple):
+    """A run, and where each of its jobs went: first step and steps by chain and job."""
+
+    network: Network
+    run: Run
+    ways: list[NDArray[np.int64]]
+
+    def of_log(self) -> NDArray[np.int64]:
+        """First step and steps of the job of each logged event [N, 2]."""
+        assert self.run.log is not None
+        jobs = zip(self.run.log["chain"], self.run.log["job"], strict=True)
+        return np.array([self.ways[chain][job] for chain, job in jobs]).reshape(-1, 2)
+
+
+def play(engine: Engine, deployment: Deployment, seed: int) -> Played:
     """A run of drawn times if the seed is even, of grid times if it is odd."""
-    network, sources = packed(deployment, seed)
-    if seed % 2:
-        sources = grid_sources(network, seed)
-    return network, engine.run(network, sources, LENGTH, log=True)
+
+    def sources() -> tuple[Network, list[ChainDraws]]:
+        network, drawn = packed(deployment, seed)
+        return network, grid_sources(network, seed) if seed % 2 else drawn
+
+    network, drawn = sources()
+    features = network.features
+    if features is None:
+        start, route = network.chain_start, np.arange(network.chains + 1)
+        table = np.stack([start[:-1], np.diff(start)], axis=1)
+    else:
+        table = np.stack([features.route_first, features.route_steps], axis=1)
+        route = features.chain_route
+    ways = []
+    for chain, source in enumerate(sources()[1]):
+        own = source.next_chunk(MANY).route
+        ways.append(table[route[chain] + (np.zeros(MANY, dtype=int) if own is None else own)])
+    return Played(network, engine.run(network, drawn, LENGTH, log=True), ways)
 
 
 @settings(max_examples=60)
 @given(deployment=deployments(), seed=st.integers(0, 1000))
 def test_jobs_and_visits_balance(engine: Engine, deployment: Deployment, seed: int) -> None:
-    network, run = play(engine, deployment, seed)
+    network, run, _ = play(engine, deployment, seed)
     tally = run.tally
     if not run.truncated:
         assert np.array_equal(tally.offered, tally.completed + tally.lost)
@@ -49,30 +83,59 @@ def test_jobs_and_visits_balance(engine: Engine, deployment: Deployment, seed: i
     assert (tally.on_time <= completed).all()
     for chain in range(network.chains):
         steps = slice(network.chain_start[chain], network.chain_start[chain + 1])
-        served = tally.step_served[steps]
-        assert tally.step_offered[steps.start] == tally.offered[chain].sum()
-        assert np.array_equal(tally.step_offered[steps][1:], served[:-1])
         assert tally.step_lost[steps].sum() == tally.lost[chain].sum()
-        assert served[-1] == completed[chain]
-        # A latency is the sum of the times at the steps: nothing passes between them.
+        entries, ways = [steps.start], [(steps.start, steps.stop, completed[chain])]
+        if network.features is not None:
+            features = network.features
+            routes = slice(features.chain_route[chain], features.chain_route[chain + 1])
+            entries = sorted(set(features.route_first[routes].tolist()))
+            assert run.route_completed[routes].sum() == completed[chain]
+            ends = features.route_first + features.route_steps
+            every = zip(features.route_first, ends, run.route_completed, strict=True)
+            ways = list(every)[routes]
+        assert tally.step_offered[entries].sum() == tally.offered[chain].sum()
+        for first, stop in zip(entries, [*entries[1:], steps.stop], strict=True):
+            served, came = tally.step_served[first:stop], tally.step_offered[first:stop][1:]
+            left = np.zeros(stop - first, dtype=np.int64)
+            for start, end, jobs in ways:
+                if start == first:
+                    left[end - 1 - first] += jobs
+            # Given up, a run may leave jobs on the way.
+            assert (came + left[:-1] <= served[:-1]).all()
+            assert run.truncated or np.array_equal(came + left[:-1], served[:-1])
+            assert served[-1] == left[-1]
+        # A latency is the sum of the times at the steps and of those on the way.
         latency = tally.latency[chain].sum()
-        assert tally.step_sojourn_completed[steps].sum() == pytest.approx(latency, rel=1e-12)
+        if network.features is not None:
+            delay = network.features.step_delay
+            latency -= sum(jobs * delay[start : end - 1].sum() for start, end, jobs in ways)
+        assert tally.step_sojourn_completed[steps].sum() == pytest.approx(
+            latency, rel=1e-11, abs=1e-9
+        )
 
 
 @settings(max_examples=60)
 @given(deployment=deployments(), seed=st.integers(0, 1000))
 def test_areas_are_those_of_the_log(engine: Engine, deployment: Deployment, seed: int) -> None:
-    network, run = play(engine, deployment, seed)
+    played = play(engine, deployment, seed)
+    network, run = played.network, played.run
     assert run.log is not None
     log = run.log
-    step = network.chain_start[log["chain"]] + log["step"]
+    step = played.of_log()[:, 0] + log["step"]
     entered = (log["kind"] == ARRIVED) & (log["outcome"] != LOST)
     change = entered.astype(float) - (log["kind"] == FINISHED)
-    assert run.events == np.sum((log["kind"] == FINISHED) | (log["step"] == 0))
+    held = np.zeros(len(log), dtype=bool)
+    if network.features is not None:
+        moved = (log["kind"] == FINISHED) & (log["outcome"] == MOVED)
+        held = network.features.step_held[step] & moved
+    occupied = change + held - (log["kind"] == SENT)
+    assert run.events == np.sum(
+        (log["kind"] == FINISHED) | ((log["kind"] == ARRIVED) & (log["step"] == 0))
+    )
     for device in range(network.devices):
         here = network.step_device[step] == device
         times, demand = log["time"][here], network.step_demand[step][here]
-        jobs, units = np.cumsum(change[here]), np.cumsum(change[here] * demand)
+        jobs, units = np.cumsum(change[here]), np.cumsum(occupied[here] * demand)
         assert (jobs >= 0).all()
         assert (units <= network.capacity[device]).all()
         busy = np.minimum(jobs, network.servers[device])
@@ -88,14 +151,15 @@ def test_areas_are_those_of_the_log(engine: Engine, deployment: Deployment, seed
 @settings(max_examples=30)
 @given(deployment=deployments(), seed=st.integers(0, 1000))
 def test_every_job_runs_its_course(engine: Engine, deployment: Deployment, seed: int) -> None:
-    network, run = play(engine, deployment, seed)
+    _, run, ways = play(engine, deployment, seed)
     assert run.log is not None
     assert (np.diff(run.log["time"]) >= 0).all()
     courses: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
     for _, kind, chain, job, step, outcome in run.log.tolist():
         courses.setdefault((chain, job), []).append((step, kind, outcome))
-    for (chain, _), course in courses.items():
-        steps = network.chain_start[chain + 1] - network.chain_start[chain]
+    for (chain, job), course in courses.items():
+        steps = ways[chain][job][1]
+        course = [event for event in course if event[1] not in (CHOSEN, SENT)]
         expected = [(step, kind) for step in range(steps) for kind in (ARRIVED, FINISHED)]
         assert [event[:2] for event in course] == expected[: len(course)]
         assert all(outcome not in (LOST, LEFT) for _, _, outcome in course[:-1])

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from datagen.arrivals import Poisson
-from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
+from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
 from datagen.distributions import Exponential, LogNormal
+from datagen.exits import ExitMix
 from datagen.simulator import numba_engine, simpy_engine
 from datagen.simulator.engine import Run
 from datagen.simulator.kernel import _batch_of, _latency_bin
@@ -38,6 +41,35 @@ def overloaded(rate: float = 5.0) -> Deployment:
     return Deployment(problem=problem, placement={"busy": path, "rare": path})
 
 
+def featured(rate: float = 5.0) -> Deployment:
+    """The same with priorities, links, two paths and an exit."""
+    base = overloaded(rate)
+    first = replace(
+        base.problem.chains[0].fragments[0], output=1e6, exit=Exit(head=Exponential(mean=0.1))
+    )
+    chains = tuple(
+        replace(chain, fragments=(first, chain.fragments[1]), priority=rank)
+        for rank, chain in enumerate(base.problem.chains)
+    )
+    large, small = base.problem.devices
+    problem = replace(
+        base.problem,
+        chains=chains,
+        devices=(replace(large, discipline="priority"), small, Device(name="third", capacity=2)),
+        links=(
+            Link(source="large", target="small", bandwidth=1e6),
+            Link(source="large", target="third", bandwidth=1e6, latency=0.5, release="start"),
+        ),
+    )
+    paths = (("large", "small"), ("large", "third"))
+    return Deployment(
+        problem=problem,
+        placement=dict.fromkeys(("busy", "rare"), paths),
+        routing=dict.fromkeys(("busy", "rare"), (0.5, 0.5)),
+        exits={"busy": ExitMix(p=(0.2, 0.8)), "rare": ExitMix(p=(0.6, 0.4))},
+    )
+
+
 def play(deployment: Deployment) -> Run:
     network, sources = packed(deployment, seed=3)
     return NumbaEngine().run(network, sources, LENGTH, log=True)
@@ -48,27 +80,33 @@ def reference(deployment: Deployment) -> Run:
     return SimpyEngine().run(network, sources, LENGTH, log=True)
 
 
-def test_slots_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = play(overloaded())
+@pytest.mark.parametrize("made", [overloaded, featured])
+def test_slots_grow(monkeypatch: pytest.MonkeyPatch, made: Callable[[], Deployment]) -> None:
+    run = play(made())
     assert run.log is not None
-    waiting = np.cumsum((run.log["step"] == 0) * np.where(run.log["kind"] == 0, 1, -1))
+    change = np.array([1, -1, 0, 0])[run.log["kind"]]
+    waiting = np.cumsum((run.log["step"] == 0) * change)
     assert waiting.max() > 4 * numba_engine._FIRST_SLOTS
-    same_bits(run, reference(overloaded()))
+    same_bits(run, reference(made()))
     for slots in (1, 2, 7):
         monkeypatch.setattr(numba_engine, "_FIRST_SLOTS", slots)
-        same_bits(run, play(overloaded()))
+        same_bits(run, play(made()))
 
 
-def test_the_log_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = play(overloaded())
+@pytest.mark.parametrize("made", [overloaded, featured])
+def test_the_log_grows(monkeypatch: pytest.MonkeyPatch, made: Callable[[], Deployment]) -> None:
+    run = play(made())
     for room in (2, 3, 64):
         monkeypatch.setattr(numba_engine, "_FIRST_LOG", room)
-        same_bits(run, play(overloaded()))
+        same_bits(run, play(made()))
 
 
 @pytest.mark.parametrize("size", [2, 3, 64, 100_000])
-def test_chunks_of_draws_do_not_matter(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    deployment = overloaded(1.5)
+@pytest.mark.parametrize("made", [overloaded, featured])
+def test_chunks_of_draws_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch, size: int, made: Callable[[float], Deployment]
+) -> None:
+    deployment = made(1.5)
     run = play(deployment)
     monkeypatch.setattr(numba_engine, "_CHUNK", size)
     monkeypatch.setattr(numba_engine, "_SMALLEST_CHUNK", size)
@@ -101,11 +139,12 @@ from datagen.simulator import numba_engine
 numba_engine._FIRST_SLOTS, numba_engine._FIRST_LOG, numba_engine._CHUNK = 2, 2, 32
 numba_engine._SMALLEST_CHUNK = 2
 import numba
-from tests.datagen.simulator.test_kernel import overloaded, play, reference
+from tests.datagen.simulator.test_kernel import featured, overloaded, play, reference
 from tests.datagen.simulator.systems import same_bits
 assert numba.config.BOUNDSCHECK
 for rate in (1.5, 5.0):
     same_bits(play(overloaded(rate)), reference(overloaded(rate)))
+    same_bits(play(featured(rate)), reference(featured(rate)))
 """
     environment = os.environ | {"NUMBA_BOUNDSCHECK": "1"}
     subprocess.run([sys.executable, "-c", code], cwd=repository, env=environment, check=True)

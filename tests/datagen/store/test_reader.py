@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ from datagen.deployment import Deployment
 from datagen.documents import to_json
 from datagen.errors import CorruptDataError, InvalidInputError
 from datagen.evaluation import Measures, pack
+from datagen.evaluation.batch import BATCH_COLUMNS
 from datagen.store import Dataset, DatasetWriter, read_dataset, table_of
 from datagen.store.files import read_shard
+from datagen.store.schema import NEWER_LEVELS
 from tests.datagen.evaluation.test_packing import same
 from tests.helpers import tandem
 
+NEWER = [name for name, described in BATCH_COLUMNS.items() if described.absent is not None]
+NEWER += [f"{level}_count" for level in NEWER_LEVELS]
 DEPLOYMENTS = [tandem(0, 1, 0), tandem(0), tandem(2, 1, rate=4.0), tandem(0, 0, 1), tandem(1, 0)]
 
 
@@ -35,10 +40,17 @@ def measured(deployments: list[Deployment], *, reasons: bool = False) -> Measure
     )
 
 
-def write(folder: Path, *, rows_per_shard: int = 2, reasons: bool = False) -> Measures:
+def write(
+    folder: Path,
+    *,
+    rows_per_shard: int = 2,
+    reasons: bool = False,
+    without: tuple[str, ...] = (),
+) -> Measures:
     measures = measured(DEPLOYMENTS, reasons=reasons)
     texts = [to_json(deployment) for deployment in DEPLOYMENTS]
     table = table_of(pack(DEPLOYMENTS), measures, texts, np.arange(len(texts)))
+    table = table.drop_columns(list(without))
     writer = DatasetWriter(
         folder=folder,
         rows=len(table),
@@ -52,6 +64,13 @@ def write(folder: Path, *, rows_per_shard: int = 2, reasons: bool = False) -> Me
         writer.write(number, table.slice(rows.start, len(rows)))
     writer.close({"host": "test"})
     return measures
+
+
+def test_what_was_not_told_apart_before_is_filled_in(tmp_path: Path) -> None:
+    write(tmp_path / "set", without=tuple(NEWER))
+    old = read_dataset(tmp_path / "set")
+    assert same(old.batch(), replace(pack(DEPLOYMENTS), device_names=None, chain_names=None))
+    assert old.batch([3, 1], laws=False).step_delay.tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.fixture

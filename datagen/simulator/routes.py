@@ -1,0 +1,154 @@
+"""Draws of chains whose jobs take different ways: one of several paths, each up to some exit.
+
+A *route* is a path and an exit; the routes of a chain are numbered path by path. A job's path is
+one draw of the ``routing`` stream and its exit one of the ``exits`` stream, whatever happens to the
+job. The work of a fragment uses the same uniform on every path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.arrivals import Arrivals
+from datagen.distributions import Law
+from datagen.simulator.randomness import ChainDraws, Chunk, stream
+
+__all__ = ["Part", "RoutedDraws", "Routes"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of work inside a step.
+
+    Args:
+        fragment: 0-based fragment of the chain that it belongs to.
+        law: Law of the work.
+        speed: Divisor of its samples.
+        head: Whether it is the fragment's open classifier and not the fragment itself.
+    """
+
+    fragment: int
+    law: Law
+    speed: float
+    head: bool = False
+
+    @property
+    def mean(self) -> float:
+        """Expected time [s]."""
+        return self.law.mean / self.speed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Routes:
+    """The ways of one chain.
+
+    Args:
+        paths: Parts of each step of each path.
+        probability: Probability of each path [P].
+        exits: Probability of each exit, the last being the final classifier [E].
+        exit_fragment: The last fragment that a job of each exit passes [E].
+        trace: Exit of each sample of a recording that jobs draw from [N], or None.
+    """
+
+    paths: list[list[list[Part]]]
+    probability: Floats
+    exits: Floats = field(default_factory=lambda: np.ones(1))
+    exit_fragment: Ints
+    trace: Ints | None = None
+
+    def parts_of(self, step: list[Part], exit_: int) -> list[Part]:
+        """Return the parts of a step that a job of an exit needs."""
+        return [part for part in step if part.fragment <= self.exit_fragment[exit_]]
+
+
+def _choice(rng: np.random.Generator | None, probability: Floats, count: int) -> Ints:
+    """Return indices drawn with given probabilities; one alone needs no draw."""
+    if rng is None:
+        return np.zeros(count, dtype=np.int64)
+    cumulative = np.cumsum(probability)
+    drawn = rng.random(count) * cumulative[-1]
+    # The last index with a probability is where rounding may end up at most.
+    most = int(np.flatnonzero(probability)[-1])
+    chosen = np.minimum(np.searchsorted(cumulative, drawn, side="right"), most)
+    return np.asarray(chosen, dtype=np.int64)
+
+
+class RoutedDraws(ChainDraws):
+    """Draws of a chain with several routes; its steps are those of all paths, one after the other.
+
+    Args:
+        process: Arrival process.
+        routes: The ways of its jobs.
+        seed: Master seed.
+        problem: Key of the problem.
+        replication: Independent run.
+        chain: 0-based chain.
+    """
+
+    def __init__(
+        self,
+        process: Arrivals,
+        routes: Routes,
+        *,
+        seed: int,
+        problem: int,
+        replication: int,
+        chain: int,
+    ) -> None:
+        key = (seed, problem, replication)
+        super().__init__(
+            process, [], seed=seed, problem=problem, replication=replication, chain=chain
+        )
+        self.routes = routes
+        self.steps = [step for path in routes.paths for step in path]
+        several = len(routes.probability) > 1
+        self._routing = stream(*key, "routing", chain) if several else None
+        leaving = len(routes.exits) > 1
+        self._exits = stream(*key, "exits", chain) if leaving else None
+        # By step and exit, so that a sum is made once.
+        self._sums = np.array(
+            [
+                [
+                    sum(part.mean for part in routes.parts_of(step, e) if not part.law.is_random)
+                    for e in range(len(routes.exits))
+                ]
+                for step in self.steps
+            ],
+            dtype=np.float64,
+        )
+        random = [part for step in self.steps for part in step if part.law.is_random]
+        self._streams = {
+            (part.head, part.fragment): stream(
+                *key, "heads" if part.head else "service", chain, part.fragment
+            )
+            for part in random
+        }
+
+    def next_chunk(self, count: int) -> Chunk:
+        routes = self.routes
+        arrivals = self._arrivals.next(count)
+        path = _choice(self._routing, routes.probability, count)
+        exit_ = self._drawn_exits(count)
+        last = routes.exit_fragment[exit_]
+        uniforms = {name: rng.random(count) for name, rng in self._streams.items()}
+        service = self._sums[:, exit_]
+        for row, step in enumerate(self.steps):
+            for part in step:
+                if part.law.is_random:
+                    times = part.law.quantile(uniforms[part.head, part.fragment]) / part.speed
+                    service[row] += np.where(part.fragment <= last, times, 0.0)
+        return Chunk(arrivals=arrivals, service=service, route=path * len(routes.exits) + exit_)
+
+    def _drawn_exits(self, count: int) -> Ints:
+        trace = self.routes.trace
+        if trace is None or self._exits is None:
+            return _choice(self._exits, self.routes.exits, count)
+        # One sample per job, whatever the thresholds are: they decide where it leads only.
+        sample = (self._exits.random(count) * len(trace)).astype(np.int64)
+        return trace[np.minimum(sample, len(trace) - 1)]

@@ -1,0 +1,156 @@
+"""The draws of a packed deployment: which laws its chains draw from, and by which routes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from datagen.arrivals import Arrivals, arrivals_from_parameters
+from datagen.distributions import Law, law_from_parameters
+from datagen.evaluation import DeploymentBatch
+from datagen.simulator.randomness import ChainDraws
+from datagen.simulator.routes import Part, RoutedDraws, Routes
+
+__all__ = ["chain_draws", "chain_routes"]
+
+
+def chain_draws(
+    batch: DeploymentBatch, index: int, *, seed: int, replication: int
+) -> list[ChainDraws]:
+    """Return the draws of every chain of one deployment.
+
+    Args:
+        batch: Packed deployments with their laws.
+        index: 0-based deployment.
+        seed: Master seed.
+        replication: Independent run.
+
+    Returns:
+        One source per chain.
+    """
+    sources: list[ChainDraws] = []
+    first = int(batch.chain_start[index])
+    for row in range(first, int(batch.chain_start[index + 1])):
+        process, chain, problem = _process(batch, row), row - first, int(batch.key[index])
+        if is_routed(batch, row):
+            routed = RoutedDraws(
+                process,
+                chain_routes(batch, row),
+                seed=seed,
+                problem=problem,
+                replication=replication,
+                chain=chain,
+            )
+            sources.append(routed)
+            continue
+        path = int(batch.path_start[row])
+        steps = range(int(batch.step_start[path]), int(batch.step_start[path + 1]))
+        plain = ChainDraws(
+            process,
+            [_step_laws(batch, step) for step in steps],
+            seed=seed,
+            problem=problem,
+            replication=replication,
+            chain=chain,
+        )
+        sources.append(plain)
+    return sources
+
+
+def is_routed(batch: DeploymentBatch, row: int) -> bool:
+    """Return whether the jobs of a chain may take different routes.
+
+    Args:
+        batch: Packed deployments.
+        row: Row of the chain.
+
+    Returns:
+        True if it has several paths, or exits.
+    """
+    assert batch.exit_start is not None
+    paths = batch.path_start[row + 1] - batch.path_start[row]
+    return bool(paths > 1 or batch.exit_start[row + 1] > batch.exit_start[row])
+
+
+def chain_routes(batch: DeploymentBatch, row: int) -> Routes:
+    """Return the routes of a chain.
+
+    Args:
+        batch: Packed deployments with their laws.
+        row: Row of the chain.
+
+    Returns:
+        Its paths with their parts, and its exits.
+    """
+    assert batch.fragment_start is not None
+    assert batch.exit_start is not None
+    assert batch.exit_probability is not None
+    assert batch.exit_fragment is not None
+    assert batch.trace_start is not None
+    assert batch.trace_exit is not None
+    paths = []
+    between = slice(batch.path_start[row], batch.path_start[row + 1])
+    for path in range(between.start, between.stop):
+        fragment, steps = 0, []
+        for step in range(int(batch.step_start[path]), int(batch.step_start[path + 1])):
+            parts = []
+            for offset, (law, speed) in enumerate(_step_laws(batch, step)):
+                parts.append(Part(fragment, law, speed))
+                head = _head(batch, int(batch.fragment_start[step]) + offset)
+                if head is not None:
+                    parts.append(Part(fragment, *head, head=True))
+                fragment += 1
+            steps.append(parts)
+        paths.append(steps)
+    exits = slice(batch.exit_start[row], batch.exit_start[row + 1])
+    if exits.start == exits.stop:
+        last = np.array([fragment - 1])
+        return Routes(paths=paths, probability=batch.path_probability[between], exit_fragment=last)
+    samples = slice(batch.trace_start[row], batch.trace_start[row + 1])
+    traced = samples.stop > samples.start
+    return Routes(
+        paths=paths,
+        probability=batch.path_probability[between],
+        trace=batch.trace_exit[samples].astype(np.int64) if traced else None,
+        exits=batch.exit_probability[exits],
+        exit_fragment=batch.exit_fragment[exits].astype(np.int64),
+    )
+
+
+def _head(batch: DeploymentBatch, row: int) -> tuple[Law, float] | None:
+    """Return the law and the divisor of the open classifier after a fragment."""
+    assert batch.fragment_head is not None
+    assert batch.fragment_head_speed is not None
+    assert batch.head_parameter_start is not None
+    assert batch.head_parameter is not None
+    if batch.fragment_head[row] < 0:
+        return None
+    own = slice(batch.head_parameter_start[row], batch.head_parameter_start[row + 1])
+    law = law_from_parameters(int(batch.fragment_head[row]), batch.head_parameter[own])
+    return law, float(batch.fragment_head_speed[row])
+
+
+def _process(batch: DeploymentBatch, row: int) -> Arrivals:
+    start, values = batch.arrival_parameter_start, batch.arrival_parameter
+    assert batch.chain_arrivals is not None
+    assert start is not None
+    assert values is not None
+    code = int(batch.chain_arrivals[row])
+    return arrivals_from_parameters(code, values[start[row] : start[row + 1]])
+
+
+def _step_laws(batch: DeploymentBatch, step: int) -> list[tuple[Law, float]]:
+    fragments, start = batch.fragment_start, batch.law_parameter_start
+    assert fragments is not None
+    assert start is not None
+    assert batch.fragment_law is not None
+    assert batch.law_parameter is not None
+    assert batch.fragment_speed is not None
+    return [
+        (
+            law_from_parameters(
+                int(batch.fragment_law[f]), batch.law_parameter[start[f] : start[f + 1]]
+            ),
+            float(batch.fragment_speed[f]),
+        )
+        for f in range(int(fragments[step]), int(fragments[step + 1]))
+    ]
