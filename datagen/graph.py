@@ -10,7 +10,8 @@ fragment  ``("fragment",         fields of the fragment
 ========  =====================  ==================================================================
 
 Edges, by their ``kind``: ``holds`` (chain to fragment), ``next`` (fragment to the one after it),
-``placed`` (fragment to device, with the ``paths`` that use it), ``link`` (device to device).
+``placed`` (fragment to device, with the ``paths`` that use it), ``link`` (device to device,
+with its ``number`` in the problem).
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ def to_graph(deployment: Deployment) -> nx.DiGraph[Any]:
         graph.add_node(key, kind="device", **_content(device))
         if device.name in (deployment.batching or {}):
             graph.nodes[key]["batching"] = (deployment.batching or {})[device.name]
-    for link in problem.links:
+    for number, link in enumerate(problem.links):
         ends = ("device", link.source), ("device", link.target)
-        graph.add_edge(*ends, kind="link", **_content(link, ("source", "target")))
+        graph.add_edge(*ends, kind="link", number=number, **_content(link, ("source", "target")))
     for chain in problem.chains:
         _add_chain(graph, chain, deployment)
     return graph
@@ -97,10 +98,11 @@ def from_graph(graph: nx.DiGraph[Any]) -> Deployment:
     nodes: dict[str, dict[Any, Any]] = {"device": {}, "chain": {}, "fragment": {}}
     for key, attributes in graph.nodes.items():
         nodes[attributes["kind"]][key] = attributes
+    # A graph lists edges by their source; the links of a problem have an order of their own.
+    sent = [edge for edge in graph.edges(data=True) if edge[2]["kind"] == "link"]
     links = tuple(
         _restored(Link, attributes, source=source[1], target=target[1])
-        for source, target, attributes in graph.edges(data=True)
-        if attributes["kind"] == "link"
+        for source, target, attributes in sorted(sent, key=lambda edge: edge[2]["number"])
     )
     chains = tuple(
         _restored(Chain, attributes, fragments=_fragments(graph, key))

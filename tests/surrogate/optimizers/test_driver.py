@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,9 +117,17 @@ def several_paths() -> Deployment:
     return Deployment(problem=problem, placement=twice, routing={"c0": (0.5, 0.5)})
 
 
-def test_what_the_simulator_cannot_prove_is_refused_by_name() -> None:
-    with pytest.raises(NotSupportedError, match="routing=several paths"):
-        optimize(several_paths(), AnalyticEvaluator(), budget=Budget(evaluations=20))
+def test_what_cannot_be_proved_is_refused_by_name() -> None:
+    base = several_paths()
+    blocking = replace(base, problem=replace(base.problem, overflow="block"))
+    with pytest.raises(NotSupportedError, match="overflow=block"):
+        optimize(blocking, AnalyticEvaluator(), budget=Budget(evaluations=20))
+
+
+def test_several_paths_are_searched_and_proved() -> None:
+    result = optimize(several_paths(), AnalyticEvaluator(), budget=Budget(evaluations=20))
+    assert 0.0 <= result.verified.loss_ratio <= 1.0
+    assert [len(path) for path in result.placement["c0"]] == [3, 3]
 
 
 def test_paths_of_a_chain_share_their_weights() -> None:
