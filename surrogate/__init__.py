@@ -5,8 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from surrogate.threads import let_threads_sleep
+
 if TYPE_CHECKING:
     from surrogate.evaluator import SurrogateEvaluator, load_surrogate
+
+# The one thing that happens at import: it has to come before PyTorch does, in scripts as well as in
+# the program.
+let_threads_sleep()
 
 __all__ = ["SurrogateEvaluator", "load_surrogate"]
 

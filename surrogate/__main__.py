@@ -7,7 +7,6 @@ from importlib import import_module
 
 from datagen.errors import DatagenError
 from surrogate.errors import SurrogateError
-from surrogate.threads import let_threads_sleep
 
 __all__ = ["COMMANDS", "main"]
 
@@ -65,7 +64,6 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"surrogate: error: COMMAND must {rule}, got COMMAND={given}.\n")
         return 2
     name = words[0]
-    let_threads_sleep()
     try:
         return _run(name, words[1:])
     except (DatagenError, SurrogateError) as error:

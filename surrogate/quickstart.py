@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from datagen.commands.options import available_cores, progress_bar
 from datagen.errors import CorruptDataError, DatagenError, InvalidInputError
 from surrogate.errors import SurrogateError
-from surrogate.threads import let_threads_sleep
 
 if TYPE_CHECKING:
     from surrogate.optimizers import SearchResult
@@ -243,7 +242,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     begin = time.perf_counter()
-    let_threads_sleep()
     try:
         _run(Path(given.runs), given.checkpoint)
     except (DatagenError, SurrogateError) as error:

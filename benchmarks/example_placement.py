@@ -1,0 +1,122 @@
+"""The search on the shipped example, repeated: what it predicts, and what simulation says of it.
+
+``python benchmarks/example_placement.py --json`` searches ``examples/cameras.yaml`` with several
+seeds; ``--out FOLDER`` also writes a dated result file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shlex
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from public_data import cores, machine
+
+from datagen.documents import read_problem
+from surrogate import load_surrogate
+from surrogate.optimizers import Budget, place
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "cameras.yaml"
+
+SEEDS = range(5)
+
+
+def measure(checkpoint: str, seconds: float) -> dict[str, Any]:
+    """Search with every seed.
+
+    Args:
+        checkpoint: Name or folder of the surrogate.
+        seconds: Budget of each search [s].
+
+    Returns:
+        One row per seed, and the machine.
+    """
+    problem, start = read_problem(EXAMPLE)
+    surrogate = load_surrogate(checkpoint)
+    rows = []
+    for seed in SEEDS:
+        result = place(problem, surrogate, Budget(seconds=seconds), seed=seed, start=start)
+        found = result.to_dict()
+        rows.append({
+            "seed": seed,
+            "start": found["start"]["loss_ratio"],
+            "predicted": found["predicted"]["loss_ratio"],
+            "verified": found["verified"]["loss_ratio"],
+            "ci95": found["verified"]["ci95"],
+            "evaluations": found["evaluations"],
+        })
+    return {"checkpoint": checkpoint, "seconds": seconds, "rows": rows, "machine": machine()}
+
+
+def result_text(report: dict[str, Any], command: str) -> str:
+    """Return the content of a result file.
+
+    Args:
+        report: What :func:`measure` gave.
+        command: The command that was run.
+
+    Returns:
+        Markdown.
+    """
+    about = report["machine"]
+    lines = [
+        "# Placement of examples/cameras.yaml",
+        "",
+        f"- date: {about['date']}",
+        f"- commit: {about['commit']}{'' if about['clean'] else ' with uncommitted changes'}",
+        f"- machine: {about['system']}, {about['architecture']}, {about['cores']} cores",
+        f"- configuration: checkpoint {report['checkpoint']}, {report['seconds']:g} s a search",
+        f"- command: `{command}`",
+        "",
+        "| seed | start, simulated | predicted | verified | 95 % interval | evaluations |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in report["rows"]:
+        low, high = row["ci95"]
+        cells = (f"{100 * row[name]:.2f} %" for name in ("start", "predicted", "verified"))
+        lines.append(
+            f"| {row['seed']} | {' | '.join(cells)} | {100 * low:.2f} to {100 * high:.2f} % | "
+            f"{row['evaluations']} |"
+        )
+    verified = statistics.median(row["verified"] for row in report["rows"])
+    lines += ["", f"Median verified loss ratio: {100 * verified:.2f} %.", ""]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark.
+
+    Args:
+        arguments: The words of the command line; None for the process's own.
+
+    Returns:
+        Exit status.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
+    parser.add_argument("--seconds", metavar="B", type=float, default=10.0, help="budget [s]")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where a result file is written")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    given = parser.parse_args(words)
+    report = measure(given.checkpoint, given.seconds)
+    command = shlex.join(["python", "benchmarks/example_placement.py", *words])
+    text = result_text(report, command)
+    if given.out is not None:
+        month = report["machine"]["date"][:7].replace("-", "")
+        hardware = f"{cores()}core-{platform.machine().replace('_', '-')}"
+        given.out.mkdir(parents=True, exist_ok=True)
+        path = given.out / f"example_placement_{hardware}_{month}.md"
+        path.write_text(text, encoding="utf-8")
+    sys.stdout.write(json.dumps(report, allow_nan=False) + "\n" if given.json else text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
