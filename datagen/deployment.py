@@ -48,6 +48,9 @@ Overflow = Literal["drop", "block"]
 DISCIPLINES: tuple[str, ...] = get_args(Discipline)
 """Queueing disciplines by stored code: append only."""
 
+LARGEST_WHOLE = 2**31 - 1
+"""Largest number of servers and priority: they are packed as 32-bit integers."""
+
 POWER_POINTS = (2, 11)
 """Lengths of a power curve: idle and full, or 0 %, 10 %, ..., 100 % utilization (as SPECpower)."""
 
@@ -130,6 +133,7 @@ class Device:
         _named(self.name)
         object.__setattr__(self, "speed", _finite("speed", self.speed, positive=True))
         object.__setattr__(self, "servers", _whole("servers", self.servers, 1))
+        require(self.servers <= LARGEST_WHOLE, "servers", f"be <= {LARGEST_WHOLE}", self.servers)
         if self.capacity is not None:
             object.__setattr__(self, "capacity", _whole("capacity", self.capacity, 1))
         if self.memory is not None:
@@ -279,6 +283,8 @@ class Chain:
         _unique("variants", (variant.name for variant in self.variants))
         whole = _is_number(self.priority) and isinstance(self.priority, Integral)
         require(whole, "priority", "be a whole number", self.priority)
+        packed = abs(self.priority) <= LARGEST_WHOLE
+        require(packed, "priority", f"lie within +-{LARGEST_WHOLE}", self.priority)
         if self.deadline is not None:
             object.__setattr__(self, "deadline", _finite("deadline", self.deadline, positive=True))
         if self.model is None:

@@ -131,8 +131,8 @@ class DeploymentBatch:
             value = getattr(self, item.name)
             if isinstance(value, np.ndarray):
                 described = item.metadata.get("column")
-                array = np.asarray(value, dtype=described.dtype if described else np.int64)
-                array.setflags(write=False)
+                array = np.asarray(value, dtype=described.dtype if described else np.int64).view()
+                array.setflags(write=False)  # of the view: the caller's own array stays writable
                 object.__setattr__(self, item.name, array)
 
     def __len__(self) -> int:

@@ -11,6 +11,9 @@ __all__ = ["chain_load", "fluid_load", "offered_load", "step_rates", "unstable"]
 
 Floats = NDArray[np.float64]
 
+_NONE_PASSES = 1e-100
+"""Stands for 0 where a job demands more units than there are, so that its logarithm exists."""
+
 _ROUNDS = 200
 """Fixed-point rounds of the fluid load; overloaded loops settle geometrically well before."""
 
@@ -68,8 +71,9 @@ def fluid_load(batch: DeploymentBatch) -> Floats:
     """
     passed = np.ones(len(batch.step_mean))
     load = offered_load(batch)
+    fits = batch.step_demand <= batch.device_capacity[batch.step_device_row]
     for _ in range(_ROUNDS):
-        target = 1.0 / np.maximum(load, 1.0)[batch.step_device_row]
+        target = np.where(fits, 1.0 / np.maximum(load, 1.0)[batch.step_device_row], _NONE_PASSES)
         if np.allclose(target, passed, rtol=1e-12, atol=0.0):
             break
         passed = 0.5 * (passed + target)  # damped: a loop may otherwise alternate

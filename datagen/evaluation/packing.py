@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from datagen.arrivals import ARRIVAL_NAMES
 from datagen.deployment import DISCIPLINES, Deployment, Device, Problem, run_starts
 from datagen.distributions import LAW_NAMES, Law
+from datagen.errors import require
 from datagen.evaluation.batch import DeploymentBatch, concatenate
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.fields import ranges, starts_of
@@ -479,7 +480,11 @@ def pack(deployments: Sequence[Deployment]) -> DeploymentBatch:
 
     Returns:
         The batch, with keys 0, 1, ...: every deployment has random streams of its own.
+
+    Raises:
+        InvalidInputError: If there is none.
     """
+    require(len(deployments) > 0, "deployments", "hold at least one", deployments)
     tables = [DeploymentTables(deployment) for deployment in deployments]
     batch = concatenate([table.rows(table.base_placement()[None]) for table in tables])
     return batch.with_key(np.arange(len(deployments)))

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from datagen.arrivals import ARRIVAL_NAMES, PiecewisePoisson, Recorded
 from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Evaluable, Evaluator, Measures, as_batch
@@ -47,7 +48,8 @@ class SimulationOptions:
         offered: Expected arrivals of the slowest chain, all replications together, > 0. Fixed event
             counts starve slow chains, whose labels then dominate every error.
         precision: Relative 95 % half-width to reach for every chain's throughput ratio and latency.
-        replications: Independent runs that share the length, >= 1.
+        replications: Independent runs that share the length, >= 1. A rate schedule is played whole
+            in every run, a recording in one run only.
         warmup: Share of each run that is not counted, in [0, 1).
         seed: Master seed, >= 0.
         max_events: Expected events that ``offered`` and ``precision`` never exceed.
@@ -142,13 +144,32 @@ def _play(
     options: SimulationOptions,
 ) -> Estimates:
     """Play one deployment for a total simulated time and estimate its measures."""
-    own = horizon / options.replications
+    replications, own = _runs(batch, index, horizon, options)
     length = RunLength.of(options.warmup * own, own)
     runs: list[Run] = []
-    for replication in range(options.replications):
+    for replication in range(replications):
         sources = chain_draws(batch, index, seed=options.seed, replication=replication)
         runs.append(engine.run(network, sources, length))
     return estimate(network, runs, length, _unloaded_latency(batch, index, network))
+
+
+def _runs(
+    batch: DeploymentBatch, index: int, horizon: float, options: SimulationOptions
+) -> tuple[int, float]:
+    """Return the number of runs and the simulated time of each [s].
+
+    Independent runs share the horizon where arrivals are stationary. A rate schedule would be cut
+    by that to its beginning, so every run plays all of it. A recording says the same in every run,
+    which would then count one piece of evidence several times: it is played once.
+    """
+    assert batch.chain_arrivals is not None
+    rows = slice(batch.chain_start[index], batch.chain_start[index + 1])
+    laws = {ARRIVAL_NAMES[code] for code in batch.chain_arrivals[rows]}
+    if Recorded.name in laws:
+        return 1, horizon
+    if PiecewisePoisson.name in laws:
+        return options.replications, horizon
+    return options.replications, horizon / options.replications
 
 
 def _horizon(batch: DeploymentBatch, index: int, rate: float, options: SimulationOptions) -> float:

@@ -20,6 +20,7 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
+from datagen.documents import read_yaml
 from surrogate.errors import ConfigError
 from surrogate.models import ChainNet
 from surrogate.release import release_run
@@ -52,6 +53,13 @@ class _ReleasingCLI(LightningCLI):
             _log.info("released %s", folder)
 
 
+def _config_files(argv: list[str]) -> list[str]:
+    """Return the files named by --config and -c."""
+    files = [word.split("=", 1)[1] for word in argv if word.startswith(("--config=", "-c="))]
+    pairs = zip(argv, argv[1:], strict=False)
+    return files + [value for name, value in pairs if name in ("--config", "-c")]
+
+
 def run(argv: list[str]) -> int:
     """Run one of Lightning's subcommands.
 
@@ -69,6 +77,8 @@ def run(argv: list[str]) -> int:
     # Lightning's own tip; the pins in constraints.txt are deliberate.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("high")
+    for file in _config_files(argv):
+        read_yaml(file)  # Lightning's own reader would take duplicate keys and binary files
     given, sys.argv = sys.argv, ["surrogate", *argv]  # Lightning warns where it is passed arguments
     try:
         _ReleasingCLI(

@@ -102,6 +102,13 @@ class LabelTable:
                 "step_completed": np.nan_to_num(chain["completed"])[batch.step_chain],
             }
         self._columns = {name: values.astype(np.float32) for name, values in columns.items()}
+        # Where a run was given up, jobs are missing from every count: nothing there is a label.
+        truncated = measures.deployment["truncated"].astype(bool)
+        owner = {"chain": batch.owner("chain"), "step": batch.owner("step")}
+        for name in ("log_throughput_ratio", "log_latency_ratio", "loss_ratio"):
+            self._columns[name][truncated[owner["chain"]]] = np.nan
+        for name in ("step_log_passed", "step_log_sojourn"):
+            self._columns[name][truncated[owner["step"]]] = np.nan
 
     @classmethod
     def joined(cls, tables: list[LabelTable]) -> LabelTable:

@@ -13,6 +13,7 @@ import numpy as np
 from datagen.deployment import Deployment
 from datagen.evaluation import Measures
 from surrogate.optimizers.archive import Improvement
+from surrogate.optimizers.objective import UNSTABLE
 from surrogate.optimizers.space import Placements, PlacementSpace
 
 __all__ = ["Outcome", "SearchResult", "Status", "Violation", "placement_of", "violations"]
@@ -174,7 +175,11 @@ class SearchResult:
                 for v in self.violations
             ],
             "history": [
-                {"evaluations": h.evaluations, "seconds": h.seconds, "value": h.value}
+                {
+                    "evaluations": h.evaluations,
+                    "seconds": h.seconds,
+                    "value": h.value if h.value < UNSTABLE else None,
+                }
                 for h in self.history
             ],
             "seed": self.seed,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datagen.analytic.markovian import mm1k
-from datagen.arrivals import Arrivals, Periodic, Poisson
+from datagen.arrivals import Arrivals, Periodic, PiecewisePoisson, Poisson, Recorded
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Law
 from datagen.errors import InvalidInputError, NotSupportedError
@@ -457,3 +457,39 @@ def test_what_engines_do_not_play_is_refused(engine: str) -> None:
     deployment = Deployment(problem=problem, placement={"c": (("d",),)})
     with pytest.raises(NotSupportedError, match=f"{engine}: discipline"):
         simulate([deployment], horizon=10.0, engine=engine)
+
+
+def _single(arrivals: Arrivals) -> Deployment:
+    fragment = Fragment(name="f", service=Deterministic(mean=0.5))
+    chain = Chain(name="c", arrivals=arrivals, fragments=(fragment,))
+    problem = Problem(devices=(Device(name="d", capacity=3),), chains=(chain,))
+    return Deployment(problem=problem, placement={"c": (("d",),)})
+
+
+def test_a_rate_schedule_is_played_to_its_end_in_every_run() -> None:
+    schedule = PiecewisePoisson(times=(0.0, 5e3), rates=(0.1, 3.0))
+    four = simulate([_single(schedule)], horizon=1e4, replications=4)[0].loss_ratio
+    one = simulate([_single(schedule)], horizon=1e4, replications=1)[0].loss_ratio
+    assert one > 0.3
+    assert abs(four - one) < 0.02
+
+
+def test_a_recording_counts_once() -> None:
+    times = np.cumsum(np.random.default_rng(0).exponential(0.5, 4000))
+    recorded = _single(Recorded(timestamps=tuple(times.tolist())))
+    four, one = (simulate([recorded], horizon=1500.0, replications=r)[0] for r in (4, 1))
+    assert one.loss_ratio_se > 0
+    assert (four.loss_ratio, four.loss_ratio_se) == (one.loss_ratio, one.loss_ratio_se)
+
+
+def test_what_never_passes_loads_nothing_behind_it() -> None:
+    arrivals = Poisson(rate=2.0)
+    fragments = (
+        Fragment(name="large", service=Deterministic(mean=0.1), demand=2),
+        Fragment(name="slow", service=Deterministic(mean=1.0)),
+    )
+    chain = Chain(name="c", arrivals=arrivals, fragments=fragments)
+    devices = (Device(name="a", capacity=1), Device(name="b"))
+    problem = Problem(devices=devices, chains=(chain,))
+    measures = simulate([Deployment(problem=problem, placement={"c": (("a", "b"),)})], horizon=1e3)
+    assert measures[0].loss_ratio == 1.0
