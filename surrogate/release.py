@@ -90,7 +90,7 @@ def provenance(path: str, data: DeploymentData) -> dict[str, Any]:
     manifest = read_dataset(path).manifest
     lasting = {key: value for key, value in manifest.items() if key != "run"}
     identity = json.dumps(lasting, sort_keys=True).encode()
-    held_out = dict(data.held_out())[path]
+    held_out = dict(data.held_out()).get(path, ())
     return {
         "config": manifest.get("config"),
         "seed": manifest.get("seed"),

@@ -4,7 +4,7 @@ A *flow* is one path of a chain. Flows are sorted by length, longest first, and 
 position by position: the steps at position k of all flows that long, then those at k + 1. That is
 the layout of PyTorch's packed sequences: a recurrent layer runs over ragged flows without copies.
 
-Letters: C chains, P flows, S steps, D devices, B deployments.
+Letters: C chains, P flows, S steps, D devices, B deployments, Q pairs of steps on a shared hop.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch
+from surrogate.features.hops import shared_hops
 
 __all__ = ["FlowArrays", "flow_arrays"]
 
@@ -44,6 +45,11 @@ class FlowArrays:
         device_capacity: Buffer units, inf if unlimited [D].
         device_servers: Servers [D].
         step_row: Row of each step in the batch's own order [S].
+        step_hop: Hop that ends at each step [S]; ``hops`` at position 0.
+        pair_leader: Step in front, of each pair of steps that end the same hop [Q].
+        pair_follower: Step behind [Q].
+        pair_before: Pair of the two previous steps; Q where these share no hop [Q].
+        hops: Number of hops, the ordered pairs of devices that some flow visits in turn.
         deployments: B.
     """
 
@@ -65,6 +71,11 @@ class FlowArrays:
     device_capacity: Tensor
     device_servers: Tensor
     step_row: Tensor
+    step_hop: Tensor
+    pair_leader: Tensor
+    pair_follower: Tensor
+    pair_before: Tensor
+    hops: int
     deployments: int
 
     def to(self, device: torch.device | str, **_: Any) -> FlowArrays:
@@ -79,7 +90,7 @@ class FlowArrays:
         moved = {
             item.name: getattr(self, item.name).to(device)
             for item in fields(self)
-            if item.name not in ("flow_sizes", "deployments")
+            if item.name not in ("flow_sizes", "hops", "deployments")
         }
         return replace(self, **moved)
 
@@ -95,9 +106,26 @@ class FlowArrays:
 
     def sum_to_devices(self, values: Tensor) -> Tensor:
         """Add step values up by device: [S, ...] -> [D, ...]."""
-        return values.new_zeros(self.devices, *values.shape[1:]).index_add(
-            0, self.step_device, values
-        )
+        return _sum(values, self.step_device, self.devices)
+
+    def sum_to_hops(self, values: Tensor) -> Tensor:
+        """Add step values up by hop; first steps of flows make a last one: [S] -> [hops + 1]."""
+        return _sum(values, self.step_hop, self.hops + 1)
+
+    def at_steps(self, values: Tensor) -> Tensor:
+        """Return of each step the value of its device: [D, ...] -> [S, ...].
+
+        Indexing by brackets says the same and is up to ten times as slow.
+        """
+        return values.index_select(0, self.step_device)
+
+    def of_flows(self, values: Tensor) -> Tensor:
+        """Return of each step the value of its flow: [P, ...] -> [S, ...]."""
+        return values.index_select(0, self.step_flow)
+
+    def at_previous(self, values: Tensor) -> Tensor:
+        """Return of each step the value of the step before: [S, ...] -> [S, ...]."""
+        return values.index_select(0, self.step_previous)
 
     def running_product(self, factor: Tensor) -> Tensor:
         """Return the product of a factor over the *earlier* steps of the flow, 1 at position 0.
@@ -119,7 +147,15 @@ class FlowArrays:
 
     def sum_to_flows(self, values: Tensor) -> Tensor:
         """Add step values up by flow: [S] -> [P]."""
-        return values.new_zeros(len(self.flow_chain)).index_add(0, self.step_flow, values)
+        return _sum(values, self.step_flow, len(self.flow_chain))
+
+
+def _sum(values: Tensor, index: Tensor, count: int) -> Tensor:
+    """Add rows up by index. On the CPU ``scatter_add`` of vectors is five times as fast."""
+    total = values.new_zeros(count, *values.shape[1:])
+    if values.dim() == 1:
+        return total.scatter_add(0, index, values)
+    return total.index_add(0, index, values)
 
 
 def _real(values: np.ndarray) -> Tensor:
@@ -152,10 +188,12 @@ def flow_arrays(batch: DeploymentBatch) -> FlowArrays:
     before = np.repeat(np.concatenate([[0], sizes[:-1]]), sizes)
     chain = np.repeat(np.arange(len(batch.chain_rate)), batch.counts("path"))[order]
     probability = batch.path_probability[order]
+    device, previous = batch.step_device_row[row], np.arange(len(row)) - before
+    hops = shared_hops(device, previous, position, len(batch.device_capacity))
     return FlowArrays(
-        step_device=_index(batch.step_device_row[row]),
+        step_device=_index(device),
         step_flow=_index(flow),
-        step_previous=_index(np.arange(len(row)) - before),
+        step_previous=_index(previous),
         step_position=_index(position),
         flow_sizes=_index(sizes),
         flow_chain=_index(chain),
@@ -171,5 +209,10 @@ def flow_arrays(batch: DeploymentBatch) -> FlowArrays:
         device_capacity=_real(batch.device_capacity),
         device_servers=_real(batch.device_servers),
         step_row=_index(row),
+        step_hop=_index(hops.step_hop),
+        pair_leader=_index(hops.leader),
+        pair_follower=_index(hops.follower),
+        pair_before=_index(hops.before),
+        hops=hops.hops,
         deployments=len(batch),
     )

@@ -23,7 +23,7 @@ __all__ = [
     "Features",
 ]
 
-FEATURE_SCHEMA = 1
+FEATURE_SCHEMA = 2
 """Version of names, order and meaning of the features; a checkpoint states the one it reads."""
 
 STEP_FEATURES = (
@@ -41,12 +41,17 @@ STEP_FEATURES = (
     "steps left / 10",
     "share of the flow's jobs that arrives here, by the prior (log)",
     "load of the previous device, by the prior (log; -3 at the first)",
-    "loss at the previous device, by the prior (0 at the first)",
+    "loss at the previous step, by the prior (0 at the first)",
     "share of the previous device's arrivals that are this flow's (0 at the first)",
-    "loss at the device, by the prior (logit)",
-    "wait at the device / service, by the prior (log)",
+    "loss at the step, by the prior (logit)",
+    "wait at the step / service, by the prior (log)",
     "largest load of the earlier devices, by the prior (log; -3 at the first)",
     "SCV of the flow's arrivals, by the prior (log1p)",
+    "SCV of the hop's arrivals, by the prior (log1p)",
+    "same hop's share of the previous device's jobs (0 at the first)",
+    "same hop's share of the device's arrivals (0 at the first)",
+    "share of the wait that spacing takes at low load",
+    "share of the wait that remains after spacing",
 )
 DEVICE_FEATURES = (
     "load without loss (log)",
@@ -61,6 +66,10 @@ DEVICE_FEATURES = (
     "waiting jobs by the prior (log1p)",
     "load from saturated flows / load",
     "SCV of the arrivals, by the prior (log1p)",
+    "elasticity of the throughput, by the prior",
+    "capacity x log load (0 if unlimited)",
+    "share of the wait that remains after spacing, mean over arrivals",
+    "concentration of the arrivals on hops",
 )
 FLOW_FEATURES = (
     "length / 10",
@@ -133,42 +142,45 @@ class FeatureFunction(nn.Module):
         )
 
     def _step(self, arrays: FlowArrays, prior: Prior) -> Tensor:
-        device, previous = arrays.step_device, arrays.step_previous
         first = arrays.step_position == 0
         none = torch.zeros_like(arrays.step_mean)
-        flow_rate = arrays.flow_rate[arrays.step_flow]
-        servers = arrays.device_servers[device]
+        flow_rate = arrays.of_flows(arrays.flow_rate)
+        servers = arrays.at_steps(arrays.device_servers)
         load = flow_rate * arrays.step_mean / servers
         own = prior.step_rate * arrays.step_mean / servers
         arrivals = arrays.sum_to_devices(prior.step_rate).clamp_min(FLOOR * FLOOR)
-        share = prior.step_rate / arrivals[device]
+        share = prior.step_rate / arrays.at_steps(arrivals)
         log_service = arrays.step_mean.clamp_min(FLOOR * FLOOR).log()
-        log_load = _log(prior.load)
-        length = arrays.flow_length[arrays.step_flow]
+        log_load = arrays.at_steps(_log(prior.load))
+        length = arrays.of_flows(arrays.flow_length)
+        hop_of_arrivals = _by_hop(arrays, share)
         # [S, features], in the order of STEP_FEATURES
         columns = [
             _log(load),
             _log(own),
-            own / prior.load.clamp_min(FLOOR)[device],
+            own / arrays.at_steps(arrays.sum_to_devices(own).clamp_min(FLOOR)),
             share,
-            arrays.step_demand / arrays.device_capacity[device],
-            log_service - prior.mean.clamp_min(FLOOR * FLOOR).log()[device],
-            log_service - log_service[previous],
+            arrays.step_demand / arrays.at_steps(arrays.device_capacity),
+            log_service - arrays.at_steps(prior.mean.clamp_min(FLOOR * FLOOR).log()),
+            log_service - arrays.at_previous(log_service),
             torch.where(first, none, log_service - _earlier_maximum(arrays, log_service, none)),
             _log(arrays.step_mean * flow_rate),
             torch.log1p(arrays.step_scv),
             arrays.step_position / length,
             (length - arrays.step_position) / 10.0,
             _log(prior.step_rate / flow_rate),
-            torch.where(first, none + NO_UPSTREAM, log_load[device[previous]]),
-            torch.where(first, none, prior.loss[device[previous]]),
-            torch.where(first, none, share[previous]),
-            logit(prior.loss)[device],
-            _log(prior.wait[device] / arrays.step_mean.clamp_min(FLOOR * FLOOR)).clamp(-12, 12),
-            torch.where(
-                first, none + NO_UPSTREAM, _earlier_maximum(arrays, log_load[device], none)
-            ),
+            torch.where(first, none + NO_UPSTREAM, arrays.at_previous(log_load)),
+            torch.where(first, none, arrays.at_previous(prior.step_loss)),
+            torch.where(first, none, arrays.at_previous(share)),
+            logit(prior.step_loss),
+            _log(prior.step_wait / arrays.step_mean.clamp_min(FLOOR * FLOOR)).clamp(-12, 12),
+            torch.where(first, none + NO_UPSTREAM, _earlier_maximum(arrays, log_load, none)),
             torch.log1p(prior.step_arrival_scv),
+            torch.log1p(prior.hop_arrival_scv),
+            prior.hop_share,
+            hop_of_arrivals,
+            prior.step_spaced,
+            prior.step_remaining,
         ]
         return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
 
@@ -178,9 +190,14 @@ class FeatureFunction(nn.Module):
         capacity = torch.where(limited, prior.capacity, torch.ones_like(prior.capacity))
         inverse = torch.where(limited, 1.0 / capacity, torch.zeros_like(capacity))
         steps = arrays.sum_to_devices(torch.ones_like(arrays.step_mean))
-        upstream = prior.load[arrays.step_device[arrays.step_previous]]
+        upstream = arrays.at_previous(arrays.at_steps(prior.load))
         fed = (arrays.step_position > 0) & (upstream > 1.0)
         work = prior.step_rate * arrays.step_mean
+        arrivals = arrays.sum_to_devices(prior.step_rate).clamp_min(FLOOR * FLOOR)
+        share = prior.step_rate / arrays.at_steps(arrivals)
+        of_steps = torch.stack([prior.step_remaining, _by_hop(arrays, share)], dim=-1)
+        of_devices = arrays.sum_to_devices(share.unsqueeze(-1) * of_steps)
+        remaining, concentration = of_devices.unbind(-1)
         # [D, features], in the order of DEVICE_FEATURES
         columns = [
             _log(prior.offered),
@@ -195,15 +212,18 @@ class FeatureFunction(nn.Module):
             torch.log1p(prior.waiting),
             arrays.sum_to_devices(work * fed) / arrays.sum_to_devices(work).clamp_min(FLOOR),
             torch.log1p(prior.arrival_scv),
+            prior.elasticity,
+            torch.where(limited, capacity * _log(prior.load), 0.0),
+            remaining,
+            concentration,
         ]
         return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
 
     @staticmethod
     def _flow(arrays: FlowArrays, prior: Prior) -> Tensor:
-        device = arrays.step_device
-        passed = torch.log1p(-prior.loss.clamp_max(1 - FLOOR))[device]
+        passed = torch.log1p(-prior.step_loss.clamp_max(1 - FLOOR))
         unloaded = arrays.sum_to_flows(arrays.step_mean)
-        latency = unloaded + arrays.sum_to_flows(prior.wait[device])
+        latency = unloaded + arrays.sum_to_flows(prior.step_wait)
         # [P, features], in the order of FLOW_FEATURES
         columns = [
             arrays.flow_length / 10.0,
@@ -228,3 +248,9 @@ def _earlier_maximum(arrays: FlowArrays, values: Tensor, first: Tensor) -> Tenso
         parts.append(reached)
         start += size
     return torch.cat(parts)
+
+
+def _by_hop(arrays: FlowArrays, share: Tensor) -> Tensor:
+    """Return the share of the device's arrivals on the hop of each step; 0 at position 0 [S]."""
+    inner = torch.where(arrays.step_position == 0, 0.0, share)
+    return arrays.sum_to_hops(inner).index_select(0, arrays.step_hop)

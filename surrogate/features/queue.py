@@ -101,12 +101,12 @@ class QueueFormula(nn.Module):
         along = (place - row).unsqueeze(-1)
         column = torch.searchsorted(self.inverse_capacity, inverse_capacity.detach()) - 1
         column = column.clamp(0, columns - 2)
-        left, right = self.inverse_capacity[column], self.inverse_capacity[column + 1]
+        grid, ratios = self.inverse_capacity, self.ratios
+        left, right = grid.index_select(0, column), grid.index_select(0, column + 1)
         across = ((inverse_capacity - left) / (right - left)).clamp(max=1.0).unsqueeze(-1)
         corner = row * columns + column
-        low = self.ratios[corner] * (1 - across) + self.ratios[corner + 1] * across
-        corner = corner + columns
-        high = self.ratios[corner] * (1 - across) + self.ratios[corner + 1] * across
+        low = _between(ratios, corner, across)
+        high = _between(ratios, corner + columns, across)
         return low * (1 - along) + high * along
 
     def _ratios(self, log_load: Tensor, scv: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,6 +155,11 @@ class QueueFormula(nn.Module):
         some_wait = odds / (1.0 + odds)
         waiting = waiting_ratio * some_wait * _mean_place(log_load, reach)
         return loss, torch.minimum(waiting, room)
+
+
+def _between(rows: Tensor, first: Tensor, share: Tensor) -> Tensor:
+    """Interpolate between a row and the next one."""
+    return torch.lerp(rows.index_select(0, first), rows.index_select(0, first + 1), share)
 
 
 def _weight(scv: Tensor, bend: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class ChainNet(nn.Module):
         iterations: Rounds of message passing, >= 1; the weights are shared between them.
     """
 
-    def __init__(self, hidden: int = 48, iterations: int = 3) -> None:
+    def __init__(self, hidden: int = 64, iterations: int = 2) -> None:
         super().__init__()
         require(hidden >= 2 and hidden % 2 == 0, "hidden", "be even and >= 2", hidden)
         require(iterations >= 1, "iterations", "be >= 1", iterations)
@@ -116,11 +116,15 @@ class ChainNet(nn.Module):
         flow = self.flow_encoder(features.flow)  # [P, H], longest first
         at = arrays.step_device
         for _ in range(self.iterations):
-            packed = PackedSequence(torch.cat([step, device[at]], dim=-1), arrays.flow_sizes)
+            packed = PackedSequence(
+                torch.cat([step, arrays.at_steps(device)], dim=-1), arrays.flow_sizes
+            )
             output, last = self.recurrence(packed, flow.unsqueeze(0))
             passed, flow = output.data, last[0]  # [S, H], [P, H]
             heard = self.attention(torch.cat([passed, step], dim=-1), at, arrays.devices)
             device = self.device_update(heard, device)
-            step = self.step_update(torch.cat([passed, device[at]], dim=-1), step)
-        correction = self.head(torch.cat([step, device[at], flow[arrays.step_flow]], dim=-1))
+            step = self.step_update(torch.cat([passed, arrays.at_steps(device)], dim=-1), step)
+        correction = self.head(
+            torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
+        )
         return read_out(arrays, features.prior, correction)

@@ -55,7 +55,7 @@ class Prediction:
         return -torch.expm1(self.log_throughput_ratio)
 
 
-def wait_bound(arrays: FlowArrays, prior: Prior) -> Tensor:
+def wait_bound(arrays: FlowArrays) -> Tensor:
     """Return the longest possible mean wait at each device [s] [D]; inf where unlimited.
 
     An admitted job finds at most K - 1 others. FCFS with drop: it waits for them and for the rest
@@ -64,7 +64,6 @@ def wait_bound(arrays: FlowArrays, prior: Prior) -> Tensor:
 
     Args:
         arrays: The deployments.
-        prior: Their decomposition.
 
     Returns:
         The bounds.
@@ -87,9 +86,8 @@ def wait_bound(arrays: FlowArrays, prior: Prior) -> Tensor:
 
 
 def _corrected_wait(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Tensor:
-    device = arrays.step_device
-    bound = wait_bound(arrays, prior)[device]
-    wait = prior.wait[device]
+    bound = arrays.at_steps(wait_bound(arrays))
+    wait = prior.step_wait
     bounded = torch.isfinite(bound)
     scale = torch.where(bounded & (bound > 0), bound, torch.ones_like(bound))
     share = (wait / scale).clamp(SMALLEST_WAIT_SHARE, 1.0 - SMALLEST_WAIT_SHARE)
@@ -109,7 +107,7 @@ def read_out(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Prediction
     Returns:
         Measures inside their physical range, whatever the corrections.
     """
-    log_odds = logit(prior.loss)[arrays.step_device] + correction[:, 0]
+    log_odds = logit(prior.step_loss) + correction[:, 0]
     log_passed = torch.nn.functional.logsigmoid(-log_odds)
     sojourn = arrays.step_mean + _corrected_wait(arrays, prior, correction[:, 1])
     flow_log_passed = arrays.sum_to_flows(log_passed)

@@ -51,7 +51,9 @@ class DeploymentData(lightning.LightningDataModule):
     Args:
         train: Data set folders; their deployments are pooled.
         batch_size: Deployments per batch.
-        validation_share: Last share of every folder that is held out of training, in (0, 1).
+        validation: Folders to validate on, labelled more precisely than those to train on, or none:
+            then the last part of every training folder is held out.
+        validation_share: How large that part is, in (0, 1).
         limit: Largest number of deployments used of each folder, or None for all.
         workers: Processes that gather batches; gathering is so fast that 0 is usually best.
     """
@@ -59,6 +61,7 @@ class DeploymentData(lightning.LightningDataModule):
     def __init__(
         self,
         train: list[str],
+        validation: list[str] | None = None,
         batch_size: int = 256,
         validation_share: float = 0.05,
         limit: int | None = None,
@@ -69,22 +72,28 @@ class DeploymentData(lightning.LightningDataModule):
         require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
         proper = 0 < validation_share < 1
         require(proper, "validation_share", "lie in (0, 1)", validation_share)
+        apart = set(train).isdisjoint(validation or ())
+        require(apart, "validation", "name no data set that is trained on", validation)
         self.train = train
+        self.validation = validation or []
         self.batch_size = batch_size
         self.validation_share = validation_share
         self.limit = limit
         self.workers = workers
         self.tables: list[LabelTable] = []
+        self.validation_tables: list[LabelTable] = []
 
     def setup(self, stage: str) -> None:
         if self.tables:
             return
-        for folder in self.train:
-            dataset = read_dataset(Path(folder))
-            count = len(dataset) if self.limit is None else min(self.limit, len(dataset))
-            indices = np.arange(count)
-            batch = dataset.batch(indices, laws=False)
-            self.tables.append(LabelTable(batch, dataset.measures(indices)))
+        self.tables = [self._table(folder) for folder in self.train]
+        self.validation_tables = [self._table(folder) for folder in self.validation]
+
+    def _table(self, folder: str) -> LabelTable:
+        dataset = read_dataset(Path(folder))
+        count = len(dataset) if self.limit is None else min(self.limit, len(dataset))
+        indices = np.arange(count)
+        return LabelTable(dataset.batch(indices, laws=False), dataset.measures(indices))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs to draw the batches that an unbroken one would."""
@@ -95,6 +104,9 @@ class DeploymentData(lightning.LightningDataModule):
         torch.set_rng_state(state_dict["random_state"].cpu())
 
     def _parts(self, held_out: bool) -> list[DeploymentDataset]:
+        if self.validation:
+            tables = self.validation_tables if held_out else self.tables
+            return [DeploymentDataset(table, np.arange(len(table))) for table in tables]
         parts = []
         for table in self.tables:
             first = len(table) - max(1, round(self.validation_share * len(table)))
@@ -103,9 +115,9 @@ class DeploymentData(lightning.LightningDataModule):
         return parts
 
     def held_out(self) -> list[tuple[str, np.ndarray]]:
-        """Return the folders and the rows of each that are held out of training."""
-        parts = self._parts(held_out=True)
-        return [(folder, part.indices) for folder, part in zip(self.train, parts, strict=True)]
+        """Return the folders and the rows of each that errors are measured on."""
+        parts, folders = self._parts(held_out=True), self.validation or self.train
+        return [(folder, part.indices) for folder, part in zip(folders, parts, strict=True)]
 
     def sample(self, count: int) -> Example:
         """Return training deployments of all folders, evenly spread, to fit features on.

@@ -47,8 +47,8 @@ class DeploymentLoss(nn.Module):
     def __init__(
         self,
         latency: float = 1.0,
-        step_passed: float = 0.5,
-        step_sojourn: float = 0.5,
+        step_passed: float = 1.0,
+        step_sojourn: float = 1.0,
         rare_loss: float = 0.02,
     ) -> None:
         super().__init__()

@@ -50,7 +50,7 @@ class DeploymentTask(lightning.LightningModule):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup_share = warmup_share
-        self._errors: dict[str, list[Tensor]] = {}
+        self._errors: dict[int, dict[str, list[Tensor]]] = {}
 
     def on_fit_start(self) -> None:
         fitted = self.trainer.ckpt_path is not None
@@ -73,17 +73,24 @@ class DeploymentTask(lightning.LightningModule):
         ):
             error = (predicted - label).abs() / (label + DENOMINATOR_SHIFT)
             known = error[torch.isfinite(error)]
-            self._errors.setdefault(name, []).append(known)
+            self._errors.setdefault(dataloader_idx, {}).setdefault(name, []).append(known)
 
     def on_validation_epoch_end(self) -> None:
-        # Over the chains of all data sets together: Lightning would average batches.
-        means = []
-        for name, parts in self._errors.items():
-            errors = torch.cat(parts)
-            means.append(errors.mean())
-            self.log(f"val/{name}_mape", means[-1], sync_dist=True)
-            self.log(f"val/{name}_p95", errors.quantile(0.95), sync_dist=True)
-        self.log("val/mape", torch.stack(means).mean(), sync_dist=True, prog_bar=True)
+        # Over the chains of a whole data set, for Lightning would average batches; then over the
+        # data sets, so that none hides behind a larger one.
+        means: dict[str, list[Tensor]] = {}
+        tails: dict[str, list[Tensor]] = {}
+        for index, targets in self._errors.items():
+            for name, parts in targets.items():
+                errors = torch.cat(parts)
+                means.setdefault(name, []).append(errors.mean())
+                tails.setdefault(name, []).append(errors.quantile(0.95))
+                self.log(f"val/{index}/{name}_mape", errors.mean(), sync_dist=True)
+        for name in means:
+            self.log(f"val/{name}_mape", torch.stack(means[name]).mean(), sync_dist=True)
+            self.log(f"val/{name}_p95", torch.stack(tails[name]).mean(), sync_dist=True)
+        overall = torch.stack([torch.stack(values).mean() for values in means.values()]).mean()
+        self.log("val/mape", overall, sync_dist=True, prog_bar=True)
         self._errors.clear()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

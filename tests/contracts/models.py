@@ -132,7 +132,7 @@ class ModelContract:
     def check_physical(network: ChainNet, arrays: FlowArrays) -> None:
         with torch.no_grad():
             found = network(arrays)
-            bound = wait_bound(arrays, FeatureFunction()(arrays).prior)[arrays.step_device]
+            bound = wait_bound(arrays)[arrays.step_device]
         assert found.log_throughput_ratio.shape == (arrays.chains,)
         assert torch.isfinite(found.log_throughput_ratio).all()
         assert (found.log_throughput_ratio <= 0).all()
@@ -158,10 +158,9 @@ class ModelContract:
         arrays = flow_arrays(pack(deployments))
         with torch.no_grad():
             found, prior = fresh(arrays), FeatureFunction()(arrays).prior
-        loss = prior.loss.clamp(1e-7, 1 - 1e-7)[arrays.step_device]  # as far as logits tell apart
+        loss = prior.step_loss.clamp(1e-7, 1 - 1e-7)  # as far as logits tell apart
         close(-torch.expm1(found.step_log_passed), loss)
-        bound = wait_bound(arrays, prior)
-        wait = torch.minimum(prior.wait, bound)[arrays.step_device]
+        wait = torch.minimum(prior.step_wait, wait_bound(arrays)[arrays.step_device])
         close(found.step_sojourn, arrays.step_mean + wait)
 
     @pytest.mark.parametrize("capacity", [1, 2, 5, 20])

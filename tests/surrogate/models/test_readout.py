@@ -70,14 +70,14 @@ def test_no_correction_leaves_the_physical_range(correction: float) -> None:
 
 def test_nobody_waits_where_every_admitted_job_is_served() -> None:
     arrays = flow_arrays(pack([single(rate=5.0, capacity=2, servers=3), single(capacity=1)]))
-    assert (wait_bound(arrays, Decomposition()(arrays)) == 0).all()
+    assert (wait_bound(arrays) == 0).all()
     found = read(arrays, 100.0)
     close(found.step_sojourn, arrays.step_mean)
 
 
 def test_a_job_waits_for_those_before_it_and_no_longer() -> None:
     arrays = flow_arrays(pack([single(means=(2.0, 0.5), hosts=(0, 0), capacity=5)]))
-    bound = wait_bound(arrays, Decomposition()(arrays))
+    bound = wait_bound(arrays)
     # At most four before it, the longest class each, and the rest of one long service.
     close(bound, torch.tensor([4 * 2.0 + 1.0]))
     found = read(arrays, 100.0)
@@ -92,12 +92,12 @@ def test_the_bound_holds_for_the_analytic_evaluator() -> None:
         for servers in (1, 2, 4)
     ])
     arrays = flow_arrays(batch)
-    bound = wait_bound(arrays, Decomposition()(arrays)).numpy()
+    bound = wait_bound(arrays).numpy()
     wait = AnalyticEvaluator().evaluate_batch(batch).step["sojourn"] - batch.step_mean
     assert (wait <= bound + 1e-6).all()
 
 
 def test_unlimited_waits_have_no_bound() -> None:
     arrays = flow_arrays(pack([single(capacity=None)]))
-    assert wait_bound(arrays, Decomposition()(arrays)).isinf().all()
+    assert wait_bound(arrays).isinf().all()
     assert torch.isfinite(read(arrays, 50.0).latency).all()

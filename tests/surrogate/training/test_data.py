@@ -84,3 +84,20 @@ def test_refuses_settings_by_name(settings: dict[str, object], field: str) -> No
 def test_refuses_a_folder_without_data(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError):
         prepared(tmp_path)
+
+
+def test_validates_on_folders_of_their_own(tiny_dataset: Path, tmp_path: Path) -> None:
+    other = write_dataset(tmp_path / "other", random_deployments(10, seed=42))
+    data = prepared(tiny_dataset, validation=[str(other)])
+    assert len(data.train_dataloader().dataset) == 60
+    ((folder, rows),) = data.held_out()
+    assert (folder, rows.tolist()) == (str(other), list(range(10)))
+    (loader,) = data.val_dataloader()
+    (batch,) = list(loader)
+    expected = read_dataset(other).measures(range(10)).chain["throughput_ratio"]
+    close(batch.targets.log_throughput_ratio.exp(), torch.tensor(expected))
+
+
+def test_refuses_to_validate_on_what_it_trains_on(tiny_dataset: Path) -> None:
+    with pytest.raises(InvalidInputError, match="^validation must name no data set"):
+        DeploymentData([str(tiny_dataset)], validation=[str(tiny_dataset)])
