@@ -20,11 +20,12 @@ from torch import nn
 from surrogate.coverage import Coverage
 from surrogate.errors import CheckpointError
 from surrogate.features.features import FEATURE_SCHEMA
+from surrogate.intervals import Intervals
 from surrogate.models import MODELS
 
 __all__ = ["SCHEMA", "Release", "load_release", "save_release", "shipped_folder"]
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the folder's layout."""
 
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
@@ -38,12 +39,14 @@ class Release:
         name: Name of the folder.
         network: The network, in evaluation mode.
         coverage: What it was trained on.
+        intervals: How far its predictions may be off.
         metrics: Errors measured when it was released.
     """
 
     name: str
     network: nn.Module
     coverage: Coverage
+    intervals: Intervals
     metrics: dict[str, Any]
 
 
@@ -66,6 +69,7 @@ def save_release(
     folder: Path,
     network: nn.Module,
     coverage: Coverage,
+    intervals: Intervals,
     *,
     metrics: dict[str, Any],
     card: str,
@@ -76,6 +80,7 @@ def save_release(
         folder: Where; made if absent.
         network: A network of a class in :data:`surrogate.models.MODELS` with its ``settings``.
         coverage: What it was trained on.
+        intervals: How far its predictions may be off.
         metrics: Errors, and the hashes of the data they were measured on.
         card: Model card in Markdown.
 
@@ -96,6 +101,7 @@ def save_release(
         "settings": network.settings,
         "feature_schema": FEATURE_SCHEMA,
         "covers": coverage.as_json(),
+        "intervals": intervals.as_json(),
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
     files = {
@@ -131,7 +137,7 @@ def _check_schema(path: Path, config: dict[str, Any]) -> None:
         if config.get(field) != wanted:
             got = config.get(field)
             raise CheckpointError(f"{path}: {field} must be {wanted}, got {field}={got!r}.")
-    for field in ("model", "settings", "covers", "sha256"):
+    for field in ("model", "settings", "covers", "intervals", "sha256"):
         if field not in config:
             raise CheckpointError(f"{path}: {field} must be present, got {sorted(config)}.")
     known = list(MODELS)
@@ -172,6 +178,7 @@ def load_release(name_or_path: str | Path) -> Release:
         network = MODELS[config["model"]](**config["settings"])
         network.load_state_dict(load(weights))
         coverage = Coverage.from_json(config["covers"])
+        intervals = Intervals.from_json(config["intervals"])
     except (SafetensorError, RuntimeError, TypeError, KeyError, ValueError) as error:
         why = " ".join(str(error).split())
         raise CheckpointError(
@@ -182,6 +189,7 @@ def load_release(name_or_path: str | Path) -> Release:
         name=folder.name,
         network=network,
         coverage=coverage,
+        intervals=intervals,
         metrics=_read_json(folder / METRICS),
     )
 

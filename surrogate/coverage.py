@@ -1,12 +1,13 @@
-"""What a trained model covers: effects it has seen, and the ranges of its features.
+"""What a trained model covers: effects it has seen, and the features that came with them.
 
-An effect that was not trained on is refused by name; a feature outside of the range seen is only
-flagged, with a reason in words.
+An effect that was not trained on is refused by name. A feature outside of the range seen, a
+combination of features far from any seen, and a chain far longer than any seen are only flagged,
+with a reason in words.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from datagen.evaluation import DeploymentBatch, Effect
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.features import DEVICE_FEATURES, FLOW_FEATURES, STEP_FEATURES, Features
+from surrogate.neighbours import Neighbourhood
 
 __all__ = ["Coverage"]
 
@@ -28,7 +30,17 @@ LEVELS = {"step": STEP_FEATURES, "device": DEVICE_FEATURES, "flow": FLOW_FEATURE
 """Names of the features by level."""
 
 COUNTS = ("length / 10", "number of steps / 10", "steps left / 10", "position / length of the flow")
-"""Features that count: longer chains and busier devices alone are no reason for doubt."""
+"""Features that count: longer chains and more steps per device alone are no reason for doubt..."""
+
+COUNT_REACH = 2.0
+"""...up to this many times the largest count seen: what a network adds up over the steps of a chain
+drifts where it was never trained to."""
+
+FALSE_ALARMS = 0.01
+"""Share of deployments like those trained on that may be flagged."""
+
+_JUDGED_STEP = torch.tensor([name not in COUNTS for name in STEP_FEATURES])
+"""Step features that distances are measured in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +50,12 @@ class Coverage:
     Args:
         effects: Effects covered.
         ranges: Level -> smallest and largest value of each feature [2, features].
+        near: The steps trained on.
     """
 
     effects: Effect
     ranges: dict[str, Tensor]
+    near: Neighbourhood
 
     @classmethod
     def of(cls, batch: DeploymentBatch, features: Features) -> Coverage:
@@ -64,7 +78,24 @@ class Coverage:
             low, high = values.amin(dim=0), values.amax(dim=0)
             slack = MARGIN * (high - low)
             ranges[level] = torch.stack([low - slack, high + slack])
-        return cls(effects=effects, ranges=ranges)
+        near = Neighbourhood.of(features.step[:, _JUDGED_STEP])
+        return cls(effects=effects, ranges=ranges, near=near)
+
+    def calibrated(self, arrays: FlowArrays, features: Features) -> Coverage:
+        """Set the largest distance that counts as near.
+
+        Args:
+            arrays: Deployments like those trained on, but others.
+            features: Their features.
+
+        Returns:
+            The coverage that flags FALSE_ALARMS of them for their distance.
+        """
+        distance = self.near.distance(features.step[:, _JUDGED_STEP])
+        owner = arrays.device_deployment[arrays.step_device]
+        farthest = torch.zeros(arrays.deployments).scatter_reduce(0, owner, distance, "amax")
+        limit = float(farthest.quantile(1.0 - FALSE_ALARMS))
+        return replace(self, near=replace(self.near, limit=limit))
 
     def reasons(self, arrays: FlowArrays, features: Features) -> list[str | None]:
         """Say of each deployment why it is out of distribution.
@@ -76,24 +107,32 @@ class Coverage:
         Returns:
             None where it is not, otherwise the feature that lies outside [B].
         """
+        step_owner = arrays.device_deployment[arrays.step_device]
         owners = {
-            "step": arrays.device_deployment[arrays.step_device],
+            "step": step_owner,
             "device": arrays.device_deployment,
             "flow": arrays.chain_deployment[arrays.flow_chain],
         }
         reasons: list[str | None] = [None] * arrays.deployments
         for level, names in LEVELS.items():
             values, (low, high) = getattr(features, level), self.ranges[level]
-            judged = torch.tensor([name not in COUNTS for name in names])
-            outside = ((values < low) | (values > high)) & judged
-            row, column = outside.nonzero().unbind(-1)
-            found, first = np.unique(owners[level][row].numpy(), return_index=True)
-            for deployment, place in zip(found.tolist(), first.tolist(), strict=True):
-                at = int(column[place])
+            counts = torch.tensor([name in COUNTS for name in names])
+            low = torch.where(counts, -torch.inf, low)
+            high = torch.where(counts, COUNT_REACH * high, high)
+            # Written so that NaN is outside.
+            outside = ~((values >= low) & (values <= high))
+            for deployment, row in _first_rows(outside.any(dim=1), owners[level]):
+                at = int(outside[row].int().argmax())
                 reasons[deployment] = reasons[deployment] or (
-                    f"{level} {names[at]}: {values[row[place], at]:.3g} outside "
+                    f"{level} {names[at]}: {values[row, at]:.3g} outside "
                     f"[{low[at]:.3g}, {high[at]:.3g}]"
                 )
+        distance = self.near.distance(features.step[:, _JUDGED_STEP])
+        for deployment, row in _first_rows(distance > self.near.limit, step_owner):
+            reasons[deployment] = reasons[deployment] or (
+                f"step features {distance[row]:.3g} radii from any trained on, more than "
+                f"{self.near.limit:.3g}"
+            )
         return reasons
 
     def as_json(self) -> dict[str, object]:
@@ -101,6 +140,7 @@ class Coverage:
         return {
             "effects": [effect.name for effect in self.effects],
             "ranges": {level: values.tolist() for level, values in self.ranges.items()},
+            "near": self.near.as_json(),
         }
 
     @classmethod
@@ -114,7 +154,7 @@ class Coverage:
             The coverage.
 
         Raises:
-            ValueError: If the ranges are not those of this version's features.
+            ValueError: If ranges or centres are not those of this version's features.
         """
         effects = Effect.NONE
         for name in document["effects"]:  # type: ignore[attr-defined]
@@ -129,4 +169,15 @@ class Coverage:
                 raise ValueError(
                     f"ranges.{level} must have shape (2, {len(names)}), got shape={shape}."
                 )
-        return cls(effects=effects, ranges=ranges)
+        near = Neighbourhood.from_json(document["near"])  # type: ignore[arg-type]
+        judged = int(_JUDGED_STEP.sum())
+        if len(near.mean) != judged:
+            raise ValueError(f"near.mean must hold {judged} values, got {len(near.mean)}.")
+        return cls(effects=effects, ranges=ranges, near=near)
+
+
+def _first_rows(flagged: Tensor, owner: Tensor) -> list[tuple[int, int]]:
+    """Return (deployment, its first flagged row) pairs."""
+    rows = flagged.nonzero().flatten()
+    found, first = np.unique(owner[rows].numpy(), return_index=True)
+    return list(zip(found.tolist(), rows[torch.from_numpy(first)].tolist(), strict=True))

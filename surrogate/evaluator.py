@@ -12,6 +12,7 @@ from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.loads import unstable
 from surrogate.checkpoints import Release, load_release
 from surrogate.features.arrays import flow_arrays
+from surrogate.intervals import LEVEL, TARGETS
 
 __all__ = ["SurrogateEvaluator", "load_surrogate"]
 
@@ -55,10 +56,23 @@ class SurrogateEvaluator(Evaluator):
             features = self.release.network.features(arrays)  # type: ignore[operator]
             prediction = self.release.network.predict(arrays, features)  # type: ignore[operator]
             reasons = self.release.coverage.reasons(arrays, features)
+            ratios = {name: getattr(prediction, name) for name in TARGETS}
+            bounds = self.release.intervals.bounds(arrays, features, ratios)
         chain = {
             name: getattr(prediction, name).numpy().astype(np.float64)
             for name in ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
         }
+        for name, pair in bounds.items():
+            for end, values in zip(("low", "high"), pair, strict=True):
+                chain[f"{name}_{end}"] = values.numpy().astype(np.float64)
+        # Losses are what is not passed, and latencies fall as their ratio rises.
+        unloaded = chain["latency"] * chain["latency_ratio"]
+        for end, other, beyond in (("low", "high", np.minimum), ("high", "low", np.maximum)):
+            loss = 1.0 - chain[f"throughput_ratio_{other}"]
+            chain[f"loss_ratio_{end}"] = beyond(loss, chain["loss_ratio"])
+            with np.errstate(divide="ignore"):
+                latency = unloaded / chain[f"latency_ratio_{other}"]
+            chain[f"latency_{end}"] = beyond(latency, chain["latency"])
         sojourn = np.empty(len(arrays.step_row))
         sojourn[arrays.step_row.numpy()] = prediction.step_sojourn.numpy()
         return chain, {"sojourn_completed": sojourn}, reasons
@@ -82,7 +96,13 @@ class SurrogateEvaluator(Evaluator):
                 values[without[owner]] = np.nan
             step["sojourn_completed"][without[batch.owner("step")]] = np.nan
         return Measures.of(
-            batch, "surrogate", deployment=flags, chain=chain, step=step, reason=tuple(reasons)
+            batch,
+            "surrogate",
+            deployment=flags,
+            chain=chain,
+            step=step,
+            level=LEVEL,
+            reason=tuple(reasons),
         )
 
 

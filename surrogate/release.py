@@ -16,6 +16,7 @@ from datagen.store.compare import compare_measures
 from surrogate.checkpoints import Release, best_state, save_release
 from surrogate.coverage import Coverage
 from surrogate.evaluator import SurrogateEvaluator
+from surrogate.intervals import TARGETS, Intervals
 from surrogate.models import ChainNet
 from surrogate.training.data import DeploymentData
 
@@ -42,16 +43,29 @@ def release_run(
     network.load_state_dict(best_state(checkpoint))
     network.cpu().eval()
     batch = concatenate([table.batch for table in data.tables])
+    held_out = data.held_out_example()
     with torch.no_grad():
-        features = network.features(data.sample(COVERAGE_SAMPLE).arrays)
-    coverage = Coverage.of(batch, features)
-    release = Release(name=folder.name, network=network, coverage=coverage, metrics={})
+        coverage = Coverage.of(batch, network.features(data.sample(COVERAGE_SAMPLE).arrays))
+        features = network.features(held_out.arrays)
+        predicted = network.predict(held_out.arrays, features)
+    coverage = coverage.calibrated(held_out.arrays, features)
+    intervals = Intervals.fit(
+        held_out.arrays,
+        features,
+        {name: getattr(predicted, name) for name in TARGETS},
+        {name: getattr(held_out.targets, f"log_{name}").exp() for name in TARGETS},
+    )
+    release = Release(
+        name=folder.name, network=network, coverage=coverage, intervals=intervals, metrics={}
+    )
     metrics = {
         "trained_on": {Path(path).name: provenance(path, data) for path in data.train},
         "held_out": held_out_errors(SurrogateEvaluator(release), data),
         "parameters": sum(values.numel() for values in network.parameters()),
     }
-    save_release(folder, network, coverage, metrics=metrics, card=card(folder.name, metrics))
+    save_release(
+        folder, network, coverage, intervals, metrics=metrics, card=card(folder.name, metrics)
+    )
     return metrics
 
 

@@ -119,6 +119,11 @@ class DeploymentData(lightning.LightningDataModule):
         parts, folders = self._parts(held_out=True), self.validation or self.train
         return [(folder, part.indices) for folder, part in zip(folders, parts, strict=True)]
 
+    def held_out_example(self) -> Example:
+        """Return all deployments that errors are measured on as one example."""
+        pooled = _Pooled(self._parts(held_out=True))
+        return pooled.__getitems__(list(range(len(pooled))))
+
     def sample(self, count: int) -> Example:
         """Return training deployments of all folders, evenly spread, to fit features on.
 

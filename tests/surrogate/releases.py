@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from datagen.evaluation import Effect, pack
 from surrogate.checkpoints import save_release
 from surrogate.coverage import Coverage
 from surrogate.features.arrays import flow_arrays
+from surrogate.intervals import TARGETS, Intervals
 from surrogate.models import ChainNet
 from tests.contracts.models import scatter_weights
 from tests.surrogate.cases import random_deployments
@@ -20,11 +24,26 @@ def small_network() -> ChainNet:
     return scatter_weights(ChainNet(hidden=8, iterations=2)).eval()
 
 
+def some_intervals(network: ChainNet) -> Intervals:
+    """Intervals fitted to made-up truths."""
+    arrays = flow_arrays(pack(random_deployments(60, seed=61)))
+    with torch.no_grad():
+        features = network.features(arrays)
+        prediction = network.predict(arrays, features)
+    predicted = {name: getattr(prediction, name) for name in TARGETS}
+    true = {name: 0.9 * value for name, value in predicted.items()}
+    return Intervals.fit(arrays, features, predicted, true)
+
+
 def release(folder: Path, *, also: Effect = Effect.NONE) -> Path:
     """Write a checkpoint of the small network, which covers what random deployments use."""
     network = small_network()
     batch = pack(random_deployments(60, seed=61))
-    coverage = Coverage.of(batch, network.features(flow_arrays(batch)))
-    coverage = Coverage(effects=coverage.effects | also, ranges=coverage.ranges)
-    save_release(folder, network, coverage, metrics=METRICS, card="# tiny\n")
+    arrays = flow_arrays(batch)
+    features = network.features(arrays)
+    coverage = Coverage.of(batch, features).calibrated(arrays, features)
+    coverage = replace(coverage, effects=coverage.effects | also)
+    save_release(
+        folder, network, coverage, some_intervals(network), metrics=METRICS, card="# tiny\n"
+    )
     return folder

@@ -17,7 +17,6 @@ from torch import nn
 
 from surrogate import checkpoints
 from surrogate.checkpoints import best_state, load_release, save_release, shipped_folder
-from surrogate.coverage import Coverage
 from surrogate.errors import CheckpointError
 from surrogate.models import ChainNet
 from tests.surrogate.releases import METRICS, release, small_network
@@ -141,11 +140,12 @@ BROKEN: dict[str, tuple[Damage, str]] = {
     "config empty": (write("config.json", b""), "config.json must be JSON"),
     "config binary": (write("config.json", b"\xff\xfe\x00"), "config.json must be JSON"),
     "config a list": (write("config.json", b"[]"), "config.json must hold an object"),
-    "other schema": (say(schema=99), "schema must be 1, got schema=99"),
+    "other schema": (say(schema=99), "schema must be 2, got schema=99"),
     "other features": (say(feature_schema=99), "feature_schema must be .*, got .*=99"),
-    "no schema": (forget("schema"), "schema must be 1, got schema=None"),
+    "no schema": (forget("schema"), "schema must be 2, got schema=None"),
     "no settings": (forget("settings"), "settings must be present"),
     "no covers": (forget("covers"), "covers must be present"),
+    "no intervals": (forget("intervals"), "intervals must be present"),
     "no sha256": (forget("sha256"), "sha256 must be present"),
     "unknown model": (say(model="os.system"), "model must be one of .*chainnet.*os.system"),
     "model of another type": (say(model=[]), "model must be one of"),
@@ -220,15 +220,24 @@ def test_releases_only_what_can_be_loaded(folder: Path, tmp_path: Path) -> None:
     class Other(nn.Module):
         settings: dict[str, int] = {}
 
-    coverage = load_release(folder).coverage
+    known = load_release(folder)
     with pytest.raises(CheckpointError, match="got Other"):
-        save_release(tmp_path / "other", Other(), coverage, metrics={}, card="")
+        save_release(
+            tmp_path / "other", Other(), known.coverage, known.intervals, metrics={}, card=""
+        )
     assert not (tmp_path / "other").exists()
 
 
 def test_metrics_are_strict_json(folder: Path, tmp_path: Path) -> None:
-    coverage: Coverage = load_release(folder).coverage
+    known = load_release(folder)
     bad = {"mape": float("nan")}
     with pytest.raises(ValueError, match="JSON"):
-        save_release(tmp_path / "bad", small_network(), coverage, metrics=bad, card="")
+        save_release(
+            tmp_path / "bad",
+            small_network(),
+            known.coverage,
+            known.intervals,
+            metrics=bad,
+            card="",
+        )
     assert not (tmp_path / "bad").exists()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from datagen.deployment import Deployment
 from datagen.evaluation import DeploymentBatch, Effect, pack
 from surrogate.coverage import Coverage
 from surrogate.features.arrays import FlowArrays, flow_arrays
@@ -17,7 +20,7 @@ from surrogate.features.features import (
     FeatureFunction,
     Features,
 )
-from tests.surrogate.cases import random_deployments, single
+from tests.surrogate.cases import close, random_deployments, single
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +72,58 @@ def test_longer_chains_alone_are_no_reason() -> None:
         for column, name in enumerate(names):
             if "/ 10" in name or name.startswith("position"):
                 ranges[level][:, column] = torch.tensor([0.9, 0.9])
-    narrow = Coverage(effects=coverage.effects, ranges=ranges)
+    narrow = replace(coverage, ranges=ranges)
     assert narrow.reasons(*seen(short)) == [None] * len(short)
 
 
+def test_much_longer_chains_are_a_reason() -> None:
+    def of_length(steps: int) -> DeploymentBatch:
+        rates = (0.2, 0.4, 0.6, 0.8)
+        return pack([single(rate=r, means=(0.4,) * steps, hosts=range(steps)) for r in rates])
+
+    coverage = Coverage.of(of_length(4), seen(of_length(4))[1])
+    far = coverage.reasons(*seen(of_length(10)))
+    assert all(reason is not None for reason in far)
+
+
+def test_a_combination_never_seen_is_a_reason() -> None:
+    # Busy devices with large buffers and idle ones with small: never the other way round.
+    def at(rate: float, capacity: int) -> Deployment:
+        return single(rate=rate, means=(0.5,), capacity=capacity)
+
+    rng = np.random.default_rng(3)
+    busy = [at(rng.uniform(1.5, 1.9), int(rng.integers(40, 50))) for _ in range(150)]
+    idle = [at(rng.uniform(0.05, 0.1), int(rng.integers(1, 4))) for _ in range(150)]
+    known, other = pack(busy[:75] + idle[:75]), pack(busy[75:] + idle[75:])
+    coverage = Coverage.of(known, seen(known)[1]).calibrated(*seen(other))
+    flagged = [reason is not None for reason in coverage.reasons(*seen(other))]
+    assert np.mean(flagged) <= 0.1
+    swapped = pack([at(1.7, 2), at(0.07, 45)])
+    reasons = coverage.reasons(*seen(swapped))
+    assert all(reason is not None for reason in reasons)
+
+
+def test_undefined_features_are_a_reason(batch: DeploymentBatch) -> None:
+    arrays, features = seen(batch)
+    coverage = Coverage.of(batch, features)
+    broken = features.step.clone()
+    broken[0, 0] = torch.nan
+    reasons = coverage.reasons(arrays, replace(features, step=broken))
+    owner = int(arrays.device_deployment[arrays.step_device[0]])
+    assert "nan" in str(reasons[owner])
+    assert sum(reason is not None for reason in reasons) == 1
+
+
 def test_survives_a_file(batch: DeploymentBatch) -> None:
-    coverage = Coverage.of(batch, seen(batch)[1])
+    coverage = Coverage.of(batch, seen(batch)[1]).calibrated(*seen(batch))
     document = json.loads(json.dumps(coverage.as_json(), allow_nan=False))
     found = Coverage.from_json(document)
     assert found.effects == coverage.effects
     assert found.ranges.keys() == coverage.ranges.keys()
     for level, values in coverage.ranges.items():
         assert torch.equal(found.ranges[level], values)
+    assert found.near.limit == coverage.near.limit
+    close(found.near.centres, coverage.near.centres, atol=1e-4)
 
 
 def test_refuses_ranges_of_other_features(batch: DeploymentBatch) -> None:
