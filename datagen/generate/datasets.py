@@ -14,7 +14,7 @@ from datagen.generate.campaign import run_campaign
 from datagen.generate.config import GenerateConfig, options_document
 from datagen.generate.sources import DatasetSource, DocumentSource, ScenarioSource, Source
 from datagen.simulator import SimulationOptions
-from datagen.simulator.estimation import INTERVAL_LEVEL
+from datagen.simulator.standard_errors import INTERVAL_LEVEL
 from datagen.store import Dataset, DatasetWriter, read_dataset
 
 __all__ = ["generate", "simulate_dataset"]

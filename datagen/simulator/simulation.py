@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
-from datagen.arrivals import ARRIVAL_NAMES, PiecewisePoisson, Recorded
 from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Evaluable, Evaluator, Measures, as_batch
 from datagen.evaluation.loads import fluid_load, unstable
-from datagen.simulator.engine import Engine, Run
-from datagen.simulator.estimation import INTERVAL_LEVEL, Z_LEVEL, Estimates, estimate
-from datagen.simulator.network import Network, networks
-from datagen.simulator.sources import chain_draws, chain_routes
-from datagen.simulator.tally import RunLength
+from datagen.simulator.engine import Engine
+from datagen.simulator.estimation import Estimates
+from datagen.simulator.network import networks
+from datagen.simulator.options import EngineName, SimulationOptions
+from datagen.simulator.plays import Play, events_per_job
+from datagen.simulator.standard_errors import INTERVAL_LEVEL
+from datagen.simulator.stopping import require_affordable
 
 __all__ = [
     "SimulationEvaluator",
@@ -27,58 +27,6 @@ __all__ = [
     "simulate_batch",
     "warm_up",
 ]
-
-DEFAULT_EVENTS = 1e6
-"""Events per deployment where no length is asked for: about 1 % of error on a loss of 1 %."""
-
-FIRST_EVENTS = 1e5
-"""Events of the first round of a run to precision; each round doubles them."""
-
-EngineName = Literal["auto", "numba", "simpy"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SimulationOptions:
-    """How deployments are simulated; at most one of horizon, events, offered and precision.
-
-    Args:
-        engine: ``numba`` (compiled), ``simpy`` (readable), or ``auto`` for the fastest that fits.
-        horizon: Simulated time, all replications together [s], > 0.
-        events: Expected arrivals and service completions, all replications together, > 0.
-        offered: Expected arrivals of the slowest chain, all replications together, > 0. Fixed event
-            counts starve slow chains, whose labels then dominate every error.
-        precision: Relative 95 % half-width to reach for every chain's throughput ratio and latency.
-        replications: Independent runs that share the length, >= 1. A rate schedule is played whole
-            in every run, a recording in one run only.
-        warmup: Share of each run that is not counted, in [0, 1).
-        seed: Master seed, >= 0.
-        max_events: Expected events that ``offered`` and ``precision`` never exceed.
-    """
-
-    engine: EngineName = "auto"
-    horizon: float | None = None
-    events: float | None = None
-    offered: float | None = None
-    precision: float | None = None
-    replications: int = 4
-    warmup: float = 0.05
-    seed: int = 0
-    max_events: float = 1e8
-
-    def __post_init__(self) -> None:
-        known = self.engine in ("auto", "numba", "simpy")
-        require(known, "engine", "be auto, numba or simpy", self.engine)
-        given = []
-        for field in ("horizon", "events", "offered", "precision"):
-            value = getattr(self, field)
-            if value is not None:
-                given.append(field)
-                require(np.isfinite(value) and value > 0, field, "be finite and > 0", value)
-        require(len(given) <= 1, "length", "be one of horizon, events, offered, precision", given)
-        require(self.replications >= 1, "replications", "be >= 1", self.replications)
-        require(0 <= self.warmup < 1, "warmup", "lie in [0, 1)", self.warmup)
-        require(self.seed >= 0, "seed", "be >= 0", self.seed)
-        require(self.max_events > 0, "max_events", "be > 0", self.max_events)
 
 
 def engine_named(name: EngineName) -> Engine:
@@ -99,119 +47,7 @@ def engine_named(name: EngineName) -> Engine:
     return NumbaEngine()
 
 
-def event_rate(batch: DeploymentBatch) -> np.ndarray:
-    """Return the events per second of each deployment if nothing were lost.
-
-    Args:
-        batch: Packed deployments.
-
-    Returns:
-        Arrivals and service completions per second [B].
-    """
-    steps = np.add.reduceat(
-        np.repeat(batch.path_probability, batch.counts("step")) * batch.step_reached,
-        batch.step_start[batch.path_start[:-1]],
-    )
-    return np.bincount(
-        batch.owner("chain"), weights=batch.chain_rate * (1 + steps), minlength=len(batch)
-    )
-
-
-def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> np.ndarray:
-    """Return the mean latency of each route when nobody waits [s] [R]."""
-    first, last = int(batch.chain_start[index]), int(batch.chain_start[index + 1])
-    if network.features is not None:
-        seconds = [
-            sum(part.mean for step in steps for part in routes.parts_of(step, exit_))
-            for routes in (chain_routes(batch, row) for row in range(first, last))
-            for steps in routes.paths
-            for exit_ in range(len(routes.exits))
-        ]
-        delay, features = network.features.step_delay, network.features
-        bounds = zip(features.route_first, features.route_steps, strict=True)
-        travel = [delay[row : row + steps - 1].sum() for row, steps in bounds]
-        return np.asarray(np.add(seconds, travel))
-    starts = batch.step_start[batch.path_start[first : last + 1]]
-    return np.add.reduceat(batch.step_mean[starts[0] : starts[-1]], starts[:-1] - starts[0])
-
-
-def _play(
-    engine: Engine,
-    batch: DeploymentBatch,
-    index: int,
-    network: Network,
-    horizon: float,
-    options: SimulationOptions,
-) -> Estimates:
-    """Play one deployment for a total simulated time and estimate its measures."""
-    replications, own = _runs(batch, index, horizon, options)
-    length = RunLength.of(options.warmup * own, own)
-    runs: list[Run] = []
-    for replication in range(replications):
-        sources = chain_draws(batch, index, seed=options.seed, replication=replication)
-        runs.append(engine.run(network, sources, length))
-    return estimate(network, runs, length, _unloaded_latency(batch, index, network))
-
-
-def _runs(
-    batch: DeploymentBatch, index: int, horizon: float, options: SimulationOptions
-) -> tuple[int, float]:
-    """Return the number of runs and the simulated time of each [s].
-
-    Independent runs share the horizon where arrivals are stationary. A rate schedule would be cut
-    by that to its beginning, so every run plays all of it. A recording says the same in every run,
-    which would then count one piece of evidence several times: it is played once.
-    """
-    assert batch.chain_arrivals is not None
-    rows = slice(batch.chain_start[index], batch.chain_start[index + 1])
-    laws = {ARRIVAL_NAMES[code] for code in batch.chain_arrivals[rows]}
-    if Recorded.name in laws:
-        return 1, horizon
-    if PiecewisePoisson.name in laws:
-        return options.replications, horizon
-    return options.replications, horizon / options.replications
-
-
-def _horizon(batch: DeploymentBatch, index: int, rate: float, options: SimulationOptions) -> float:
-    """Return the simulated time of one deployment [s], all replications together."""
-    if options.horizon is not None:
-        return options.horizon
-    if options.offered is not None:
-        slowest = batch.chain_rate[batch.chain_start[index] : batch.chain_start[index + 1]].min()
-        return float(min(options.offered / slowest, options.max_events / rate))
-    return (options.events or DEFAULT_EVENTS) / rate
-
-
-def _precise(estimates: Estimates, precision: float) -> bool:
-    chain = estimates.chain
-    for name in ("throughput_ratio", "latency"):
-        half = Z_LEVEL * chain[f"{name}_se"]
-        if not np.all(half <= precision * chain[name]):
-            return False
-    return True
-
-
-def _to_precision(
-    engine: Engine,
-    batch: DeploymentBatch,
-    index: int,
-    network: Network,
-    rate: float,
-    options: SimulationOptions,
-) -> Estimates:
-    """Play one deployment longer and longer until it is precise enough."""
-    assert options.precision is not None
-    events = min(FIRST_EVENTS, options.max_events)
-    while True:
-        estimates = _play(engine, batch, index, network, events / rate, options)
-        precise = _precise(estimates, options.precision)
-        if precise or 2 * events > options.max_events:
-            estimates.deployment["precise"] = precise
-            return estimates
-        events *= 2
-
-
-def _undefined(batch: DeploymentBatch, index: int) -> Estimates:
+def _undefined() -> Estimates:
     """Return the row of a deployment that has no steady state."""
     return Estimates(
         deployment={"loss_ratio": np.nan, "unstable": True}, chain={}, step={}, device={}
@@ -236,22 +72,30 @@ def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measur
     require(carried, "batch", "carry its laws (read or pack it with laws=True)", "none")
     engine = engine_named(options.engine)
     played = networks(batch, engine.name)
-    rates, no_steady_state = event_rate(batch), unstable(batch)
-    rows = []
-    for index, network in enumerate(played):
-        if no_steady_state[index]:
-            rows.append(_undefined(batch, index))
-        elif options.precision is not None:
-            rows.append(_to_precision(engine, batch, index, network, rates[index], options))
-        else:
-            horizon = _horizon(batch, index, rates[index], options)
-            rows.append(_play(engine, batch, index, network, horizon, options))
-    return _measures(batch, rows)
+    per_job, starts = events_per_job(batch), batch.chain_start
+    plays = [
+        Play(
+            engine=engine,
+            batch=batch,
+            index=index,
+            network=network,
+            per_job=per_job[starts[index] : starts[index + 1]],
+            options=options,
+        )
+        for index, network in enumerate(played)
+    ]
+    no_steady_state = unstable(batch)
+    for play, no_play in zip(plays, no_steady_state, strict=True):
+        require_affordable(0.0 if no_play else play.events(), options)
+    rows = [
+        _undefined() if no_play else play.result()
+        for play, no_play in zip(plays, no_steady_state, strict=True)
+    ]
+    return _measures(batch, rows, options.windows or 0)
 
 
-def _joined(batch: DeploymentBatch, rows: list[Estimates], level: str) -> dict[str, np.ndarray]:
-    """Join the rows of one level; what a row lacks is NaN."""
-    sizes = np.bincount(batch.owner(level), minlength=len(batch))
+def _joined(rows: list[Estimates], level: str, sizes: np.ndarray) -> dict[str, np.ndarray]:
+    """Join the rows of one level, so many per deployment; what one lacks is NaN."""
     names = {name: None for row in rows for name in getattr(row, level)}
     return {
         name: np.concatenate([
@@ -262,25 +106,31 @@ def _joined(batch: DeploymentBatch, rows: list[Estimates], level: str) -> dict[s
     }
 
 
-def _measures(batch: DeploymentBatch, rows: list[Estimates]) -> Measures:
+def _measures(batch: DeploymentBatch, rows: list[Estimates], windows: int) -> Measures:
     finite = np.isfinite(batch.device_capacity)
     over = finite & (fluid_load(batch) >= 1.0)
     flags: dict[str, np.ndarray] = {
         "saturated": np.bincount(batch.owner("device"), weights=over, minlength=len(batch)) > 0
     }
-    numbers = ("loss_ratio", "loss_ratio_se", "loss_ratio_low", "loss_ratio_high", "events")
-    for name in numbers:
+    numbers = ("loss_ratio", "loss_ratio_se", "loss_ratio_low", "loss_ratio_high")
+    for name in (*numbers, "events", "warmup"):
         flags[name] = np.array([row.deployment.get(name, np.nan) for row in rows])
     for name in ("unstable", "truncated", "phase_dependent"):
         flags[name] = np.array([row.deployment.get(name, False) for row in rows])
+    sizes = {
+        level: np.bincount(batch.owner(level), minlength=len(batch))
+        for level in ("chain", "step", "device")
+    }
     flags["precise"] = np.array([row.deployment.get("precise", True) for row in rows])
     return Measures.of(
         batch,
         "simulation",
         deployment=flags,
-        chain=_joined(batch, rows, "chain"),
-        step=_joined(batch, rows, "step"),
-        device=_joined(batch, rows, "device"),
+        chain=_joined(rows, "chain", sizes["chain"]),
+        step=_joined(rows, "step", sizes["step"]),
+        device=_joined(rows, "device", sizes["device"]),
+        window=_joined(rows, "window", sizes["chain"] * windows),
+        windows=windows,
         level=INTERVAL_LEVEL,
     )
 
@@ -293,6 +143,8 @@ def simulate(
     events: float | None = None,
     precision: float | None = None,
     replications: int = 4,
+    warmup: float | str = 0.05,
+    windows: int | None = None,
     seed: int = 0,
 ) -> Measures:
     """Simulate deployments.
@@ -304,6 +156,8 @@ def simulate(
         events: Instead, expected number of events (default one million).
         precision: Instead, relative 95 % half-width to reach.
         replications: Independent runs.
+        warmup: Share of each run that is not counted, or ``mser5``.
+        windows: Equal parts of the rest to report on apart, or None.
         seed: Master seed; the same seed gives the same measures, whatever the engine.
 
     Returns:
@@ -319,6 +173,8 @@ def simulate(
         events=events,
         precision=precision,
         replications=replications,
+        warmup=warmup,
+        windows=windows,
         seed=seed,
     )
     batch = as_batch(deployments)

@@ -112,6 +112,12 @@ class Dataset:
             found.update(shard_columns(file))
         return tuple(name for name in (*LABEL_FIELDS, REASON) if name in found)
 
+    @property
+    def windows(self) -> int:
+        """Windows that the labels of each chain were cut into; 0 where they were not."""
+        simulation = self.manifest.get("config", {}).get("simulation") or {}
+        return int(simulation.get("windows") or 0)
+
     def documents(self, indices: Indices = None) -> list[str]:
         """Return deployments as JSON.
 
@@ -165,7 +171,7 @@ class Dataset:
         """
         table = self._table([*_ROW_SOURCES.values(), *self.label_names], indices)
         values: dict[str, dict[str, NDArray[Any]]] = {
-            level: {} for level in ("deployment", *_ROW_SOURCES)
+            level: {} for level in ("deployment", "window", *_ROW_SOURCES)
         }
         for name in self.label_names:
             if name == REASON:
@@ -174,6 +180,7 @@ class Dataset:
             values[level][measure] = _items(table[name])
         starts = {level: _starts(table[source]) for level, source in _ROW_SOURCES.items()}
         rows = {"deployment": len(table)} | {k: int(s[-1]) for k, s in starts.items()}
+        rows["window"] = rows["chain"] * self.windows
         columns = {level: Columns(level, rows[level], found) for level, found in values.items()}
         reason = tuple(table[REASON].to_pylist()) if REASON in table.column_names else None
         labels = self.manifest["labels"]
@@ -183,6 +190,8 @@ class Dataset:
             chain=columns["chain"],
             step=columns["step"],
             device=columns["device"],
+            window=columns["window"],
+            windows=self.windows,
             chain_start=starts["chain"],
             step_start=starts["step"],
             device_start=starts["device"],
@@ -234,7 +243,7 @@ class Dataset:
             if name not in table.column_names:
                 if name not in LABEL_FIELDS and name != REASON and not _is_newer(name):
                     raise CorruptDataError(f"{file} must have a column {name}.")
-                table = table.append_column(known[name], _undefined(name, table))
+                table = table.append_column(known[name], _undefined(name, table, self.windows))
             elif table.schema.field(name).type != known[name].type:
                 raise CorruptDataError(f"{file} must hold {name} as {known[name].type}.")
         return table.select(list(names)).replace_schema_metadata(None)
@@ -247,7 +256,7 @@ def _is_newer(name: str) -> bool:
     return name.removesuffix("_count") in NEWER_LEVELS
 
 
-def _undefined(name: str, table: pa.Table) -> Any:
+def _undefined(name: str, table: pa.Table, windows: int) -> Any:
     """Return a column that a shard lacks: an undefined label, or what was not told apart then."""
     if name == REASON:
         return pa.nulls(len(table), type=pa.string())
@@ -261,6 +270,9 @@ def _undefined(name: str, table: pa.Table) -> Any:
         return pa.array(np.full(len(table), value), type=kind)
     if level in NEWER_LEVELS:
         return list_array(np.zeros(len(table) + 1, dtype=np.int64), np.empty(0), kind)
+    if level == "window":
+        start = _starts(table[_ROW_SOURCES["chain"]]) * windows
+        return list_array(start, np.full(int(start[-1]), value), kind)
     source = "fragment_law" if level == "fragment" else _ROW_SOURCES[level]
     start = _starts(table[source])
     return list_array(start, np.full(int(start[-1]), value), kind)
