@@ -156,7 +156,7 @@ def test_nobody_waits_behind_a_slower_constant_service() -> None:
     assert chain["latency"][0] == pytest.approx(first.mean_latency + 0.7, rel=0.01)
 
 
-@pytest.mark.parametrize("load", [0.3, 0.7, 0.9])
+@pytest.mark.parametrize("load", [0.1, 0.3, 0.7])
 def test_a_line_of_constant_services_waits_as_long_as_its_slowest(load: float) -> None:
     """Friedman's reduction: 0.4 s before 0.5 s wait together as 0.5 s alone would."""
     rate = load / 0.5
