@@ -16,6 +16,7 @@ from datagen.analytic.batch_service import (
 )
 from datagen.analytic.early_exit import EarlyExitMeasures, early_exit_queue
 from datagen.analytic.finite_queue import FiniteQueueMeasures
+from datagen.analytic.markov_arrivals import mapm1k
 from datagen.analytic.markovian import erlang_b, mm1k, mmck
 from datagen.analytic.md1k_table import MD1KTable, table
 from datagen.analytic.mg1k import md1k, mg1k
@@ -47,6 +48,7 @@ __all__ = [
     "loss_probability",
     "loss_probability_multi",
     "lognormal_counts",
+    "mapm1k",
     "md1k",
     "mean_jobs",
     "mean_jobs_multi",

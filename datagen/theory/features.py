@@ -1,7 +1,9 @@
-"""What the simulator plays beyond plain queues: priorities, early exits, paths and links.
+"""What the simulator plays beyond plain queues: arrivals, priorities, exits, paths and links.
 
 References:
     Cobham, Priority assignment in waiting line problems, Operations Research 2, 1954.
+    Gross, Shortle, Thompson and Harris, Fundamentals of Queueing Theory, 4th ed., 2008, ch. 5
+    (renewal arrivals).
     Baskett, Chandy, Muntz and Palacios, Open, closed, and mixed networks of queues with different
     classes of customers, Journal of the ACM 22, 1975 (random routes, pure delays).
 """
@@ -11,11 +13,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.special import lambertw
 
 from datagen.analytic.early_exit import EarlyExitMeasures, early_exit_queue
+from datagen.analytic.markov_arrivals import mapm1k
 from datagen.analytic.markovian import mm1k
 from datagen.analytic.priority import mg1_priority_waits, mm1k_priority
-from datagen.arrivals import Poisson
+from datagen.arrivals import Arrivals, MarkovModulated, Periodic, Poisson
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Gamma, HyperExponential, Law
 from datagen.exits import ExitMix, ExitTrace, Thresholds
@@ -25,8 +29,10 @@ __all__ = ["feature_cases"]
 
 
 def feature_cases() -> tuple[Case, ...]:
-    """Return the cases with priorities, early exits, several paths or links."""
+    """Return the cases with other arrivals, priorities, early exits, several paths or links."""
     return (
+        _bursts(),
+        _periodic_arrivals(),
         _priority_waits(),
         _priority_finite(),
         _early_or_full(),
@@ -34,6 +40,38 @@ def feature_cases() -> tuple[Case, ...]:
         _exit_thresholds(),
         _exit_before_a_link(),
         _two_paths(),
+    )
+
+
+def _fed_by(arrivals: Arrivals, service_rate: float, capacity: int | None) -> Deployment:
+    """One device d with exponential service, one chain c with arrivals of its own."""
+    fragment = Fragment(name="f", service=Exponential(mean=1.0 / service_rate))
+    chain = Chain(name="c", arrivals=arrivals, fragments=(fragment,))
+    problem = Problem(devices=(Device(name="d", capacity=capacity),), chains=(chain,))
+    return Deployment(problem=problem, placement={"c": (("d",),)})
+
+
+def _bursts() -> Case:
+    arrivals, service_rate, capacity = MarkovModulated(rates=(0.3, 1.8), switch=(0.5, 0.8)), 1.2, 4
+    return Case(
+        name="MMPP/M/1/K K=4",
+        deployment=_fed_by(arrivals, service_rate, capacity),
+        exact=finite_queue(mapm1k(arrivals.as_map(), service_rate, capacity)),
+    )
+
+
+def _periodic_arrivals() -> Case:
+    """A job finds n others with probability (1 - x) x^n, where x = exp(-(1 - x) / load)."""
+    load, service_rate = 0.8, 1.0
+    found = -load * float(lambertw(-math.exp(-1.0 / load) / load).real)
+    latency = 1.0 / (service_rate * (1.0 - found))
+    return Case(
+        name="D/M/1 load=0.8",
+        deployment=_fed_by(Periodic(period=1.0 / (load * service_rate)), service_rate, None),
+        exact=(
+            of_chain("latency", latency, 0.01),
+            Exact(measure="jobs", value=load * service_rate * latency, max_rel_se=0.01),
+        ),
     )
 
 
