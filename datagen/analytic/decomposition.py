@@ -16,7 +16,9 @@ changes; c is a squared coefficient of variation (SCV), rho the load and b the s
   least, and have waited for each other already: a line of devices with constant service waits as
   long in all as the slowest one would alone, and behind a slower device nobody waits at all. A
   stream that is a share p of a device's arrivals waits for itself with weight p; there its SCV
-  counts as the part of its wait that exceeds the one a device before, where that is less.
+  counts as no more than the part of its wait that exceeds the one behind its longest service so
+  far. In a line without other streams it counts as no less than that part of the source's SCV
+  either, but for what losses smooth.
 - **Heavy traffic.** The loss formula is read at the service SCV that gives the same sum of both,
   as diffusion limits see that sum only. Below a sum v of 1 it is read at a room 1/v as long, and
   the line it tells is v times shorter.

@@ -33,6 +33,9 @@ SMALLEST_SUM = 0.02
 """Smallest sum of both SCVs: a device fed at constant distances with constant service would need no
 room at all, and its diffusion scale would be 0/0."""
 
+ALONE = 0.999
+"""Share of a device's arrivals from which a stream is taken to be alone there."""
+
 _TINY = 1e-300
 """Keeps idle devices, which nothing reaches, away from 0/0."""
 
@@ -123,6 +126,8 @@ def settle(
         for step in range(first, last):
             flows.passed[step] = 1.0
             flows.scv[step] = steps.source_scv[step]
+        for device in range(bounds[0], bounds[1]):
+            devices.loss[device] = 0.0
         gain, before = 1.0, math.inf
         for _ in range(rounds):
             _sum_rates(steps, flows, devices, paths, bounds)
@@ -170,27 +175,53 @@ def _mix_arrivals(steps: Steps, flows: Flows, devices: Devices, paths: tuple[int
             devices.herfindahl[device] += share * share
             devices.scv[device] += share * flows.scv[step]
             if step > start:
-                behind = _behind(steps, flows, devices, step)
-                off = max(flows.scv[step] - 1.0 + behind, 0.0)
+                off = flows.scv[step] - _felt(steps, flows, devices, step, start)
                 devices.spaced[device] += share * share * off
 
 
 @inlined
-def _behind(steps: Steps, flows: Flows, devices: Devices, step: int) -> float:
-    """Share of a stream's waiting for itself that it has already done one step before, in [0, 1].
-
-    Behind constant service at least as long it is all of it.
-    """
+def _felt(steps: Steps, flows: Flows, devices: Devices, step: int, start: int) -> float:
+    """SCV as which a stream alone is felt at a step after its first, where it has waited before."""
     source, device = steps.device[step - 1], steps.device[step]
-    if steps.servers[source] > 1.0 or steps.servers[device] > 1.0:
-        return 0.0
-    constancy = max(1.0 - steps.scv[step - 1], 0.0)
-    earlier, mean = steps.mean[step - 1], steps.mean[step]
-    own_load = flows.rate[step - 1] * earlier
-    if earlier >= mean or own_load >= 1.0:
-        return float(constancy)
-    ratio = (earlier / mean) ** 2 * (1.0 - devices.work[device]) / (1.0 - own_load)
-    return float(constancy * min(max(ratio, 0.0), 1.0))
+    scv, constancy = flows.scv[step], 1.0 - steps.scv[step - 1]
+    if constancy <= 0.0 or steps.servers[source] > 1.0 or steps.servers[device] > 1.0:
+        return float(scv)
+    spacing, mean = _spacing(steps, flows, devices, step, start), steps.mean[step]
+    own_load = flows.rate[step - 1] * spacing
+    exceeding = 0.0
+    if spacing < mean and own_load < 1.0:
+        ratio = (spacing / mean) ** 2 * (1.0 - devices.work[device]) / (1.0 - own_load)
+        exceeding = 1.0 - min(max(ratio, 0.0), 1.0)
+    source_scv = steps.source_scv[start]
+    felt = min(scv, max(source_scv, 1.0) * exceeding)
+    if _alone(steps, flows, devices, step - 1) and _alone(steps, flows, devices, step):
+        # What is not lost upstream arrives in the end: its long swings are only delayed.
+        loss = devices.loss[source]
+        idle = max(1.0 - devices.work[source] * (1.0 - loss), 0.0)
+        felt = max(felt, source_scv * exceeding * idle / max(idle + loss, _TINY))
+    return float(scv + constancy * (felt - scv))
+
+
+@inlined
+def _spacing(steps: Steps, flows: Flows, devices: Devices, step: int, start: int) -> float:
+    """Least distance of a stream's jobs as they come from the step before [s].
+
+    It is the service there, or a longer one before, where nothing in between could shrink it.
+    """
+    row = step - 1
+    longest = steps.mean[row]
+    while row > start and steps.scv[row] == 0.0 and _alone(steps, flows, devices, row):
+        row -= 1
+        if steps.scv[row] > 0.0 or steps.servers[steps.device[row]] > 1.0:
+            break
+        longest = max(longest, steps.mean[row])
+    return float(longest)
+
+
+@inlined
+def _alone(steps: Steps, flows: Flows, devices: Devices, step: int) -> bool:
+    """Whether a step is nearly all that its device does."""
+    return bool(flows.rate[step] >= ALONE * devices.rate[steps.device[step]])
 
 
 @inlined

@@ -156,13 +156,16 @@ def test_nobody_waits_behind_a_slower_constant_service() -> None:
     assert chain["latency"][0] == pytest.approx(first.mean_latency + 0.7, rel=0.01)
 
 
-@pytest.mark.parametrize("load", [0.1, 0.3, 0.7])
-def test_a_line_of_constant_services_waits_as_long_as_its_slowest(load: float) -> None:
-    """Friedman's reduction: 0.4 s before 0.5 s wait together as 0.5 s alone would."""
+@pytest.mark.parametrize("load", [0.1, 0.3, 0.7, 0.9, 0.97])
+@pytest.mark.parametrize("means", [(0.4, 0.5), (0.5, 0.4), (0.3, 0.1, 0.5, 0.2, 0.45)])
+def test_a_line_of_constant_services_waits_as_long_as_its_slowest(
+    load: float, means: tuple[float, ...]
+) -> None:
+    """Friedman's reduction: the slowest device alone, of 0.5 s, makes jobs wait as long."""
     rate = load / 0.5
-    latency = evaluated(tandem(rate, constant(0.4, 0.5), [None, None])).chain["latency"][0]
+    latency = evaluated(tandem(rate, constant(*means), [None] * len(means))).chain["latency"][0]
     wait = rate * 0.5**2 / (2.0 * (1.0 - load))
-    assert latency - 0.9 == pytest.approx(wait, rel=0.06)
+    assert latency - sum(means) == pytest.approx(wait, rel=0.06)
 
 
 @pytest.mark.parametrize("load", [0.5, 0.9])
