@@ -23,9 +23,10 @@ from scipy.special import lambertw
 
 from datagen.analytic.arrival_counts import deterministic_counts
 from datagen.analytic.mg1k import capacity_sweep
+from datagen.analytic.queue_kernel import Grid
 from datagen.analytic.waiting_room import room_waiting
 
-__all__ = ["MD1KTable", "table"]
+__all__ = ["MD1KTable", "grid", "table"]
 
 Array = NDArray[np.float64]
 
@@ -87,6 +88,12 @@ def table() -> MD1KTable:
     return MD1KTable(
         log_load=nodes, inverse_capacity=columns, room_ratio=rooms, waiting_ratio=waitings
     )
+
+
+def grid() -> Grid:
+    """Return the table as compiled formulas read it."""
+    known = table()
+    return Grid(known.log_load, known.inverse_capacity, known.room_ratio, known.waiting_ratio)
 
 
 def _limit_growth(log_load: Array) -> Array:

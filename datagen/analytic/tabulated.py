@@ -37,12 +37,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from datagen.analytic.markovian import erlang_b
-from datagen.analytic.md1k_table import MD1KTable, table
-from datagen.analytic.waiting_room import UNLIMITED_ROOM, log_load, room_loss, room_waiting
+from datagen.analytic.md1k_table import MD1KTable, grid, table
+from datagen.analytic.queue_kernel import (
+    LOSS_SHIFT,
+    LOSS_SMALL_ROOM,
+    OFF_LOAD_ONE,
+    SHIFT_EXPONENT,
+    WAITING_SHIFT,
+    WAITING_SMALL_ROOM,
+    fill_queues,
+)
 from datagen.errors import require
 
 __all__ = [
+    "LOSS_SHIFT",
+    "LOSS_SMALL_ROOM",
+    "OFF_LOAD_ONE",
+    "SHIFT_EXPONENT",
+    "WAITING_SHIFT",
+    "WAITING_SMALL_ROOM",
     "MD1KTable",
     "loss_and_jobs",
     "loss_probability",
@@ -53,32 +66,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-
-LOSS_SMALL_ROOM = 0.5
-"""Bend of the loss weight at load 1, over K. This and the next two were fitted to exact gamma
-M/G/1/K (loads 0.05 to 8, K 2 to 100, scv 0.1 to 10, losses above 1e-6) and rounded to one digit."""
-
-WAITING_SMALL_ROOM = 0.08
-"""Bend of the waiting weight at load 1, over K."""
-
-OFF_LOAD_ONE = 0.05
-"""Bend of both weights far from load 1, times log(load) squared."""
-
-LOSS_SHIFT = 0.25
-"""Places to wait, per server beyond the first and at load 1, that do not see the service law, for
-the room. This and the next two were fitted to exact M/E2/c/K (c 2 to 8), M/E4/2/K and M/E4/3/K."""
-
-WAITING_SHIFT = 0.1
-"""The same places, for the mean number of waiting jobs."""
-
-SHIFT_EXPONENT = 0.7
-"""Both shifts are divided by the load to this power."""
-
-_MIN_ROOM = 1e-9
-"""Keeps 0/0 away where there is no room and no shift; the ratio then multiplies no room."""
-
-_MIN_BEND = 1e-9
-"""A smaller bend is a straight line to this accuracy, and log1p(bend) stays away from 0."""
 
 
 def loss_probability(load: ArrayLike, scv: ArrayLike, capacity: ArrayLike) -> Array:
@@ -183,65 +170,9 @@ def loss_and_jobs(
     require(bool(np.all(variability >= 0)), "scv", "be >= 0", scv)
     require(bool(np.all(limit >= 1)), "capacity", "be >= 1", capacity)
     require(bool(np.all(count >= 1)), "servers", "be >= 1", servers)
-    working = np.minimum(count, np.floor(limit))
-    offered = rho * count
-    log_rho = log_load(offered / working)
-    blocking = erlang_b(working, np.exp(log_rho) * working)
-    room = np.minimum(limit - working, UNLIMITED_ROOM)
-    room_ratio, waiting_ratio = _ratios(log_rho, variability, room + 1.0)
-    shift = (working - 1.0) * np.exp(-SHIFT_EXPONENT * log_rho)
-    room_ratio = _beyond(room_ratio, room, LOSS_SHIFT * shift)
-    waiting_ratio = _beyond(waiting_ratio, room, WAITING_SHIFT * shift)
-    loss = room_loss(log_rho, blocking, room * room_ratio)
-    waiting = waiting_ratio * room_waiting(log_rho, blocking, room * room_ratio)
-    jobs = offered * (1.0 - loss) + np.minimum(waiting, room)
-    unbounded = np.isinf(limit) & (offered >= working)
-    return loss, np.where(unbounded, np.inf, jobs)
-
-
-def _ratios(log_load: Array, scv: Array, capacity: Array) -> tuple[Array, Array]:
-    """Ratios of room and of waiting to those of exponential service, for each element."""
-    fixed_room, fixed_waiting = _interpolated(log_load, 1.0 / capacity)
-    off_one = OFF_LOAD_ONE * log_load**2
-    loss_weight = _weight(scv, np.hypot(LOSS_SMALL_ROOM / capacity, off_one))
-    # Below load 1 unlimited waiting is linear in scv; above, waiting follows the room.
-    above = np.where(log_load > 0, off_one, 0.0)
-    waiting_weight = _weight(scv, np.hypot(WAITING_SMALL_ROOM / capacity, above))
-    room_ratio = 1.0 / (1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0))
-    waiting_ratio = 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
-    return room_ratio, waiting_ratio
-
-
-def _beyond(ratio: Array, room: Array, shift: Array) -> Array:
-    """Apply a ratio to the places of a room beyond a shift only, smoothly."""
-    place = np.maximum(room, _MIN_ROOM)
-    return 1.0 + (ratio - 1.0) * (place / (place + shift))
-
-
-def _weight(scv: Array, bend: Array) -> Array:
-    """log(1 + bend scv) / log(1 + bend): 0 at scv 0, 1 at scv 1, a straight line for bend 0."""
-    bend = np.maximum(bend, _MIN_BEND)
-    return np.asarray(np.log1p(bend * scv) / np.log1p(bend))
-
-
-def _interpolated(log_load: Array, inverse_capacity: Array) -> tuple[Array, Array]:
-    """Both ratios for constant service, bilinear in log load and 1/K, constant beyond the grid."""
-    grid = table()
-    first, last = grid.log_load[0], grid.log_load[-1]
-    step = (last - first) / (grid.log_load.size - 1)
-    place = (np.clip(log_load, first, last) - first) / step
-    row = np.minimum(place.astype(np.intp), grid.log_load.size - 2)
-    along = place - row
-    nodes = grid.inverse_capacity
-    column = np.clip(np.searchsorted(nodes, inverse_capacity) - 1, 0, nodes.size - 2)
-    width = nodes[column + 1] - nodes[column]
-    across = np.minimum((inverse_capacity - nodes[column]) / width, 1.0)
-    weights = (
-        (row, column, (1.0 - along) * (1.0 - across)),
-        (row, column + 1, (1.0 - along) * across),
-        (row + 1, column, along * (1.0 - across)),
-        (row + 1, column + 1, along * across),
+    loss, jobs = np.empty(rho.shape), np.empty(rho.shape)
+    loads, scvs, rooms, numbers = (
+        np.array(values).ravel() for values in (rho, variability, limit, count)
     )
-    room = sum(weight * grid.room_ratio[i, j] for i, j, weight in weights)
-    waiting = sum(weight * grid.waiting_ratio[i, j] for i, j, weight in weights)
-    return np.asarray(room), np.asarray(waiting)
+    fill_queues(loads, scvs, rooms, numbers, grid(), loss.reshape(-1), jobs.reshape(-1))
+    return loss, jobs

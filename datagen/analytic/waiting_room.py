@@ -16,28 +16,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from datagen.analytic.queue_kernel import UNLIMITED_ROOM, fill_loads, fill_losses, fill_waiting
+
 __all__ = ["UNLIMITED_ROOM", "log_load", "room_loss", "room_waiting"]
 
 Array = NDArray[np.float64]
-
-UNLIMITED_ROOM = 1e12
-"""Stands for an unlimited room: finite, so that no infinity meets a zero, and far above any room
-that could be told from infinity."""
-
-_MIN_LOAD, _MAX_LOAD = 1e-12, 1e12
-"""Loads are clipped to this range, where every measure has long met its limit."""
-
-_MIN_LOG_LOAD = 1e-12
-"""Load 1 is a removable singularity: this close to it, closed forms differ by 1e-12 * room."""
-
-_MIN_BLOCKING = 1e-300
-"""Keeps 0 * inf away when the load of many servers is so small that Erlang B underflows."""
-
-_MIN_ROOM = 1e-9
-"""Smallest room whose mean place in line is computed; below it nobody waits."""
-
-_SERIES_RADIUS = 0.5
-"""Below this exponent the two terms of the mean place in line cancel, and a series is used."""
 
 
 def log_load(load: ArrayLike) -> Array:
@@ -49,8 +32,10 @@ def log_load(load: ArrayLike) -> Array:
     Returns:
         Logarithm of the load, never 0, same shape.
     """
-    value = np.log(np.clip(load, _MIN_LOAD, _MAX_LOAD))
-    return np.where(np.abs(value) < _MIN_LOG_LOAD, _MIN_LOG_LOAD, value)
+    given = np.asarray(load, dtype=np.float64)
+    value = np.empty(given.shape)
+    fill_loads(np.array(given).ravel(), value.reshape(-1))
+    return value
 
 
 def room_loss(log_load: Array, blocking: Array, room: Array) -> Array:
@@ -64,11 +49,11 @@ def room_loss(log_load: Array, blocking: Array, room: Array) -> Array:
     Returns:
         Loss probability, in [max(0, 1 - 1/load), 1), broadcast shape.
     """
-    blocking = np.maximum(blocking, _MIN_BLOCKING)
-    with np.errstate(over="ignore"):
-        exponent = -room * log_load
-        inverse_sum = np.expm1(exponent) / np.expm1(-log_load)
-        return blocking / (np.exp(exponent) + blocking * inverse_sum)
+    given = np.broadcast_arrays(log_load, blocking, room)
+    loss = np.empty(given[0].shape)
+    logs, shares, rooms = (np.array(values).ravel() for values in given)
+    fill_losses(logs, shares, rooms, loss.reshape(-1))
+    return loss
 
 
 def room_waiting(log_load: Array, blocking: Array, room: Array) -> Array:
@@ -82,25 +67,8 @@ def room_waiting(log_load: Array, blocking: Array, room: Array) -> Array:
     Returns:
         Mean number of waiting jobs, in [0, room], broadcast shape.
     """
-    blocking = np.maximum(blocking, _MIN_BLOCKING)
-    with np.errstate(over="ignore", divide="ignore"):
-        power_sum = np.exp(log_load) * np.expm1(room * log_load) / np.expm1(log_load)
-        some_wait = 1.0 / (1.0 + 1.0 / (blocking * power_sum))
-        return some_wait * _mean_place(log_load, np.maximum(room, _MIN_ROOM))
-
-
-def _mean_place(log_load: Array, room: Array) -> Array:
-    """Mean of i in 1..room under weights r^i, for real room, without cancellation near r = 1."""
-    exponent = room * log_load
-    near_one = np.maximum(np.abs(exponent), np.abs(log_load)) < _SERIES_RADIUS
-    away = np.where(near_one, 1.0, exponent)
-    direct = -1.0 / np.expm1(log_load) - room / np.expm1(-away)
-    small = np.where(near_one, exponent, 0.0)
-    series = 0.5 * (room + 1.0) + room * _odd_part(small) - _odd_part(small / room)
-    return np.where(near_one, series, direct)
-
-
-def _odd_part(x: Array) -> Array:
-    """1 / (e^x - 1) - 1/x + 1/2 by its series, coefficients B_2k / (2k)!; 3e-13 off at 0.5."""
-    y = x * x
-    return x * (1 / 12 - y * (1 / 720 - y * (1 / 30240 - y * (1 / 1209600 - y / 47900160))))
+    given = np.broadcast_arrays(log_load, blocking, room)
+    waiting = np.empty(given[0].shape)
+    logs, shares, rooms = (np.array(values).ravel() for values in given)
+    fill_waiting(logs, shares, rooms, waiting.reshape(-1))
+    return waiting

@@ -84,6 +84,10 @@ def fluid_load(batch: DeploymentBatch) -> Floats:
 def unstable(batch: DeploymentBatch) -> NDArray[np.bool_]:
     """Tell which deployments have no steady state: an unlimited buffer with load >= 1.
 
+    The test is conservative. Finite buffers upstream lose a little more than the fluid limit says,
+    so a device whose fluid load is just above 1 may in truth be stable; none that is unstable
+    passes.
+
     Args:
         batch: Packed deployments.
 

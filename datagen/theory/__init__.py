@@ -1,6 +1,7 @@
 """Theory against simulation: exact results of queueing theory, and the engines tested by them."""
 
-from datagen.theory.oracles import FULL_JOBS, Case, Exact, oracle_cases
+from datagen.theory.cases import FULL_JOBS, Case, Exact
+from datagen.theory.oracles import oracle_cases
 from datagen.theory.replications import (
     SEED,
     Z_MAX,

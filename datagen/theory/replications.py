@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from datagen.evaluation import pack
 from datagen.simulator import SimulationOptions, simulate_batch
-from datagen.theory.oracles import FULL_JOBS, Case, Exact, Level
+from datagen.theory.cases import FULL_JOBS, Case, Exact, Level
 
 __all__ = ["SEED", "Z_MAX", "EngineChoice", "Row", "check", "jobs_played", "replicate"]
 

@@ -7,11 +7,12 @@ import pytest
 
 from datagen.analytic import md1k, mm1k, mmck
 from datagen.analytic.decomposition import AnalyticEvaluator
-from datagen.arrivals import Poisson
+from datagen.arrivals import Periodic, Poisson
 from datagen.deployment import Chain, Deployment, Device, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Law
 from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import Measures, concatenate, pack
+from datagen.scenarios.type1 import Type1Scenario
 from datagen.simulator import simulate
 
 EVALUATOR = AnalyticEvaluator()
@@ -141,6 +142,55 @@ def test_a_bottleneck_smooths_what_follows_it() -> None:
     ratio = evaluated(deployment).chain["throughput_ratio"][0]
     # Jobs leave the first device every 0.5 s: the second loses none of them.
     assert ratio == pytest.approx(0.5, abs=0.06)
+
+
+def constant(*means: float) -> list[Law]:
+    return [Deterministic(mean=mean) for mean in means]
+
+
+def test_nobody_waits_behind_a_slower_constant_service() -> None:
+    measures = evaluated(tandem(1.6, constant(0.5, 0.5, 0.2), [4, 4, 2]))
+    first = md1k(1.6, 0.5, 4)
+    chain = measures.chain
+    assert chain["loss_ratio"][0] == pytest.approx(first.loss_probability, rel=2e-3)
+    assert chain["latency"][0] == pytest.approx(first.mean_latency + 0.7, rel=0.01)
+
+
+@pytest.mark.parametrize("load", [0.1, 0.3, 0.7, 0.9, 0.97])
+@pytest.mark.parametrize("means", [(0.4, 0.5), (0.5, 0.4), (0.3, 0.1, 0.5, 0.2, 0.45)])
+def test_a_line_of_constant_services_waits_as_long_as_its_slowest(
+    load: float, means: tuple[float, ...]
+) -> None:
+    """Friedman's reduction: the slowest device alone, of 0.5 s, makes jobs wait as long."""
+    rate = load / 0.5
+    latency = evaluated(tandem(rate, constant(*means), [None] * len(means))).chain["latency"][0]
+    wait = rate * 0.5**2 / (2.0 * (1.0 - load))
+    assert latency - sum(means) == pytest.approx(wait, rel=0.06)
+
+
+@pytest.mark.parametrize("load", [0.5, 0.9])
+def test_periodic_arrivals_wait_as_little_as_in_d_m_1(load: float) -> None:
+    fragment = Fragment(name="f", service=Exponential(mean=load))
+    chain = Chain(name="c", arrivals=Periodic(period=1.0), fragments=(fragment,))
+    problem = Problem(devices=(Device(name="d"),), chains=(chain,))
+    latency = evaluated(Deployment(problem=problem, placement={"c": (("d",),)})).chain["latency"]
+    # D/M/1: a job finds n others with probability (1 - x) x^n, where x = exp(-(1 - x) / load).
+    found = 0.5
+    for _ in range(500):
+        found = np.exp(-(1.0 - found) / load)
+    assert latency[0] == pytest.approx(load / (1.0 - found), rel=0.03)
+
+
+def test_chains_of_the_public_kind_agree_with_simulation() -> None:
+    """Many-step chains with constant service at all loads: where the four rules count."""
+    source = Type1Scenario()
+    drawn = [source.draw(np.random.default_rng([3, number])) for number in range(40)]
+    simulated = simulate(drawn, events=2e5, seed=1).chain
+    chain = evaluated(*drawn).chain
+    for name, median, mean in (("throughput_ratio", 0.002, 0.02), ("latency_ratio", 0.025, 0.03)):
+        off = np.abs(chain[name] - simulated[name])
+        assert np.median(off) < median
+        assert np.mean(off) < mean
 
 
 def test_loops_settle() -> None:

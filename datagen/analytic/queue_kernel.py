@@ -1,0 +1,257 @@
+"""Compiled formulas of one queue: real waiting rooms, and the tabulated M/G/c/K.
+
+What they mean is told where they are offered for arrays: :mod:`datagen.analytic.waiting_room` and
+:mod:`datagen.analytic.tabulated`. Here they are written for numbers, to be compiled into whoever
+evaluates many queues. Exponentials are NumPy's, which overflow to infinity as the formulas want.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.compiled import compiled, inlined
+
+__all__ = [
+    "LOSS_SHIFT",
+    "LOSS_SMALL_ROOM",
+    "OFF_LOAD_ONE",
+    "SHIFT_EXPONENT",
+    "UNLIMITED_ROOM",
+    "WAITING_SHIFT",
+    "WAITING_SMALL_ROOM",
+    "Grid",
+    "fill_loads",
+    "fill_losses",
+    "fill_queues",
+    "fill_waiting",
+    "log_load_of",
+    "loss_and_jobs_of",
+    "room_loss_of",
+    "room_waiting_of",
+]
+
+Array = NDArray[np.float64]
+
+LOSS_SMALL_ROOM = 0.5
+"""Bend of the loss weight at load 1, over K. This and the next two were fitted to exact gamma
+M/G/1/K (loads 0.05 to 8, K 2 to 100, scv 0.1 to 10, losses above 1e-6) and rounded to one digit."""
+
+WAITING_SMALL_ROOM = 0.08
+"""Bend of the waiting weight at load 1, over K."""
+
+OFF_LOAD_ONE = 0.05
+"""Bend of both weights far from load 1, times log(load) squared."""
+
+LOSS_SHIFT = 0.25
+"""Places to wait, per server beyond the first and at load 1, that do not see the service law, for
+the room. This and the next two were fitted to exact M/E2/c/K (c 2 to 8), M/E4/2/K and M/E4/3/K."""
+
+WAITING_SHIFT = 0.1
+"""The same places, for the mean number of waiting jobs."""
+
+SHIFT_EXPONENT = 0.7
+"""Both shifts are divided by the load to this power."""
+
+UNLIMITED_ROOM = 1e12
+"""Stands for an unlimited room: finite, so that no infinity meets a zero, and far above any room
+that could be told from infinity."""
+
+_MIN_LOAD, _MAX_LOAD = 1e-12, 1e12
+"""Loads are clipped to this range, where every measure has long met its limit."""
+
+_MIN_LOG_LOAD = 1e-12
+"""Load 1 is a removable singularity: this close to it, closed forms differ by 1e-12 * room."""
+
+_MIN_BLOCKING = 1e-300
+"""Keeps 0 * inf away when the load of many servers is so small that Erlang B underflows."""
+
+_MIN_ROOM = 1e-9
+"""Smallest room whose mean place in line is computed; below it nobody waits. It also keeps 0/0 away
+where there is no room and no shift; the ratio then multiplies no room."""
+
+_SERIES_RADIUS = 0.5
+"""Below this exponent the two terms of the mean place in line cancel, and a series is used."""
+
+_MIN_BEND = 1e-9
+"""A smaller bend is a straight line to this accuracy, and log1p(bend) stays away from 0."""
+
+
+class Grid(NamedTuple):
+    """The table of M/D/1/K; see :class:`datagen.analytic.md1k_table.MD1KTable`.
+
+    Args:
+        log_load: Logarithm of the load, equally spaced [L].
+        inverse_capacity: 1/K, increasing [C].
+        room_ratio: Ratio of the rooms [L, C].
+        waiting_ratio: Ratio of the waiting jobs [L, C].
+    """
+
+    log_load: Array
+    inverse_capacity: Array
+    room_ratio: Array
+    waiting_ratio: Array
+
+
+@inlined
+def log_load_of(load: float) -> float:
+    """Logarithm of a load, kept off 0, 1 and infinity."""
+    value = math.log(min(max(load, _MIN_LOAD), _MAX_LOAD))
+    return _MIN_LOG_LOAD if abs(value) < _MIN_LOG_LOAD else value
+
+
+@inlined
+def erlang_b_of(servers: float, offered: float) -> float:
+    """Erlang's loss formula."""
+    blocking = 1.0
+    for number in range(1, int(servers) + 1):
+        busy = offered * blocking
+        blocking = busy / (number + busy)
+    return blocking
+
+
+@inlined
+def room_loss_of(log_load: float, blocking: float, room: float) -> float:
+    """Loss probability of M/M/c with a real room: B / (r^-room + B (1 + ... + r^-(room-1)))."""
+    blocking = max(blocking, _MIN_BLOCKING)
+    exponent = -room * log_load
+    inverse_sum = np.expm1(exponent) / np.expm1(-log_load)
+    return float(blocking / (np.exp(exponent) + blocking * inverse_sum))
+
+
+@inlined
+def room_waiting_of(log_load: float, blocking: float, room: float) -> float:
+    """Mean waiting jobs of M/M/c with a real room: P(some wait) times their mean if some do."""
+    blocking = max(blocking, _MIN_BLOCKING)
+    power_sum = np.exp(log_load) * np.expm1(room * log_load) / np.expm1(log_load)
+    some_wait = 1.0 / (1.0 + 1.0 / (blocking * power_sum))
+    return float(some_wait * _mean_place(log_load, max(room, _MIN_ROOM)))
+
+
+@inlined
+def _mean_place(log_load: float, room: float) -> float:
+    """Mean of i in 1..room under weights r^i, for real room, without cancellation near r = 1."""
+    exponent = room * log_load
+    if max(abs(exponent), abs(log_load)) < _SERIES_RADIUS:
+        return 0.5 * (room + 1.0) + room * _odd_part(exponent) - _odd_part(exponent / room)
+    return float(-1.0 / np.expm1(log_load) - room / np.expm1(-exponent))
+
+
+@inlined
+def _odd_part(x: float) -> float:
+    """1 / (e^x - 1) - 1/x + 1/2 by its series, coefficients B_2k / (2k)!; 3e-13 off at 0.5."""
+    y = x * x
+    return x * (1 / 12 - y * (1 / 720 - y * (1 / 30240 - y * (1 / 1209600 - y / 47900160))))
+
+
+@inlined
+def loss_and_jobs_of(
+    load: float, scv: float, capacity: float, servers: float, grid: Grid
+) -> tuple[float, float]:
+    """Loss probability and mean jobs of M/G/c/K, infinite where no steady state exists."""
+    offered = load * servers
+    working = min(servers, math.floor(capacity)) if capacity < math.inf else servers
+    log_rho = log_load_of(offered / working)
+    blocking = erlang_b_of(working, math.exp(log_rho) * working)
+    room = min(capacity - working, UNLIMITED_ROOM)
+    room_ratio, waiting_ratio = _ratios(log_rho, scv, room + 1.0, grid)
+    if working > 1.0:
+        shift = (working - 1.0) * math.exp(-SHIFT_EXPONENT * log_rho)
+        room_ratio = _beyond(room_ratio, room, LOSS_SHIFT * shift)
+        waiting_ratio = _beyond(waiting_ratio, room, WAITING_SHIFT * shift)
+    loss = room_loss_of(log_rho, blocking, room * room_ratio)
+    if capacity == math.inf and offered >= working:
+        return loss, math.inf
+    waiting = waiting_ratio * room_waiting_of(log_rho, blocking, room * room_ratio)
+    return loss, offered * (1.0 - loss) + min(waiting, room)
+
+
+@inlined
+def _ratios(log_load: float, scv: float, capacity: float, grid: Grid) -> tuple[float, float]:
+    """Ratios of room and of waiting to those of exponential service."""
+    fixed_room, fixed_waiting = _interpolated(log_load, 1.0 / capacity, grid)
+    if scv == 0.0:
+        return fixed_room, fixed_waiting
+    off_one = OFF_LOAD_ONE * log_load**2
+    loss_weight = _weight(scv, math.sqrt((LOSS_SMALL_ROOM / capacity) ** 2 + off_one**2))
+    # Below load 1 unlimited waiting is linear in scv; above, waiting follows the room.
+    above = off_one if log_load > 0.0 else 0.0
+    waiting_weight = _weight(scv, math.sqrt((WAITING_SMALL_ROOM / capacity) ** 2 + above**2))
+    room_ratio = 1.0 / (1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0))
+    return room_ratio, 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
+
+
+@inlined
+def _beyond(ratio: float, room: float, shift: float) -> float:
+    """Apply a ratio to the places of a room beyond a shift only, smoothly."""
+    place = max(room, _MIN_ROOM)
+    return 1.0 + (ratio - 1.0) * (place / (place + shift))
+
+
+@inlined
+def _weight(scv: float, bend: float) -> float:
+    """log(1 + bend scv) / log(1 + bend): 0 at scv 0, 1 at scv 1, a straight line for bend 0."""
+    bend = max(bend, _MIN_BEND)
+    return math.log1p(bend * scv) / math.log1p(bend)
+
+
+@inlined
+def _interpolated(log_load: float, inverse_capacity: float, grid: Grid) -> tuple[float, float]:
+    """Both ratios for constant service, bilinear in log load and 1/K, constant beyond the grid."""
+    last_row, last_column = grid.log_load.size - 2, grid.inverse_capacity.size - 2
+    first, last = grid.log_load[0], grid.log_load[-1]
+    step = (last - first) / (last_row + 1)
+    place = (min(max(log_load, first), last) - first) / step
+    row = min(int(place), last_row)
+    along = place - row
+    column = 0
+    while column < last_column and grid.inverse_capacity[column + 1] < inverse_capacity:
+        column += 1
+    left = grid.inverse_capacity[column]
+    width = grid.inverse_capacity[column + 1] - left
+    across = min((inverse_capacity - left) / width, 1.0)
+    return (
+        _bilinear(grid.room_ratio, row, column, along, across),
+        _bilinear(grid.waiting_ratio, row, column, along, across),
+    )
+
+
+@inlined
+def _bilinear(values: Array, row: int, column: int, along: float, across: float) -> float:
+    """Value between four nodes."""
+    upper = (1.0 - across) * values[row, column] + across * values[row, column + 1]
+    lower = (1.0 - across) * values[row + 1, column] + across * values[row + 1, column + 1]
+    return float((1.0 - along) * upper + along * lower)
+
+
+@compiled
+def fill_loads(load: Array, log_load: Array) -> None:
+    """Write the logarithm of each load; both arrays [N]."""
+    for i in range(load.size):
+        log_load[i] = log_load_of(load[i])
+
+
+@compiled
+def fill_losses(log_load: Array, blocking: Array, room: Array, loss: Array) -> None:
+    """Write the loss of each real waiting room; all arrays [N]."""
+    for i in range(loss.size):
+        loss[i] = room_loss_of(log_load[i], blocking[i], room[i])
+
+
+@compiled
+def fill_waiting(log_load: Array, blocking: Array, room: Array, waiting: Array) -> None:
+    """Write the mean waiting jobs of each real waiting room; all arrays [N]."""
+    for i in range(waiting.size):
+        waiting[i] = room_waiting_of(log_load[i], blocking[i], room[i])
+
+
+@compiled
+def fill_queues(
+    load: Array, scv: Array, capacity: Array, servers: Array, grid: Grid, loss: Array, jobs: Array
+) -> None:
+    """Write loss and mean jobs of each M/G/c/K queue; all arrays [N]."""
+    for i in range(loss.size):
+        loss[i], jobs[i] = loss_and_jobs_of(load[i], scv[i], capacity[i], servers[i], grid)
