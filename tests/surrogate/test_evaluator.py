@@ -115,7 +115,9 @@ def test_intervals_hold_the_predictions(
         assert (found.chain[name] <= high).all()
         assert (low < high).any()
     unloaded = found.chain["latency"] * found.chain["latency_ratio"]
-    close(found.chain["latency_high"], unloaded / found.chain["latency_ratio_low"])
+    slowest = found.chain["latency_ratio_low"]
+    bounded = slowest > 0
+    close(found.chain["latency_high"][bounded], (unloaded[bounded] / slowest[bounded]))
 
 
 def test_doubts_with_a_reason(surrogate: SurrogateEvaluator, deployments: list[Deployment]) -> None:
@@ -126,7 +128,8 @@ def test_doubts_with_a_reason(surrogate: SurrogateEvaluator, deployments: list[D
     known = surrogate.evaluate(random_deployments(60, seed=61))
     assert known.deployment["in_distribution"].mean() > 0.95  # a few false alarms are allowed
     assert known.reason is not None
-    assert set(known.reason) == {None}
+    doubted = [reason is not None for reason in known.reason]
+    assert doubted == (~known.deployment["in_distribution"]).tolist()
 
 
 def test_says_nothing_where_there_is_no_steady_state(surrogate: SurrogateEvaluator) -> None:
