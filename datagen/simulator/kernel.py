@@ -14,6 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.compiled import compiled, inlined
+from datagen.simulator.event_log import (
+    ARRIVED,
+    CHOSEN,
+    FINISHED,
+    LEFT,
+    LOST,
+    MOVED,
+    QUEUED,
+    SENT,
+    STARTED,
+)
 from datagen.simulator.heap_kernel import Heap, pop, push, replace_top
 from datagen.simulator.keys import ADMIT, CHAIN_SHIFT, CHOOSE, FINISH, JOB_SHIFT, PHASE_SHIFT
 from datagen.simulator.network import Features, Network
@@ -51,13 +62,6 @@ __all__ = [
 
 DONE, TRUNCATED, NEED_DRAWS, NEED_SLOTS, NEED_LOG = 0, 1, 2, 3, 4
 """Why the loop returned."""
-
-ARRIVED, FINISHED, CHOSEN, SENT = 0, 1, 2, 3
-"""Kinds of logged event: arrival at a device, end of a service, a start that a device chose, end of
-a transmission that kept units."""
-
-LOST, STARTED, QUEUED, MOVED, LEFT = 0, 1, 2, 3, 4
-"""Outcomes: of an arrival the first three, of a finished service the last two."""
 
 NONE = -1
 """No slot: the end of a waiting line or of the list of free slots."""

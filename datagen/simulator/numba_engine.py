@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.simulator.engine import Engine, Run, event_log
+from datagen.simulator.engine import Engine, Run
+from datagen.simulator.event_log import event_log
 from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import (
     NEED_DRAWS,

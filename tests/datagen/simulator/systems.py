@@ -25,7 +25,7 @@ from datagen.distributions import Deterministic, Exponential, Law, LogNormal, Un
 from datagen.evaluation import pack
 from datagen.exits import ExitMix, ExitTrace, Thresholds
 from datagen.simulator.engine import Run
-from datagen.simulator.kernel import (
+from datagen.simulator.event_log import (
     ARRIVED,
     CHOSEN,
     FINISHED,
