@@ -12,7 +12,7 @@ from datagen.simulator.event_log import event_log
 from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
 from datagen.simulator.keys import ADMIT, event_key
-from datagen.simulator.network import Network
+from datagen.simulator.network import Features, Network
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.state_kernel import NONE, SENDING, Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally
@@ -37,6 +37,7 @@ class NumbaEngine(Engine):
     def run(
         self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
     ) -> Run:
+        network = _writable(network)
         feed = _Feed(network, sources, length)
         state = _initial_state(network, feed.draws)
         tally = Tally.zeros(network)
@@ -63,6 +64,23 @@ class NumbaEngine(Engine):
             log=event_log(records.time[:size], records.record[:size]) if log else None,
             route_completed=None if extras is None else extras.completed,
         )
+
+
+def _writable(network: Network) -> Network:
+    """Return a network of arrays that may be written to.
+
+    numba compiles a loop for each mix of writable and read-only arrays that it meets; packed
+    networks have read-only ones, others not.
+    """
+
+    def copied(arrays: Network | Features) -> dict[str, Any]:
+        named = arrays._asdict().items()
+        return {name: np.array(own) for name, own in named if isinstance(own, np.ndarray)}
+
+    features = network.features
+    if features is not None:
+        features = Features(**copied(features))
+    return network._replace(**copied(network), features=features)
 
 
 class _Feed:
