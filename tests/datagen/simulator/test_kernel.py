@@ -199,19 +199,31 @@ def test_batches_are_those_of_the_readable_code() -> None:
             assert _batch_of(float(time), length) == length.batch_of(float(time))
 
 
-def test_no_index_strays(repository: Path) -> None:
-    # In a process of its own: the flag is read when numba is imported. Slots, log and draws grow.
-    code = """
+BOUNDS_CHECKED = """
 from datagen.simulator import numba_engine
 numba_engine._FIRST_SLOTS, numba_engine._FIRST_LOG, numba_engine._CHUNK = 2, 2, 32
 numba_engine._SMALLEST_CHUNK = 2
 import numba
+from hypothesis import given, settings, strategies
+from tests.datagen.simulator.systems import deployments, same_bits
+from tests.datagen.simulator.test_engines_agree import WINDOWS, agree
 from tests.datagen.simulator.test_kernel import featured, overloaded, play, reference
-from tests.datagen.simulator.systems import same_bits
 assert numba.config.BOUNDSCHECK
 for rate in (1.5, 5.0):
     same_bits(play(overloaded(rate)), reference(overloaded(rate)))
     same_bits(play(featured(rate)), reference(featured(rate)))
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(deployments(), WINDOWS, strategies.booleans())
+def any_deployment(deployment, length, on_grid):
+    agree(deployment, 1, length, on_grid=on_grid)
+
+any_deployment()
 """
+
+
+def test_no_index_strays(repository: Path) -> None:
+    # In a process of its own: the flag is read when numba is imported. Slots, log and draws grow.
     environment = os.environ | {"NUMBA_BOUNDSCHECK": "1"}
-    subprocess.run([sys.executable, "-c", code], cwd=repository, env=environment, check=True)
+    command = [sys.executable, "-c", BOUNDS_CHECKED]
+    subprocess.run(command, cwd=repository, env=environment, check=True)
