@@ -204,11 +204,24 @@ from datagen.simulator import numba_engine
 numba_engine._FIRST_SLOTS, numba_engine._FIRST_LOG, numba_engine._CHUNK = 2, 2, 32
 numba_engine._SMALLEST_CHUNK = 2
 import numba
+import numpy as np
+import pytest
 from hypothesis import given, settings, strategies
+from datagen.simulator.index_kernel import unsigned
 from tests.datagen.simulator.systems import deployments, same_bits
 from tests.datagen.simulator.test_engines_agree import WINDOWS, agree
 from tests.datagen.simulator.test_kernel import featured, overloaded, play, reference
 assert numba.config.BOUNDSCHECK
+
+@numba.njit
+def element(values, index):
+    return values[unsigned(index)]
+
+assert element(np.arange(3), 2) == 2
+for stray in (-1, 3):
+    with pytest.raises(IndexError):
+        element(np.arange(3), stray)
+
 for rate in (1.5, 5.0):
     same_bits(play(overloaded(rate)), reference(overloaded(rate)))
     same_bits(play(featured(rate)), reference(featured(rate)))
