@@ -30,6 +30,7 @@ from datagen.simulator.state_kernel import (
     identity_of,
     release,
     step_of,
+    take_slot,
     write,
 )
 from datagen.simulator.tally import (
@@ -113,19 +114,11 @@ def _arrive_from_outside(
     batch = _batch_of(now, run)
     outcome = LOST
     if state.used[device] + demand <= network.capacity[device]:
-        slot = unsigned(state.free[0])
-        state.free[0] = state.following[slot]
-        state.identity[slot] = identity
-        state.row[slot] = first
-        state.last_row[slot] = last
-        state.batch[slot] = batch
-        state.arrival[slot] = now
-        if extras is not None:
-            extras.route[slot] = route
+        slot = take_slot(identity, first, last, batch, now, state)
         for k in range(unsigned(last - first + 1)):
             state.service[slot, k] = draws.service[row + k, column]
-        if batch >= 0:
-            state.pending[0] += 1
+        if extras is not None:
+            extras.route[slot] = route
         outcome = enter(slot, identity, device, demand, now, run, state, tally, extras)
     if batch >= 0:
         in_batch = unsigned(batch)

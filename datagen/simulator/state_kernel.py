@@ -30,6 +30,7 @@ __all__ = [
     "identity_of",
     "release",
     "step_of",
+    "take_slot",
     "write",
 ]
 
@@ -158,6 +159,23 @@ def step_of(identity: int) -> int:
 def finish_key(identity: int) -> int:
     """Return the heap key of the end of a service."""
     return (FINISH << PHASE_SHIFT) | identity
+
+
+@inlined
+def take_slot(
+    identity: int, first_row: int, last_row: int, batch: int, now: float, state: State
+) -> int:
+    """Give a job that enters the system a slot; the caller has made sure that one is free."""
+    slot = unsigned(state.free[0])
+    state.free[0] = state.following[slot]
+    state.identity[slot] = identity
+    state.row[slot] = first_row
+    state.last_row[slot] = last_row
+    state.batch[slot] = batch
+    state.arrival[slot] = now
+    if batch >= 0:
+        state.pending[0] += 1
+    return slot
 
 
 @inlined
