@@ -272,7 +272,8 @@ def table(report: dict[str, Any]) -> str:
             values = f"{own['events_per_s']:,.0f} | {own['loss_ratio']:.4f} | {own['latency']:.3f}"
             lines.append(f"| {name} | {simulator} | {values} |")
     lines += ["", "| over the deployments (geometric mean) | |", "|---|---|"]
-    lines += [f"| {key} | {report[key]:,.1f} |" for key in headlines(report["deployments"])]
+    for key in headlines(report["deployments"]):
+        lines.append(f"| {key} | {report[key]:,.{0 if key.endswith('_per_s') else 2}f} |")
     lines += ["", "| devices and chains | numba, events/s |", "|---|---|"]
     lines += [f"| {n} | {x:,.0f} |" for n, x in report["numba_events_per_s_by_devices"].items()]
     if report["peak_memory_mb_by_jobs"] is not None:
