@@ -1,10 +1,10 @@
 """Indices of the kernels.
 
 numba gives a negative index its meaning in Python, counting from the end, and tests every index of
-an array for it. Slots, rows, devices and chains are unsigned inside the kernels, which leaves that
-out and makes the event loop a quarter faster. Nothing is lost: a run with ``NUMBA_BOUNDSCHECK=1``
-finds an index that strays on either side. Unsigned numbers must meet only their own kind, since
-numba makes a float of the sum of a signed and an unsigned one.
+an array for it. Slots, rows, devices and chains are unsigned inside the kernels, which leaves these
+tests out of the event loop. Nothing is lost: a run with ``NUMBA_BOUNDSCHECK=1`` finds an index that
+strays on either side. Unsigned numbers must meet only their own kind, since numba makes a float of
+the sum of a signed and an unsigned one.
 """
 
 from __future__ import annotations
