@@ -3,7 +3,8 @@
 ``python benchmarks/simulator_speed.py --json`` times both engines of ours with all measures on, a
 textbook SimPy script (a process per job, ``simpy.Resource``, a counter for the buffer, counts and
 summed latency only) and Ciw, and prints the figures; ``--out FOLDER`` also writes a dated result
-file, ``--short`` takes half a minute, ``--full`` adds the peak memory of short and of long runs.
+file, ``--short`` takes half a minute, ``--full`` adds the peak memory of short and of long runs
+and the time of a first call.
 
 An event is an external arrival or a service completion. Times are processor time.
 """
@@ -15,33 +16,27 @@ import json
 import os
 import platform
 import resource
-import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from other_simulators import Played, fits_ciw, play_ciw, play_plain_simpy
-from public_data import cores, machine
+from result_file import PACKAGES, command_line, head, machine, write_result
+from speed_networks import event_rate, ring, shared, single, tandem, type1
 
-from datagen.arrivals import Poisson
-from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
-from datagen.distributions import Deterministic, Exponential, Law
+from datagen.deployment import Deployment
 from datagen.evaluation import pack
-from datagen.scenarios.type1 import Type1Scenario
 from datagen.simulator import SimulationOptions, simulate_batch, warm_up
 
 REPEATS = 5
 SEED = 1
-
-TYPE1_INDEX = 0
-"""Row of the Type I scenario that stands for what data sets are made of."""
 
 DEVICE_COUNTS = (3, 30, 300)
 MEMORY_JOBS = (1e4, 1e7)
@@ -99,68 +94,6 @@ PLAYERS: dict[str, Player] = {
     "plain_simpy": play_plain_simpy,
     "ciw": play_ciw,
 }
-
-
-def chain_of(name: str, rate: float, laws: Sequence[Law]) -> Chain:
-    """Return a chain with one fragment per law."""
-    fragments = tuple(Fragment(name=f"f{k}", service=law) for k, law in enumerate(laws))
-    return Chain(name=name, arrivals=Poisson(rate=rate), fragments=fragments)
-
-
-def single() -> Deployment:
-    """M/M/1/10 at load 0.9."""
-    chain = chain_of("c", 0.9, [Exponential(mean=1.0)])
-    problem = Problem(devices=(Device(name="d", capacity=10),), chains=(chain,))
-    return Deployment(problem=problem, placement={"c": (("d",),)})
-
-
-def tandem() -> Deployment:
-    """Three devices in a row, each with a finite buffer, at load 0.9."""
-    names = ("a", "b", "c")
-    chain = chain_of("c", 0.9, [Exponential(mean=1.0)] * len(names))
-    problem = Problem(
-        devices=tuple(Device(name=name, capacity=10) for name in names), chains=(chain,)
-    )
-    return Deployment(problem=problem, placement={"c": (names,)})
-
-
-def shared() -> Deployment:
-    """Two chains in opposite directions over three unlimited devices, one with two servers."""
-    devices = (Device(name="a"), Device(name="b", servers=2), Device(name="c"))
-    constant, exponential = Deterministic(mean=0.8), Exponential(mean=0.8)
-    chains = (
-        chain_of("there", 0.5, [constant, exponential, constant]),
-        chain_of("back", 0.5, [exponential, constant, exponential]),
-    )
-    problem = Problem(devices=devices, chains=chains)
-    placement = {"there": (("a", "b", "c"),), "back": (("c", "b", "a"),)}
-    return Deployment(problem=problem, placement=placement)
-
-
-def type1() -> Deployment:
-    """A deployment of ChainNet's Type I: finite buffers, constant works, shared devices."""
-    return Type1Scenario().sample(TYPE1_INDEX, SEED)
-
-
-def ring(devices: int) -> Deployment:
-    """As many chains as devices, each over three devices apart, at load 0.8 everywhere."""
-    names = [f"d{index}" for index in range(devices)]
-    chains, placement = [], {}
-    for index in range(devices):
-        chains.append(chain_of(f"c{index}", 0.8 / 3.0, [Deterministic(mean=1.0)] * 3))
-        hosts = ((index + offset) % devices for offset in (0, devices // 3, 2 * devices // 3))
-        placement[f"c{index}"] = (tuple(names[host] for host in hosts),)
-    problem = Problem(
-        devices=tuple(Device(name=name, capacity=10) for name in names), chains=tuple(chains)
-    )
-    return Deployment(problem=problem, placement=placement)
-
-
-def event_rate(deployment: Deployment) -> float:
-    """Return the events per simulated second if nothing were lost."""
-    return sum(
-        chain.arrivals.rate * (1 + len(chain.fragments)) for chain in deployment.problem.chains
-    )
 
 
 def timed(
@@ -240,12 +173,33 @@ def growth(events: float, repeats: int) -> dict[str, float]:
     return {str(count): statistics.median(own) for count, own in speeds.items()}
 
 
-def peak_memory(jobs: float) -> float:
-    """Return the peak memory of a process that simulates this many jobs with numba [MB]."""
+def peak_memory(jobs: float, cache: str | None = None) -> float:
+    """Return the peak memory of a process that simulates this many jobs with numba [MB].
+
+    Args:
+        jobs: Expected number.
+        cache: Folder for compiled loops in place of the user's.
+    """
     command = [sys.executable, __file__, "--only-play", repr(jobs)]
-    paths = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    found = subprocess.run(command, capture_output=True, text=True, check=True, env=paths)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    if cache is not None:
+        environment["XDG_CACHE_HOME"] = cache
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return float(found.stdout)
+
+
+def first_call() -> dict[str, float]:
+    """Return how long a process takes that simulates a few jobs, imports included [s].
+
+    The first such process of a user has to compile the loop; the next find it on disk.
+    """
+    seconds = {}
+    with tempfile.TemporaryDirectory() as cache:
+        for state in ("fresh", "cached"):
+            began = time.perf_counter()
+            peak_memory(100.0, cache)
+            seconds[state] = time.perf_counter() - began
+    return seconds
 
 
 def own_peak_memory(jobs: float) -> float:
@@ -271,15 +225,14 @@ def measure(*, short: bool, full: bool, repeats: int = REPEATS) -> dict[str, Any
 
     Args:
         short: Whether to run short.
-        full: Whether to measure memory too.
+        full: Whether to measure memory and the first call too.
         repeats: Rounds.
 
     Returns:
         Plain figures.
     """
     sizes = SHORT if short else USUAL
-    about = machine() | {"processor": processor()}
-    about["versions"] |= {package: version(package) for package in ("simpy", "ciw")}
+    about = machine((*PACKAGES, "simpy", "ciw")) | {"processor": processor()}
     warm_up()
     deployments = {make.__name__: make() for make in (single, tandem, shared, type1)}
     runs = timed(deployments, sizes, repeats)
@@ -293,6 +246,7 @@ def measure(*, short: bool, full: bool, repeats: int = REPEATS) -> dict[str, Any
         "peak_memory_mb_by_jobs": (
             {f"{jobs:.0e}": peak_memory(jobs) for jobs in MEMORY_JOBS} if full else None
         ),
+        "first_call_s": first_call() if full else None,
         "repeats": repeats,
         "events": vars(sizes),
         "seed": SEED,
@@ -318,42 +272,40 @@ def table(report: dict[str, Any]) -> str:
             values = f"{own['events_per_s']:,.0f} | {own['loss_ratio']:.4f} | {own['latency']:.3f}"
             lines.append(f"| {name} | {simulator} | {values} |")
     lines += ["", "| over the deployments (geometric mean) | |", "|---|---|"]
-    lines += [f"| {key} | {report[key]:,.1f} |" for key in headlines(report["deployments"])]
+    for key in headlines(report["deployments"]):
+        lines.append(f"| {key} | {report[key]:,.{0 if key.endswith('_per_s') else 2}f} |")
     lines += ["", "| devices and chains | numba, events/s |", "|---|---|"]
     lines += [f"| {n} | {x:,.0f} |" for n, x in report["numba_events_per_s_by_devices"].items()]
     if report["peak_memory_mb_by_jobs"] is not None:
         lines += ["", "| jobs | numba, peak memory of the process [MB] |", "|---|---|"]
         lines += [f"| {n} | {x:.0f} |" for n, x in report["peak_memory_mb_by_jobs"].items()]
+    if report["first_call_s"] is not None:
+        lines += ["", "| compiled loops | start and first simulation, wall time [s] |", "|---|---|"]
+        lines += [f"| {state} | {x:.1f} |" for state, x in report["first_call_s"].items()]
     return "\n".join(lines) + "\n"
 
 
-def result_text(report: dict[str, Any], command: str, hardware: str) -> str:
+def result_text(report: dict[str, Any], command: str, hardware: str | None = None) -> str:
     """Return the content of a result file.
 
     Args:
         report: What :func:`measure` gave.
         command: The command that was run.
-        hardware: Class of the machine.
+        hardware: Class of the machine; this one's by default.
 
     Returns:
         Markdown.
     """
-    about = report["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-    dirty = "" if about["clean"] else " with uncommitted changes"
     sizes = ", ".join(f"{name} {events:g}" for name, events in report["events"].items())
     return "\n".join([
-        "# Simulator speed: both engines, a textbook SimPy script and Ciw",
-        "",
-        f"- date: {about['date']}",
-        f"- commit: {about['commit']}{dirty}",
-        f"- machine: {hardware} ({about['system']}, {about['architecture']}, {about['cores']} "
-        f"cores, {about['processor']}, no accelerator used)",
-        f"- versions: {versions}",
-        f"- configuration: medians of {report['repeats']} interleaved repeats, processor time of "
-        f"one thread; events per run: {sizes}; seed {report['seed']}",
-        f"- command: `{command}`",
-        "",
+        *head(
+            "Simulator speed: both engines, a textbook SimPy script and Ciw",
+            report["machine"],
+            configuration=f"medians of {report['repeats']} interleaved repeats, processor time of "
+            f"one thread; events per run: {sizes}; seed {report['seed']}",
+            command=command,
+            hardware=hardware,
+        ),
         table(report),
         "An event is an external arrival or a service completion. Ours are timed with all measures",
         "on, the drawing of the times and the estimates; compilation is not timed. The textbook",
@@ -378,7 +330,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--short", action="store_true", help="half a minute")
-    parser.add_argument("--full", action="store_true", help="also peak memory")
+    parser.add_argument("--full", action="store_true", help="also peak memory and first call")
     parser.add_argument("--hardware", metavar="NAME", help="class of this machine in file names")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="where a result file is written")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -389,12 +341,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     report = measure(short=given.short, full=given.full)
     if given.out is not None:
-        hardware = given.hardware or f"{cores()}core-{platform.machine().replace('_', '-')}"
-        month = report["machine"]["date"][:7].replace("-", "")
-        given.out.mkdir(parents=True, exist_ok=True)
-        command = shlex.join(["python", "benchmarks/simulator_speed.py", *words])
-        path = given.out / f"simulator_speed_{hardware}_{month}.md"
-        path.write_text(result_text(report, command, hardware), encoding="utf-8")
+        text = result_text(report, command_line("simulator_speed", words), given.hardware)
+        date, hardware = report["machine"]["date"], given.hardware
+        path = write_result(given.out, "simulator_speed", text, date=date, hardware=hardware)
         sys.stderr.write(f"written: {path}\n")
     if given.json:
         sys.stdout.write(json.dumps(report, allow_nan=False) + "\n")

@@ -115,10 +115,10 @@ def _chain_effects(chain: Chain) -> Effect:
 
 
 def effects_of(deployment: Deployment) -> Effect:
-    """Return the effects of the problem and its decisions, revisits excepted.
+    """Return the effects of the problem and its decisions, revisits and open heads excepted.
 
     Args:
-        deployment: The deployment. Whether a path revisits a device depends on the placement and
+        deployment: The deployment. Whether a path revisits a device and which classifiers are open
             is found where placements are packed.
 
     Returns:

@@ -205,7 +205,8 @@ class DeploymentTables:
     @cached_property
     def effects(self) -> Effect:
         """Effects of everything but the placement."""
-        return effects_of(self.base)
+        random_head = any(head is not None and head.is_random for head in self.leaving.heads)
+        return effects_of(self.base) | (Effect.RANDOM_SERVICE if random_head else Effect.NONE)
 
     def base_placement(self) -> NDArray[np.int32]:
         """Return the base deployment's placement vector [F]."""

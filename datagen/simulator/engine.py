@@ -13,34 +13,7 @@ from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.tally import RunLength, Tally
 
-__all__ = ["LOG_DTYPE", "Engine", "Run", "event_log"]
-
-LOG_DTYPE = np.dtype([
-    ("time", np.float64),
-    ("kind", np.int64),
-    ("chain", np.int64),
-    ("job", np.int64),
-    ("step", np.int64),
-    ("outcome", np.int64),
-])
-"""One logged event; kinds and outcomes are named in :mod:`datagen.simulator.kernel`."""
-
-
-def event_log(time: NDArray[np.float64], record: NDArray[np.int64]) -> NDArray[np.void]:
-    """Return events as a structured array.
-
-    Args:
-        time: When [s] [N].
-        record: Kind, chain, job, step, outcome [N, 5].
-
-    Returns:
-        Array of :data:`LOG_DTYPE` [N].
-    """
-    log = np.empty(len(time), dtype=LOG_DTYPE)
-    log["time"] = time
-    for column, name in enumerate(("kind", "chain", "job", "step", "outcome")):
-        log[name] = record[:, column]
-    return log
+__all__ = ["Engine", "Run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.compiled import inlined
+from datagen.simulator.index_kernel import unsigned
 
 __all__ = ["Heap", "pop", "push", "replace_top"]
 
@@ -39,10 +40,10 @@ class Heap(NamedTuple):
 def push(heap: Heap, time: float, key: int, slot: int) -> None:
     """Add an event."""
     times, keys, slots = heap.time, heap.key, heap.slot
-    index = heap.size[0]
-    heap.size[0] = index + 1
+    index = unsigned(heap.size[0])
+    heap.size[0] += 1
     while index > 0:
-        parent = (index - 1) >> 1
+        parent = (index - unsigned(1)) >> unsigned(1)
         above = times[parent]
         if above < time or (above == time and keys[parent] < key):
             break
@@ -59,16 +60,16 @@ def push(heap: Heap, time: float, key: int, slot: int) -> None:
 def replace_top(heap: Heap, time: float, key: int, slot: int) -> None:
     """Put an event in the place of the earliest one."""
     times, keys, slots = heap.time, heap.key, heap.slot
-    size = heap.size[0]
-    index = 0
-    child = 1
+    size = unsigned(heap.size[0])
+    index = unsigned(0)
+    child = unsigned(1)
     while child < size:
-        right = child + 1
-        if right < size and (
-            times[right] < times[child]
-            or (times[right] == times[child] and keys[right] < keys[child])
-        ):
-            child = right
+        # The smaller child, without a branch: which one it is cannot be predicted. An only child is
+        # compared with itself.
+        right = min(child + unsigned(1), size - unsigned(1))
+        left_time, right_time = times[child], times[right]
+        tie = (right_time == left_time) & (keys[right] < keys[child])
+        child += unsigned((right_time < left_time) | tie)
         below = times[child]
         if time < below or (time == below and key < keys[child]):
             break
@@ -76,7 +77,7 @@ def replace_top(heap: Heap, time: float, key: int, slot: int) -> None:
         keys[index] = keys[child]
         slots[index] = slots[child]
         index = child
-        child = 2 * index + 1
+        child = unsigned(2) * index + unsigned(1)
     times[index] = time
     keys[index] = key
     slots[index] = slot
@@ -85,7 +86,7 @@ def replace_top(heap: Heap, time: float, key: int, slot: int) -> None:
 @inlined
 def pop(heap: Heap) -> None:
     """Remove the earliest event."""
-    last = heap.size[0] - 1
-    heap.size[0] = last
+    heap.size[0] -= 1
+    last = unsigned(heap.size[0])
     if last > 0:
         replace_top(heap, heap.time[last], heap.key[last], heap.slot[last])

@@ -2,21 +2,37 @@
 
 The loop draws nothing and allocates nothing. When it runs out of draws, slots or log space it
 returns a status before touching the event in question; the caller supplies what is missing and
-calls again. Jobs in the system live in *slots*; a slot belongs to one job from its admission at the
-first device until it completes or is lost.
+calls again.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datagen.compiled import compiled, inlined
-from datagen.simulator.heap_kernel import Heap, pop, push, replace_top
-from datagen.simulator.keys import ADMIT, CHAIN_SHIFT, CHOOSE, FINISH, JOB_SHIFT, PHASE_SHIFT
-from datagen.simulator.network import Features, Network
+from datagen.simulator.device_kernel import choose, clip, enter, next_in_line
+from datagen.simulator.event_log import ARRIVED, FINISHED, LEFT, LOST, MOVED, SENT
+from datagen.simulator.heap_kernel import pop, push, replace_top
+from datagen.simulator.index_kernel import signed, unsigned
+from datagen.simulator.keys import ADMIT, FINISH, PHASE_SHIFT
+from datagen.simulator.network import Network
+from datagen.simulator.state_kernel import (
+    NONE,
+    SENDING,
+    Draws,
+    Extras,
+    Log,
+    State,
+    chain_of,
+    finish_key,
+    identity_of,
+    release,
+    step_of,
+    take_slot,
+    write,
+)
 from datagen.simulator.tally import (
     BATCHES,
     BIN_SHIFT,
@@ -27,152 +43,27 @@ from datagen.simulator.tally import (
 )
 
 __all__ = [
-    "ARRIVED",
-    "CHOSEN",
     "DONE",
-    "FINISHED",
-    "LEFT",
-    "LOST",
-    "MOVED",
     "NEED_DRAWS",
     "NEED_LOG",
     "NEED_SLOTS",
-    "QUEUED",
-    "SENDING",
-    "SENT",
-    "STARTED",
     "TRUNCATED",
-    "Draws",
-    "Extras",
-    "Log",
-    "State",
     "play",
 ]
 
 DONE, TRUNCATED, NEED_DRAWS, NEED_SLOTS, NEED_LOG = 0, 1, 2, 3, 4
 """Why the loop returned."""
 
-ARRIVED, FINISHED, CHOSEN, SENT = 0, 1, 2, 3
-"""Kinds of logged event: arrival at a device, end of a service, a start that a device chose, end of
-a transmission that kept units."""
-
-LOST, STARTED, QUEUED, MOVED, LEFT = 0, 1, 2, 3, 4
-"""Outcomes: of an arrival the first three, of a finished service the last two."""
-
-NONE = -1
-"""No slot: the end of a waiting line or of the list of free slots."""
-
-SENDING = 1 << 40
-"""Added to the slot of a heap event that ends a transmission instead of a service."""
-
 LOG_ROOM = 2
 """Most records that one event writes: a finished service and the arrival it leads to."""
 
-
-class Draws(NamedTuple):
-    """Drawn jobs that have not all arrived yet; job ``base[c] + i`` of chain c is in column i.
-
-    Args:
-        arrival: Arrival times [s] [C, N].
-        service: Service times [s] [S, N].
-        base: Job in column 0 [C].
-    """
-
-    arrival: NDArray[np.float64]
-    service: NDArray[np.float64]
-    base: NDArray[np.int64]
-
-
-class Log(NamedTuple):
-    """Event log; empty arrays switch it off.
-
-    Args:
-        time: When [s] [N].
-        record: Kind, chain, job, step, outcome [N, 5].
-        size: Number of records [1].
-    """
-
-    time: NDArray[np.float64]
-    record: NDArray[np.int64]
-    size: NDArray[np.int64]
-
-
-class State(NamedTuple):
-    """Everything that changes while a network is played.
-
-    Args:
-        heap: Pending events.
-        next_job: Next job of each chain to arrive [C].
-        queue_head: Slot of the first waiting job, or NONE; the lines of all devices for the first
-            class, then those for the next; without priorities, all wait in the first [classes * D].
-        queue_tail: Slot of the last waiting job, or NONE [classes * D].
-        idle: Servers that are free [D].
-        used: Buffer units in use [D].
-        chain: Chain of the job in each slot [N].
-        job: Its number [N].
-        step: Its current step, 0-based in its chain [N].
-        batch: Its batch, -1 outside of the cohort [N].
-        arrival: When it arrived [s] [N].
-        entered: When it came to its current device [s] [N].
-        following: Slot behind it in the waiting line, or the next free slot [N].
-        service: Its service times [s] [N, longest chain].
-        sojourn: Its times at the steps passed so far [s] [N, longest chain].
-        free: First free slot [1].
-        pending: Cohort jobs that are in the system [1].
-        events: External arrivals and finished services so far [1].
-    """
-
-    heap: Heap
-    next_job: NDArray[np.int64]
-    queue_head: NDArray[np.int64]
-    queue_tail: NDArray[np.int64]
-    idle: NDArray[np.int64]
-    used: NDArray[np.float64]
-    chain: NDArray[np.int64]
-    job: NDArray[np.int64]
-    step: NDArray[np.int64]
-    batch: NDArray[np.int64]
-    arrival: NDArray[np.float64]
-    entered: NDArray[np.float64]
-    following: NDArray[np.int64]
-    service: NDArray[np.float64]
-    sojourn: NDArray[np.float64]
-    free: NDArray[np.int64]
-    pending: NDArray[np.int64]
-    events: NDArray[np.int64]
-
-
-class Extras(NamedTuple):
-    """Arrays for the features of a network.
-
-    Where a network has none, the loop gets None instead, and numba leaves out every branch behind
-    ``if extras is not None`` when it compiles: plain networks pay nothing for what they lack.
-
-    Args:
-        features: What is given.
-        drawn_route: Route of each drawn job, counted from its chain's first [C, columns].
-        route: Route of the job in each slot [N].
-        completed: Completed cohort jobs by route [R].
-        waiting: Jobs in line at devices with priorities [D].
-        choosing: Whether such a device is about to choose [D].
-    """
-
-    features: Features
-    drawn_route: NDArray[np.int64]
-    route: NDArray[np.int64]
-    completed: NDArray[np.int64]
-    waiting: NDArray[np.int64]
-    choosing: NDArray[np.bool_]
+_IDENTITY = (1 << PHASE_SHIFT) - 1
+"""The bits of a key below its phase."""
 
 
 @inlined
-def _key(phase: int, chain: int, job: int, step: int) -> int:
-    return (phase << PHASE_SHIFT) | (chain << CHAIN_SHIFT) | (job << JOB_SHIFT) | step
-
-
-@inlined
-def _clip(time: float, run: RunLength) -> float:
-    return min(max(time, run.warmup), run.horizon)
+def _admit_key(identity: int) -> int:
+    return (ADMIT << PHASE_SHIFT) | identity
 
 
 @inlined
@@ -189,118 +80,6 @@ def _latency_bin(latency: float) -> int:
 
 
 @inlined
-def _write(log: Log, time: float, kind: int, chain: int, job: int, step: int, outcome: int) -> None:
-    index = log.size[0]
-    log.time[index] = time
-    record = log.record[index]
-    record[0] = kind
-    record[1] = chain
-    record[2] = job
-    record[3] = step
-    record[4] = outcome
-    log.size[0] = index + 1
-
-
-@inlined
-def _start_service(
-    slot: int, device: int, now: float, run: RunLength, state: State, tally: Tally
-) -> float:
-    """Count a service from its start, and return when it ends."""
-    end: float = now + state.service[slot, state.step[slot]]
-    tally.busy[device] += _clip(end, run) - _clip(now, run)
-    return end
-
-
-@inlined
-def _finish_key(slot: int, state: State) -> int:
-    return _key(FINISH, state.chain[slot], state.job[slot], state.step[slot])
-
-
-@inlined
-def _join_line(slot: int, line: int, state: State) -> None:
-    state.following[slot] = NONE
-    if state.queue_head[line] == NONE:
-        state.queue_head[line] = slot
-    else:
-        state.following[state.queue_tail[line]] = slot
-    state.queue_tail[line] = slot
-
-
-@inlined
-def _let_choose(device: int, now: float, state: State, extras: Extras) -> None:
-    """Let a device with priorities choose at the end of this instant, if it can."""
-    if state.idle[device] > 0 and extras.waiting[device] > 0 and not extras.choosing[device]:
-        extras.choosing[device] = True
-        slot = -1 - state.next_job.size - device
-        push(state.heap, now, (CHOOSE << PHASE_SHIFT) | device, slot)
-
-
-@inlined
-def _choose(
-    device: int,
-    now: float,
-    run: RunLength,
-    state: State,
-    tally: Tally,
-    log: Log,
-    extras: Extras,
-) -> None:
-    """Let a free server take the first waiting job of the highest class."""
-    pop(state.heap)
-    line = device
-    while state.queue_head[line] == NONE:
-        line += state.idle.size
-    slot = state.queue_head[line]
-    state.queue_head[line] = state.following[slot]
-    extras.waiting[device] -= 1
-    state.idle[device] -= 1
-    extras.choosing[device] = False
-    end = _start_service(slot, device, now, run, state, tally)
-    push(state.heap, end, _finish_key(slot, state), slot)
-    _let_choose(device, now, state, extras)
-    if log.time.size > 0:
-        _write(log, now, CHOSEN, state.chain[slot], state.job[slot], state.step[slot], STARTED)
-
-
-@inlined
-def _enter(
-    slot: int,
-    device: int,
-    demand: float,
-    now: float,
-    run: RunLength,
-    state: State,
-    tally: Tally,
-    extras: Extras | None,
-) -> int:
-    """Let an admitted job take its units, and a server or a place in the line."""
-    state.used[device] += demand
-    state.entered[slot] = now
-    if extras is not None and extras.features.prioritized[device]:
-        rank = extras.features.chain_class[state.chain[slot]]
-        _join_line(slot, rank * state.idle.size + device, state)
-        extras.waiting[device] += 1
-        _let_choose(device, now, state, extras)
-        return QUEUED
-    if state.idle[device] > 0:
-        state.idle[device] -= 1
-        end = _start_service(slot, device, now, run, state, tally)
-        push(state.heap, end, _finish_key(slot, state), slot)
-        return STARTED
-    _join_line(slot, device, state)
-    return QUEUED
-
-
-@inlined
-def _release(slot: int, state: State) -> None:
-    """Give a slot back once its job has left the system."""
-    state.following[slot] = state.free[0]
-    state.free[0] = slot
-    if state.batch[slot] >= 0:
-        state.pending[0] -= 1
-
-
-@inlined
 def _arrive_from_outside(
     chain: int,
     now: float,
@@ -314,46 +93,42 @@ def _arrive_from_outside(
 ) -> None:
     """Play an external arrival; the caller has made sure of a slot and of the next arrival time."""
     job = state.next_job[chain]
-    column = job - draws.base[chain]
+    column = unsigned(job - draws.base[chain])
     state.next_job[chain] = job + 1
-    replace_top(
-        state.heap, draws.arrival[chain, column + 1], _key(ADMIT, chain, job + 1, 0), -1 - chain
-    )
+    number = signed(chain)
+    following = _admit_key(identity_of(number, job + 1))
+    replace_top(state.heap, draws.arrival[chain, column + unsigned(1)], following, -1 - number)
     state.events[0] += 1
-    step = network.chain_start[chain]
-    steps = network.chain_start[chain + 1] - step
-    route = 0
+    first = network.chain_start[chain]
+    last = network.chain_start[chain + unsigned(1)] - 1
+    route = unsigned(0)
     if extras is not None:
-        route = extras.features.chain_route[chain] + extras.drawn_route[chain, column]
-        step = extras.features.route_first[route]
-        steps = extras.features.route_steps[route]
-    device = network.step_device[step]
-    demand = network.step_demand[step]
+        drawn = extras.features.chain_route[chain] + extras.drawn_route[chain, column]
+        route = unsigned(drawn)
+        first = extras.features.route_first[route]
+        last = first + extras.features.route_steps[route] - 1
+    row = unsigned(first)
+    device = unsigned(network.step_device[row])
+    demand = network.step_demand[row]
+    identity = identity_of(number, job)
     batch = _batch_of(now, run)
     outcome = LOST
     if state.used[device] + demand <= network.capacity[device]:
-        slot = state.free[0]
-        state.free[0] = state.following[slot]
-        state.chain[slot] = chain
-        state.job[slot] = job
-        state.step[slot] = 0
-        state.batch[slot] = batch
-        state.arrival[slot] = now
+        slot = take_slot(identity, first, last, batch, now, state)
+        for k in range(unsigned(last - first + 1)):
+            state.service[slot, k] = draws.service[row + k, column]
         if extras is not None:
             extras.route[slot] = route
-        for k in range(steps):
-            state.service[slot, k] = draws.service[step + k, column]
-        if batch >= 0:
-            state.pending[0] += 1
-        outcome = _enter(slot, device, demand, now, run, state, tally, extras)
+        outcome = enter(slot, identity, device, demand, now, run, state, tally, extras)
     if batch >= 0:
-        tally.offered[chain, batch] += 1
-        tally.step_offered[step] += 1
+        in_batch = unsigned(batch)
+        tally.offered[chain, in_batch] += 1
+        tally.step_offered[row] += 1
         if outcome == LOST:
-            tally.lost[chain, batch] += 1
-            tally.step_lost[step] += 1
+            tally.lost[chain, in_batch] += 1
+            tally.step_lost[row] += 1
     if log.time.size > 0:
-        _write(log, now, ARRIVED, chain, job, 0, outcome)
+        write(log, now, ARRIVED, identity, outcome)
 
 
 @inlined
@@ -368,109 +143,75 @@ def _arrive_from_device(
     extras: Extras | None,
 ) -> None:
     """Play the arrival of a job that comes from its previous step."""
-    chain = state.chain[slot]
+    identity = state.identity[slot]
+    row = unsigned(state.row[slot])
+    device = unsigned(network.step_device[row])
+    demand = network.step_demand[row]
     batch = state.batch[slot]
-    step = network.chain_start[chain] + state.step[slot]
-    if extras is not None:
-        step = extras.features.route_first[extras.route[slot]] + state.step[slot]
-    device = network.step_device[step]
-    demand = network.step_demand[step]
     if batch >= 0:
-        tally.step_offered[step] += 1
-    if log.time.size > 0:
-        job, position = state.job[slot], state.step[slot]
-    else:
-        job, position = 0, 0
+        tally.step_offered[row] += 1
     if state.used[device] + demand <= network.capacity[device]:
-        outcome = _enter(slot, device, demand, now, run, state, tally, extras)
+        outcome = enter(slot, identity, device, demand, now, run, state, tally, extras)
     else:
         outcome = LOST
         if batch >= 0:
-            tally.lost[chain, batch] += 1
-            tally.step_lost[step] += 1
-        _release(slot, state)
+            tally.lost[chain_of(identity), unsigned(batch)] += 1
+            tally.step_lost[row] += 1
+        release(slot, state)
     if log.time.size > 0:
-        _write(log, now, ARRIVED, chain, job, position, outcome)
-
-
-@inlined
-def _next_in_line(
-    device: int, now: float, run: RunLength, state: State, tally: Tally, extras: Extras | None
-) -> None:
-    """Let a freed server take the first waiting job, in place of the event just played."""
-    if extras is not None and extras.features.prioritized[device]:
-        state.idle[device] += 1
-        pop(state.heap)
-        _let_choose(device, now, state, extras)
-        return
-    slot = state.queue_head[device]
-    if slot == NONE:
-        state.idle[device] += 1
-        pop(state.heap)
-        return
-    state.queue_head[device] = state.following[slot]
-    end = _start_service(slot, device, now, run, state, tally)
-    replace_top(state.heap, end, _finish_key(slot, state), slot)
+        write(log, now, ARRIVED, identity, outcome)
 
 
 @inlined
 def _complete(
-    slot: int, now: float, network: Network, state: State, tally: Tally, extras: Extras | None
+    slot: int,
+    identity: int,
+    now: float,
+    network: Network,
+    state: State,
+    tally: Tally,
+    extras: Extras | None,
 ) -> None:
     """Count a job that has passed its last step."""
-    batch = state.batch[slot]
-    if batch >= 0:
-        chain = state.chain[slot]
+    if state.batch[slot] >= 0:
+        chain, batch = chain_of(identity), unsigned(state.batch[slot])
         latency = now - state.arrival[slot]
         tally.completed[chain, batch] += 1
         tally.latency[chain, batch] += latency
-        tally.histogram[chain, _latency_bin(latency)] += 1
+        tally.histogram[chain, unsigned(_latency_bin(latency))] += 1
         if latency <= network.deadline[chain]:
             tally.on_time[chain] += 1
-        first = network.chain_start[chain]
         if extras is not None:
-            first = extras.features.route_first[extras.route[slot]]
-            extras.completed[extras.route[slot]] += 1
-        for k in range(state.step[slot] + 1):
+            extras.completed[unsigned(extras.route[slot])] += 1
+        position = step_of(identity)
+        first = unsigned(state.row[slot]) - position
+        for k in range(position + unsigned(1)):
             tally.step_sojourn_completed[first + k] += state.sojourn[slot, k]
-    _release(slot, state)
+    release(slot, state)
 
 
 @inlined
-def _send(slot: int, delivery: float, held: bool, now: float, state: State) -> None:
-    """Let a served job travel to its next device."""
-    if held:
-        state.entered[slot] = now
-        push(state.heap, delivery, _finish_key(slot, state), slot + SENDING)
-        return
-    state.step[slot] += 1
-    state.entered[slot] = delivery  # in case the run ends before: it is nowhere until then
-    key = _key(ADMIT, state.chain[slot], state.job[slot], state.step[slot])
-    push(state.heap, delivery, key, slot)
+def _move_on(slot: int, identity: int, time: float, state: State) -> int:
+    """Let a job be on its way to its next step; return the key of its arrival there."""
+    state.identity[slot] = identity + 1
+    state.row[slot] += 1
+    state.entered[slot] = time  # in case the run ends before: it is nowhere until then
+    return _admit_key(identity + 1)
 
 
 @inlined
 def _sent(
-    slot: int,
-    now: float,
-    network: Network,
-    run: RunLength,
-    state: State,
-    tally: Tally,
-    log: Log,
-    extras: Extras,
+    slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
 ) -> None:
     """Play the end of a transmission: units become free, the job is delivered."""
-    chain, job, position = state.chain[slot], state.job[slot], state.step[slot]
-    step = extras.features.route_first[extras.route[slot]] + position
-    device, demand = network.step_device[step], network.step_demand[step]
+    identity = state.identity[slot]
+    row = unsigned(state.row[slot])
+    device, demand = unsigned(network.step_device[row]), network.step_demand[row]
     state.used[device] -= demand
-    tally.units[device] += (_clip(now, run) - _clip(state.entered[slot], run)) * demand
+    tally.units[device] += (clip(now, run) - clip(state.entered[slot], run)) * demand
     if log.time.size > 0:
-        _write(log, now, SENT, chain, job, position, MOVED)
-    state.step[slot] = position + 1
-    state.entered[slot] = now
-    replace_top(state.heap, now, _key(ADMIT, chain, job, position + 1), slot)
+        write(log, now, SENT, identity, MOVED)
+    replace_top(state.heap, now, _move_on(slot, identity, now, state), signed(slot))
 
 
 @inlined
@@ -485,48 +226,46 @@ def _finish(
     extras: Extras | None,
 ) -> None:
     """Play the end of a service: the server goes on, the job moves or completes."""
-    chain = state.chain[slot]
-    job = state.job[slot]
-    position = state.step[slot]
-    step = network.chain_start[chain] + position
-    if extras is not None:
-        step = extras.features.route_first[extras.route[slot]] + position
-    device = network.step_device[step]
-    demand = network.step_demand[step]
+    heap = state.heap
+    identity = heap.key[0] & _IDENTITY
+    row = unsigned(state.row[slot])
+    device = unsigned(network.step_device[row])
+    demand = network.step_demand[row]
     state.events[0] += 1
-    _next_in_line(device, now, run, state, tally, extras)
-    last = step + 1 == network.chain_start[chain + 1]
+    next_in_line(device, now, run, state, tally, extras)
+    last = state.row[slot] == state.last_row[slot]
+    delay = 0.0
     held = False
-    if extras is not None:
-        last = position + 1 == extras.features.route_steps[extras.route[slot]]
-        held = extras.features.step_held[step] and not last
+    if extras is not None and not last:
+        delay = extras.features.step_delay[row]
+        held = extras.features.step_held[row]
     if not held:
         state.used[device] -= demand
-    present = _clip(now, run) - _clip(state.entered[slot], run)
+    present = clip(now, run) - clip(state.entered[slot], run)
     tally.jobs[device] += present
     tally.units[device] += present * demand
     sojourn = now - state.entered[slot]
-    state.sojourn[slot, position] = sojourn
+    state.sojourn[slot, step_of(identity)] = sojourn
     if state.batch[slot] >= 0:
-        tally.step_served[step] += 1
-        tally.step_sojourn[step] += sojourn
+        tally.step_served[row] += 1
+        tally.step_sojourn[row] += sojourn
     if log.time.size > 0:
-        _write(log, now, FINISHED, chain, job, position, LEFT if last else MOVED)
+        write(log, now, FINISHED, identity, LEFT if last else MOVED)
     if last:
-        _complete(slot, now, network, state, tally, extras)
+        _complete(slot, identity, now, network, state, tally, extras)
         return
-    if extras is not None and extras.features.step_delay[step] > 0:
-        _send(slot, now + extras.features.step_delay[step], held, now, state)
+    if held:
+        state.entered[slot] = now
+        push(heap, now + delay, finish_key(identity), signed(slot) + SENDING)
         return
-    state.step[slot] = position + 1
-    state.entered[slot] = now  # in case the run ends before it arrives: it is nowhere until then
-    key = _key(ADMIT, chain, job, position + 1)
-    heap = state.heap
-    if now < heap.time[0] or (now == heap.time[0] and key < heap.key[0]):
+    delivery = now + delay
+    key = _move_on(slot, identity, delivery, state)
+    first = heap.time[0]
+    if delay == 0.0 and (now < first or (now == first and key < heap.key[0])):
         # It would be the very next event: play it without the detour through the heap.
         _arrive_from_device(slot, now, network, run, state, tally, log, extras)
     else:
-        push(heap, now, key, slot)
+        push(heap, delivery, key, signed(slot))
 
 
 @compiled
@@ -569,17 +308,19 @@ def play(
         if slot < 0:
             chain = -1 - slot
             if extras is not None and chain >= network.deadline.size:
-                _choose(chain - network.deadline.size, now, run, state, tally, log, extras)
+                device = unsigned(chain - network.deadline.size)
+                choose(device, now, run, state, tally, log, extras)
                 continue
-            if state.next_job[chain] - draws.base[chain] + 1 >= columns:
+            index = unsigned(chain)
+            if state.next_job[index] - draws.base[index] + 1 >= columns:
                 return NEED_DRAWS, chain
             if state.free[0] == NONE:
                 return NEED_SLOTS, 0
-            _arrive_from_outside(chain, now, network, run, draws, state, tally, log, extras)
+            _arrive_from_outside(index, now, network, run, draws, state, tally, log, extras)
         elif extras is not None and slot >= SENDING:
-            _sent(slot - SENDING, now, network, run, state, tally, log, extras)
+            _sent(unsigned(slot - SENDING), now, network, run, state, tally, log)
         elif heap.key[0] >> PHASE_SHIFT == FINISH:
-            _finish(slot, now, network, run, state, tally, log, extras)
+            _finish(unsigned(slot), now, network, run, state, tally, log, extras)
         else:
             pop(heap)
-            _arrive_from_device(slot, now, network, run, state, tally, log, extras)
+            _arrive_from_device(unsigned(slot), now, network, run, state, tally, log, extras)

@@ -13,7 +13,7 @@ from datagen.evaluation import DeploymentBatch, Effect
 from datagen.evaluation.effects import refuse_uncovered
 from datagen.simulator.keys import MAX_CHAINS, MAX_STEPS
 
-__all__ = ["ENGINE_COVERS", "Features", "Network", "networks"]
+__all__ = ["ENGINE_COVERS", "FEATURE_EFFECTS", "Features", "Network", "networks"]
 
 ENGINE_COVERS = (
     Effect.RANDOM_SERVICE
@@ -32,7 +32,7 @@ ENGINE_COVERS = (
 )
 """Effects that both engines play."""
 
-_FEATURES = Effect.PRIORITY | Effect.LINKS | Effect.ROUTING | Effect.EXITS | Effect.THRESHOLDS
+FEATURE_EFFECTS = Effect.PRIORITY | Effect.LINKS | Effect.ROUTING | Effect.EXITS | Effect.THRESHOLDS
 """Effects that are more than other numbers in the arrays of a network."""
 
 
@@ -149,7 +149,9 @@ def _network(batch: DeploymentBatch, index: int) -> Network:
         step_device=batch.step_device[steps].astype(np.int64),
         step_demand=batch.step_demand[steps],
         deadline=batch.chain_deadline[first:last],
-        features=_features(batch, index, steps) if batch.effects[index] & int(_FEATURES) else None,
+        features=_features(batch, index, steps)
+        if batch.effects[index] & int(FEATURE_EFFECTS)
+        else None,
     )
 
 

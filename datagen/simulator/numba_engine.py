@@ -7,24 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.simulator.engine import Engine, Run, event_log
+from datagen.simulator.engine import Engine, Run
+from datagen.simulator.event_log import event_log
 from datagen.simulator.heap_kernel import Heap
-from datagen.simulator.kernel import (
-    NEED_DRAWS,
-    NEED_LOG,
-    NEED_SLOTS,
-    NONE,
-    SENDING,
-    TRUNCATED,
-    Draws,
-    Extras,
-    Log,
-    State,
-    play,
-)
+from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
 from datagen.simulator.keys import ADMIT, event_key
-from datagen.simulator.network import Network
+from datagen.simulator.network import Features, Network
 from datagen.simulator.randomness import ChainDraws
+from datagen.simulator.state_kernel import NONE, SENDING, Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally
 
 __all__ = ["NumbaEngine"]
@@ -35,6 +25,9 @@ _SMALLEST_CHUNK = 64
 _FIRST_SLOTS = 256
 _FIRST_LOG = 1 << 14
 
+_SLOT_INTEGERS = ("identity", "row", "last_row", "batch")
+"""Integers of the state that are kept per slot."""
+
 
 class NumbaEngine(Engine):
     """Plays the compiled loop."""
@@ -44,6 +37,7 @@ class NumbaEngine(Engine):
     def run(
         self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
     ) -> Run:
+        network = _writable(network)
         feed = _Feed(network, sources, length)
         state = _initial_state(network, feed.draws)
         tally = Tally.zeros(network)
@@ -61,7 +55,7 @@ class NumbaEngine(Engine):
                 records = _with_more_room(records)
             else:
                 break
-        _count_remaining(network, length, state, tally, extras)
+        _count_remaining(network, length, state, tally)
         size = int(records.size[0])
         return Run(
             tally=tally,
@@ -70,6 +64,23 @@ class NumbaEngine(Engine):
             log=event_log(records.time[:size], records.record[:size]) if log else None,
             route_completed=None if extras is None else extras.completed,
         )
+
+
+def _writable(network: Network) -> Network:
+    """Return a network of arrays that may be written to.
+
+    numba compiles a loop for each mix of writable and read-only arrays that it meets; packed
+    networks have read-only ones, others not.
+    """
+
+    def copied(arrays: Network | Features) -> dict[str, Any]:
+        named = arrays._asdict().items()
+        return {name: np.array(own) for name, own in named if isinstance(own, np.ndarray)}
+
+    features = network.features
+    if features is not None:
+        features = Features(**copied(features))
+    return network._replace(**copied(network), features=features)
 
 
 class _Feed:
@@ -124,7 +135,7 @@ def _initial_state(network: Network, draws: Draws) -> State:
     first = [(draws.arrival[c, 0], event_key(ADMIT, c, 0, 0), -1 - c) for c in range(chains)]
     for index, (time, key, slot) in enumerate(sorted(first)):  # a sorted array is a heap
         heap.time[index], heap.key[index], heap.slot[index] = time, key, slot
-    integers = {name: np.zeros(slots, dtype=np.int64) for name in ("chain", "job", "step", "batch")}
+    integers = {name: np.zeros(slots, dtype=np.int64) for name in _SLOT_INTEGERS}
     return State(
         heap=heap,
         next_job=np.zeros(chains, dtype=np.int64),
@@ -163,8 +174,8 @@ def _doubled(values: NDArray[Any]) -> NDArray[Any]:
 
 def _with_more_slots(state: State) -> State:
     """Return the same state with twice the slots; none of the old ones is free."""
-    before = len(state.chain)
-    per_slot = ("chain", "job", "step", "batch", "arrival", "entered", "service", "sojourn")
+    before = len(state.row)
+    per_slot = (*_SLOT_INTEGERS, "arrival", "entered", "service", "sojourn")
     grown: dict[str, Any] = {name: _doubled(getattr(state, name)) for name in per_slot}
     new = np.append(np.arange(before + 1, 2 * before), NONE)
     old = state.heap
@@ -183,27 +194,22 @@ def _with_more_room(log: Log) -> Log:
     return Log(time=_doubled(log.time), record=_doubled(log.record), size=log.size)
 
 
-def _count_remaining(
-    network: Network, length: RunLength, state: State, tally: Tally, extras: Extras | None
-) -> None:
+def _count_remaining(network: Network, length: RunLength, state: State, tally: Tally) -> None:
     """Add the job-seconds of jobs still present: they count up to the end of the window.
 
     A job that is being sent is no longer present, but still has its units.
     """
-    pending = state.heap.slot[: state.heap.size[0]]
-    sending = set((pending[pending >= SENDING] - SENDING).tolist())
-    free = np.zeros(len(state.chain), dtype=bool)
+    in_use = np.ones(len(state.row), dtype=bool)
     slot = int(state.free[0])
     while slot != NONE:
-        free[slot] = True
+        in_use[slot] = False
         slot = int(state.following[slot])
-    for present in np.flatnonzero(~free):
-        first = network.chain_start[state.chain[present]]
-        if extras is not None:
-            first = extras.features.route_first[extras.route[present]]
-        step = first + state.step[present]
-        device, demand = network.step_device[step], network.step_demand[step]
-        seconds = length.horizon - np.clip(state.entered[present], length.warmup, length.horizon)
-        if present not in sending:
-            tally.jobs[device] += seconds
-        tally.units[device] += seconds * demand
+    sending = np.zeros(len(state.row), dtype=bool)
+    pending = state.heap.slot[: state.heap.size[0]]
+    sending[pending[pending >= SENDING] - SENDING] = True
+    entered = np.clip(state.entered, length.warmup, length.horizon)
+    seconds = length.horizon - entered[in_use]
+    rows = state.row[in_use]
+    device = network.step_device[rows]
+    np.add.at(tally.jobs, device, np.where(sending[in_use], 0.0, seconds))
+    np.add.at(tally.units, device, seconds * network.step_demand[rows])

@@ -13,7 +13,7 @@ from datagen.evaluation import DeploymentBatch, Evaluable, Evaluator, Measures, 
 from datagen.evaluation.loads import fluid_load, unstable
 from datagen.simulator.engine import Engine
 from datagen.simulator.estimation import Estimates
-from datagen.simulator.network import networks
+from datagen.simulator.network import FEATURE_EFFECTS, networks
 from datagen.simulator.options import EngineName, SimulationOptions
 from datagen.simulator.plays import Play, events_per_job
 from datagen.simulator.standard_errors import INTERVAL_LEVEL
@@ -213,15 +213,22 @@ class SimulationEvaluator(Evaluator):
         return SimulationEvaluator(replace(self.options, seed=seed))
 
 
-def warm_up() -> None:
-    """Compile the kernels (or load them from disk), so that no later call pays for it."""
+def warm_up(batch: DeploymentBatch | None = None) -> None:
+    """Compile the event loops (or load them from disk), so that no later call pays for it.
+
+    Args:
+        batch: Deployments that will be played, for the loops that they need; None for every loop.
+    """
     from datagen.arrivals import Poisson
     from datagen.deployment import Chain, Device, Fragment, Problem
     from datagen.distributions import Deterministic
 
+    featured = [False, True]
+    if batch is not None:
+        featured = np.unique(batch.effects & int(FEATURE_EFFECTS) != 0).tolist()
     fragment = Fragment(name="f", service=Deterministic(mean=0.5))
-    problem = Problem(
-        devices=(Device(name="d", capacity=2),),
-        chains=(Chain(name="c", arrivals=Poisson(rate=1.0), fragments=(fragment,)),),
-    )
-    simulate([Deployment(problem=problem, placement={"c": (("d",),)})], horizon=100.0)
+    chain = Chain(name="c", arrivals=Poisson(rate=1.0), fragments=(fragment,))
+    for has_features in featured:
+        device = Device(name="d", capacity=2, discipline="priority" if has_features else "fcfs")
+        problem = Problem(devices=(device,), chains=(chain,))
+        simulate([Deployment(problem=problem, placement={"c": (("d",),)})], horizon=100.0)

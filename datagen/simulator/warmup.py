@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.simulator.engine import Run
-from datagen.simulator.kernel import ARRIVED, FINISHED, LEFT
+from datagen.simulator.event_log import ARRIVED, FINISHED, LEFT
 from datagen.simulator.tally import RunLength
 
 __all__ = ["PILOT_EVENTS", "mser", "warmup_time"]

@@ -64,6 +64,22 @@ def test_the_report_has_the_promised_figures(
         assert part in text
 
 
+def test_a_second_result_of_a_month_does_not_replace_the_first(
+    speed: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(speed, "SHORT", speed.Sizes(numba=1e4, simpy=1e3, plain_simpy=1e3, ciw=1e3))
+    monkeypatch.setattr(speed, "DEVICE_COUNTS", (3,))
+    for _ in range(2):
+        assert speed.main(["--short", "--hardware", "test", "--out", str(tmp_path)]) == 0
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_the_first_call_of_a_user_compiles_and_the_next_do_not(speed: ModuleType) -> None:
+    seconds = speed.first_call()
+    assert seconds["cached"] < seconds["fresh"] < 60.0
+
+
 def test_long_runs_take_no_more_memory(speed: ModuleType) -> None:
     short, long = (speed.peak_memory(jobs) for jobs in (1e3, 3e5))
     assert long < 1.05 * short + 5.0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
@@ -10,6 +13,7 @@ import pytest
 
 from datagen import compiled
 from datagen.compiled import cache_folder, source_hash
+from datagen.simulator.tally import BIN_SHIFT
 
 
 @pytest.fixture
@@ -128,3 +132,50 @@ def test_compiling_leaves_numbas_setting_alone() -> None:
 
     assert before == numba.config.CACHE_DIR
     assert same.py_func(2.0) == 2.0
+
+
+LATENCY_BIN = """
+from datagen.simulator.kernel import _latency_bin
+print(_latency_bin(1.0), sum(_latency_bin.stats.cache_hits.values()))
+"""
+
+
+def in_a_process(code: str, package: Path, cache: Path) -> str:
+    """What a process prints that imports the packages of a folder and has a cache of its own."""
+    environment = os.environ | {"PYTHONPATH": str(package), "XDG_CACHE_HOME": str(cache)}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(
+        command, cwd=package, env=environment, check=True, capture_output=True, text=True
+    )
+    return run.stdout
+
+
+def test_a_kernel_is_compiled_anew_when_a_module_that_it_reads_changes(
+    tmp_path: Path, repository: Path
+) -> None:
+    shutil.copytree(
+        repository / "datagen", tmp_path / "datagen", ignore=shutil.ignore_patterns("__pycache__")
+    )
+
+    def bin_and_hits() -> list[int]:
+        return [int(word) for word in in_a_process(LATENCY_BIN, tmp_path, tmp_path).split()]
+
+    before, hits = bin_and_hits()
+    assert hits == 0
+    assert bin_and_hits() == [before, 1]
+    tally = tmp_path / "datagen" / "simulator" / "tally.py"
+    source = tally.read_text()
+    assert "_SMALLEST_EXPONENT, _LARGEST_EXPONENT = -30, 30" in source
+    tally.write_text(source.replace("= -30, 30", "= -29, 30"))
+    bins_per_octave = 1 << (52 - BIN_SHIFT)
+    assert bin_and_hits() == [before - bins_per_octave, 0]
+
+
+@pytest.mark.slow
+def test_the_first_call_on_a_fresh_machine_takes_less_than_30_s(
+    tmp_path: Path, repository: Path
+) -> None:
+    code = (
+        "import time; from datagen.simulator import warm_up; warm_up(); print(time.process_time())"
+    )
+    assert float(in_a_process(code, repository, tmp_path)) < 30.0

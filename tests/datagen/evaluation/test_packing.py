@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.arrivals import arrivals_from_parameters
-from datagen.deployment import Deployment
-from datagen.distributions import law_from_parameters
+from datagen.deployment import Deployment, Exit
+from datagen.distributions import Deterministic, Exponential, Law, law_from_parameters
 from datagen.evaluation import DeploymentBatch, Effect, pack
-from datagen.exits import ExitMix, Thresholds
+from datagen.exits import ExitMix, ExitTrace, Thresholds
 from tests.datagen.strategies import deployments
 from tests.helpers import tandem
 
@@ -100,6 +102,30 @@ def test_selecting_is_packing_fewer(many: list[Deployment], data: st.DataObject)
 def test_a_return_to_a_device_is_an_effect() -> None:
     batch = pack([tandem(0, 1, 0), tandem(0, 0, 1)])
     assert (batch.effects & int(Effect.REVISIT) > 0).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("head", "decision", "is_random"),
+    [
+        (Exponential(mean=0.1), ExitMix(p=(0.5, 0.5)), True),
+        (Deterministic(mean=0.1), ExitMix(p=(0.5, 0.5)), False),
+        (Exponential(mean=0.1), Thresholds(tau=(0.5,)), True),
+        (Exponential(mean=0.1), Thresholds(tau=(2.0,)), False),
+        (Exponential(mean=0.1), None, False),
+    ],
+)
+def test_an_open_classifier_of_random_work_is_a_random_service(
+    head: Law, decision: ExitMix | Thresholds | None, is_random: bool
+) -> None:
+    plain = tandem(0, 1)
+    chain = plain.problem.chains[0]
+    first = replace(chain.fragments[0], exit=Exit(head=head))
+    chain = replace(chain, fragments=(first, chain.fragments[1]), trace="t")
+    trace = ExitTrace(name="t", confidences=np.ones((2, 2)), correct=np.ones((2, 2), dtype=bool))
+    problem = replace(plain.problem, chains=(chain,), traces=(trace,))
+    exits = None if decision is None else {chain.name: decision}
+    batch = pack([Deployment(problem=problem, placement=plain.placement, exits=exits)])
+    assert bool(batch.effects[0] & int(Effect.RANDOM_SERVICE)) == is_random
 
 
 def test_batches_are_read_only() -> None:

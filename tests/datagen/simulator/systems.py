@@ -21,11 +21,21 @@ from datagen.arrivals import (
     Renewal,
 )
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
-from datagen.distributions import Deterministic, Exponential, Law, LogNormal, Uniform
+from datagen.distributions import (
+    Deterministic,
+    Empirical,
+    Erlang,
+    Exponential,
+    Gamma,
+    HyperExponential,
+    Law,
+    LogNormal,
+    Uniform,
+)
 from datagen.evaluation import pack
 from datagen.exits import ContextSchedule, ContextSwitching, ExitMix, ExitTrace, Thresholds
 from datagen.simulator.engine import Run
-from datagen.simulator.kernel import (
+from datagen.simulator.event_log import (
     ARRIVED,
     CHOSEN,
     FINISHED,
@@ -229,16 +239,31 @@ def area(times: Floats, changes: Floats, length: RunLength) -> float:
 MEANS = st.sampled_from([0.05, 0.2, 0.3, 0.5, 1.0])
 
 
+LAWS_BY_MEAN: tuple[Callable[[float], Law], ...] = (
+    lambda mean: Deterministic(mean=mean),
+    lambda mean: Exponential(mean=mean),
+    lambda mean: LogNormal(mean=mean, scv=0.3),
+    lambda mean: LogNormal(mean=mean, scv=2.0),
+    lambda mean: Uniform(low=0.5 * mean, high=1.5 * mean),
+    lambda mean: Gamma(mean=mean, scv=2.5),
+    lambda mean: Erlang(mean=mean, stages=3),
+    lambda mean: HyperExponential(mean=mean, scv=4.0),
+    lambda mean: Empirical(values=(0.0, mean, 2.0 * mean)),
+)
+
+
 @st.composite
 def laws(draw: st.DrawFn) -> Law:
     """A law of service work with a mean between 0.05 s and 1 s."""
-    mean = draw(MEANS)
-    kind = draw(st.sampled_from([Deterministic, Exponential, LogNormal, Uniform]))
-    if kind is LogNormal:
-        return LogNormal(mean=mean, scv=draw(st.sampled_from([0.3, 2.0])))
-    if kind is Uniform:
-        return Uniform(low=0.5 * mean, high=1.5 * mean)
-    return kind(mean=mean)
+    return draw(st.sampled_from(LAWS_BY_MEAN))(draw(MEANS))
+
+
+@st.composite
+def works(draw: st.DrawFn, names: Sequence[str]) -> Law | dict[str, Law]:
+    """What a fragment takes: one law, or a measured one per device."""
+    if draw(st.integers(0, 4)):
+        return draw(laws())
+    return {name: draw(laws()) for name in names}
 
 
 HEADS = (Exit(), Exit(head=Deterministic(mean=0.1)), Exit(head=Exponential(mean=0.1)))
@@ -317,7 +342,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
         fragments = tuple(
             Fragment(
                 name=f"f{k}",
-                service=draw(laws()),
+                service=draw(works(names)),
                 demand=draw(st.sampled_from([1, 1, 2, 3])),
                 output=draw(st.sampled_from([0.0, 1e6])),
                 exit=draw(st.sampled_from([None, None, *HEADS])),

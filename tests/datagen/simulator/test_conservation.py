@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from datagen.deployment import Deployment
 from datagen.simulator.engine import Engine, Run
-from datagen.simulator.kernel import ARRIVED, CHOSEN, FINISHED, LEFT, LOST, MOVED, SENT
+from datagen.simulator.event_log import ARRIVED, CHOSEN, FINISHED, LEFT, LOST, MOVED, SENT
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.tally import RunLength

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from datagen.deployment import Deployment
+from datagen.evaluation import Effect, pack
+from datagen.simulator.network import ENGINE_COVERS
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import RunLength
@@ -14,26 +17,39 @@ from tests.datagen.simulator.systems import deployments, grid_sources, packed, s
 SEEDS = st.integers(0, 1000)
 WINDOWS = st.sampled_from([RunLength.of(0.0, 40.0), RunLength.of(5.0, 100.0)])
 
+FREE, ON_GRID = 360, 180
+"""Examples with drawn times, and with times on a grid, where ties are the rule."""
 
-@settings(max_examples=300)
-@given(deployments(), SEEDS, WINDOWS)
-def test_engines_agree(deployment: Deployment, seed: int, length: RunLength) -> None:
-    network, _ = packed(deployment, seed)
-    runs = [
-        engine.run(network, packed(deployment, seed)[1], length, log=True)
-        for engine in (NumbaEngine(), SimpyEngine())
-    ]
+
+def agree(deployment: Deployment, seed: int, length: RunLength, *, on_grid: bool) -> None:
+    """Play a deployment with both engines and compare everything."""
+    runs = []
+    for engine in (NumbaEngine(), SimpyEngine()):
+        network, sources = packed(deployment, seed)
+        if on_grid:
+            sources = grid_sources(network, seed)
+        runs.append(engine.run(network, sources, length, log=True))
     same_bits(*runs)
 
 
-@settings(max_examples=200)
+@settings(max_examples=FREE)
+@given(deployments(), SEEDS, WINDOWS)
+def test_engines_agree(deployment: Deployment, seed: int, length: RunLength) -> None:
+    agree(deployment, seed, length, on_grid=False)
+
+
+@settings(max_examples=ON_GRID)
 @given(deployments(), SEEDS, WINDOWS)
 def test_engines_agree_where_ties_are_the_rule(
     deployment: Deployment, seed: int, length: RunLength
 ) -> None:
-    network, _ = packed(deployment, seed)
-    runs = [
-        engine.run(network, grid_sources(network, seed), length, log=True)
-        for engine in (NumbaEngine(), SimpyEngine())
-    ]
-    same_bits(*runs)
+    agree(deployment, seed, length, on_grid=True)
+
+
+@pytest.mark.parametrize("effect", ENGINE_COVERS)
+def test_the_examples_have_every_effect_that_the_engines_cover(effect: Effect) -> None:
+    def has_effect(deployment: Deployment) -> bool:
+        return bool(pack([deployment]).effects[0] & effect)
+
+    # Twenty examples of which one has the effect: it is frequent among those played above.
+    find(deployments(), has_effect, settings=settings(max_examples=20, phases=[Phase.generate]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +16,25 @@ import pytest
 from datagen.arrivals import Poisson
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
 from datagen.distributions import Exponential, LogNormal
+from datagen.evaluation import pack
 from datagen.exits import ExitMix
-from datagen.simulator import numba_engine, simpy_engine
+from datagen.simulator import kernel, numba_engine, simpy_engine, warm_up
 from datagen.simulator.engine import Run
 from datagen.simulator.kernel import _batch_of, _latency_bin
+from datagen.simulator.network import Network
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import FIRST_BIN, HISTOGRAM_BINS, RunLength, bin_edges, latency_bin
-from tests.datagen.simulator.systems import packed, same_bits
+from tests.datagen.simulator.systems import (
+    FixedDraws,
+    as_sources,
+    network_of,
+    packed,
+    same_bits,
+)
 
+BOTH = ["plain", "featured"]
+UNIT = Exponential(mean=1.0)
 LENGTH = RunLength.of(10.0, 400.0)
 
 
@@ -115,6 +126,62 @@ def test_chunks_of_draws_do_not_matter(
     same_bits(run, reference(deployment))
 
 
+def test_there_are_two_loops_whatever_the_arrays_of_a_network_are() -> None:
+    read_only, sources = packed(overloaded(), seed=3)
+    assert not read_only.capacity.flags.writeable
+    by_hand = network_of([(1, 5.0)], [[0]])
+    assert by_hand.capacity.flags.writeable
+    run = NumbaEngine().run
+    run(read_only, sources, LENGTH)
+    run(by_hand, as_sources([FixedDraws([1.0], [[1.0]])]), LENGTH)
+    run(*packed(featured(), seed=3), LENGTH)
+    with_priorities = network_of([(1, 5.0)], [[0]], classes=[0])
+    run(with_priorities, as_sources([FixedDraws([1.0], [[1.0]])]), LENGTH)
+    assert len(kernel.play.signatures) == 2
+
+
+@pytest.mark.parametrize(
+    ("deployments", "loops"),
+    [([overloaded], ["plain"]), ([featured], ["featured"]), ([overloaded, featured], BOTH)],
+)
+def test_warming_up_plays_the_loops_that_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, deployments: list[Callable[[], Deployment]], loops: list[str]
+) -> None:
+    played = set()
+
+    class Spy(NumbaEngine):
+        def run(self, network: Network, *arguments: object, **options: bool) -> Run:
+            played.add("plain" if network.features is None else "featured")
+            return super().run(network, *arguments, **options)
+
+    monkeypatch.setattr(numba_engine, "NumbaEngine", Spy)
+    warm_up(pack([make() for make in deployments]))
+    assert played == set(loops)
+    warm_up()
+    assert played == set(BOTH)
+
+
+def peak_of_arrays(jobs: float) -> int:
+    """Peak memory of the arrays of a run of about so many jobs [bytes]."""
+    chain = Chain(
+        name="c", arrivals=Poisson(rate=0.9), fragments=(Fragment(name="f", service=UNIT),)
+    )
+    problem = Problem(devices=(Device(name="d", capacity=10),), chains=(chain,))
+    network, sources = packed(Deployment(problem=problem, placement={"c": (("d",),)}), seed=3)
+    tracemalloc.start()
+    run = NumbaEngine().run(network, sources, RunLength.of(0.0, jobs / 0.9))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert run.tally.offered.sum() > 0.99 * jobs
+    return peak
+
+
+def test_memory_does_not_grow_with_the_horizon() -> None:
+    peak_of_arrays(1e4)  # loads what is loaded once
+    # A thousand times the jobs; a few small objects more or less are alive at the peak.
+    assert peak_of_arrays(1e7) < 1.5 * peak_of_arrays(1e4)
+
+
 def test_bins_are_those_of_the_readable_code() -> None:
     edges = bin_edges()
     latencies = [0.0, 1e-300, 1e300, *edges, *np.nextafter(edges, 0.0)]
@@ -132,19 +199,44 @@ def test_batches_are_those_of_the_readable_code() -> None:
             assert _batch_of(float(time), length) == length.batch_of(float(time))
 
 
-def test_no_index_strays(repository: Path) -> None:
-    # In a process of its own: the flag is read when numba is imported. Slots, log and draws grow.
-    code = """
+BOUNDS_CHECKED = """
 from datagen.simulator import numba_engine
 numba_engine._FIRST_SLOTS, numba_engine._FIRST_LOG, numba_engine._CHUNK = 2, 2, 32
 numba_engine._SMALLEST_CHUNK = 2
 import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies
+from datagen.simulator.index_kernel import unsigned
+from tests.datagen.simulator.systems import deployments, same_bits
+from tests.datagen.simulator.test_engines_agree import WINDOWS, agree
 from tests.datagen.simulator.test_kernel import featured, overloaded, play, reference
-from tests.datagen.simulator.systems import same_bits
 assert numba.config.BOUNDSCHECK
+
+@numba.njit
+def element(values, index):
+    return values[unsigned(index)]
+
+assert element(np.arange(3), 2) == 2
+for stray in (-1, 3):
+    with pytest.raises(IndexError):
+        element(np.arange(3), stray)
+
 for rate in (1.5, 5.0):
     same_bits(play(overloaded(rate)), reference(overloaded(rate)))
     same_bits(play(featured(rate)), reference(featured(rate)))
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(deployments(), WINDOWS, strategies.booleans())
+def any_deployment(deployment, length, on_grid):
+    agree(deployment, 1, length, on_grid=on_grid)
+
+any_deployment()
 """
+
+
+def test_no_index_strays(repository: Path) -> None:
+    # In a process of its own: the flag is read when numba is imported. Slots, log and draws grow.
     environment = os.environ | {"NUMBA_BOUNDSCHECK": "1"}
-    subprocess.run([sys.executable, "-c", code], cwd=repository, env=environment, check=True)
+    command = [sys.executable, "-c", BOUNDS_CHECKED]
+    subprocess.run(command, cwd=repository, env=environment, check=True)
