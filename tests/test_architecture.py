@@ -46,6 +46,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"features"},
         {"models"},
         {"training"},
+        {"intervals", "neighbours"},
         {"coverage"},
         {"checkpoints"},
         {"evaluator"},
