@@ -11,6 +11,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("datagen.commands.generate", "draw, simulate and store deployments"),
+    "merge": ("datagen.commands.merge", "put the parts of a data set together"),
     "import-chainnet": ("datagen.commands.import_chainnet", "import ChainNet's public data"),
     "simulate": ("datagen.commands.simulate", "label given deployments by simulation"),
     "compare": ("datagen.commands.compare", "compare the labels of two data sets"),

@@ -69,17 +69,20 @@ def validate_dataset(path: str | Path) -> dict[str, Any]:
 
 def _check_files(dataset: Dataset) -> None:
     known = known_fields()
-    row = 0
+    last = -1
     for number, file in enumerate(dataset.files):
         dataset.verify(number)
         table = read_shard(file)
         for field in table.schema:
             if field.name not in known or field.type != known[field.name].type:
                 raise CorruptDataError(f"{file} has an unknown column {field.name}: {field.type}.")
-        expected = np.arange(row, row + len(table))
-        if not np.array_equal(table[INDEX].to_numpy(), expected):
-            raise CorruptDataError(f"{file} must hold the rows from {row} on.")
-        row += len(table)
+        index = np.concatenate([[last], table[INDEX].to_numpy()])
+        if np.any(np.diff(index) <= 0):
+            raise CorruptDataError(f"{file} must hold ascending rows from {last + 1} on.")
+        failed = {row.index for row in dataset.shards[number].failed}
+        if failed & set(index[1:].tolist()):
+            raise CorruptDataError(f"{file} must not hold rows that failed, {sorted(failed)}.")
+        last = int(index[-1])
 
 
 def _check_rows(dataset: Dataset, batch: DeploymentBatch) -> None:
@@ -94,7 +97,7 @@ def _check_rows(dataset: Dataset, batch: DeploymentBatch) -> None:
         if not isinstance(deployment, Deployment):
             raise CorruptDataError(f"{dataset.path}, row {row} has no placement.")
         deployments.append(deployment)
-    packed = pack(deployments).with_key(rows)
+    packed = pack(deployments).with_key(stored.key)
     for item in fields(DeploymentBatch):
         if item.name in BATCH_COLUMNS or item.name.endswith("_start"):
             same = np.array_equal(getattr(packed, item.name), getattr(stored, item.name), True)

@@ -80,7 +80,7 @@ def test_rows_fit_their_documents_and_their_place(tmp_path: Path) -> None:
     texts = [to_json(deployment) for deployment in DEPLOYMENTS]
     cases = [
         (texts[::-1], [0, 1], "device_start|step_start|chain|device"),
-        (texts, [1, 0], "must hold the rows from 0 on"),
+        (texts, [1, 0], "must hold ascending rows from 0 on"),
         ([texts[0], "{}"], [0, 1], "row 1: devices must be given"),
     ]
     for number, (documents, index, message) in enumerate(cases):
