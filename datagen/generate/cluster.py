@@ -81,7 +81,7 @@ class DaskCluster(Executor):
         waiting = deque(chunks)
         known = versions()
         running: dict[str, range] = {}
-        done = distributed.as_completed()
+        done = distributed.as_completed(loop=client.loop)
 
         def submit() -> None:
             rows = waiting.popleft()
