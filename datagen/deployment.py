@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from datagen.arrivals import Arrivals
 from datagen.distributions import Deterministic, Law
 from datagen.errors import require
-from datagen.exits import ExitMix, ExitTrace, Thresholds
+from datagen.exits import Contexts, ExitMix, ExitTrace, Thresholds
 from datagen.frozen import FrozenMap
 
 __all__ = [
@@ -260,6 +260,7 @@ class Chain:
         deadline: Latency [s] to meet, > 0, or None.
         parallel: Whether all fragments start at once.
         trace: Name of the problem's exit trace that its jobs draw rows from, or None.
+        contexts: When its jobs meet which context of that trace; None where that does not matter.
         variants: Alternative fragment lists.
     """
 
@@ -271,6 +272,7 @@ class Chain:
     deadline: float | None = None
     parallel: bool = False
     trace: str | None = None
+    contexts: Contexts | None = None
     variants: tuple[Variant, ...] = ()
 
     def __post_init__(self) -> None:
@@ -289,6 +291,16 @@ class Chain:
             object.__setattr__(self, "deadline", _finite("deadline", self.deadline, positive=True))
         if self.model is None:
             object.__setattr__(self, "model", self.name)
+
+
+def _check_contexts(chain: Chain, trace: ExitTrace | None) -> None:
+    """Check that the contexts a chain meets are those of its trace."""
+    if chain.contexts is not None:
+        field = f"{chain.name}.contexts"
+        recorded = trace is not None and trace.contexts > 0
+        require(recorded, field, "go with a trace that has contexts", chain.trace)
+        assert trace is not None
+        chain.contexts.check(field, trace.contexts, chain.arrivals.rate)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -377,13 +389,14 @@ class Problem:
 
     def _check_references(self) -> None:
         names = {device.name for device in self.devices}
-        traces = {trace.name for trace in self.traces}
+        traces = {trace.name: trace for trace in self.traces}
         for link in self.links:
             for field, device in (("source", link.source), ("target", link.target)):
                 require(device in names, f"links.{field}", "name a device", device)
         for chain in self.chains:
             named = chain.trace is None or chain.trace in traces
             require(named, "trace", "name a trace of the problem", chain.trace)
+            _check_contexts(chain, traces.get(chain.trace or ""))
             for fragment in chain.fragments:
                 field = f"{chain.name}.{fragment.name}"
                 for device in fragment.allowed or ():

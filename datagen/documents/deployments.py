@@ -35,7 +35,13 @@ from datagen.documents.forms import (
     require_mapping,
 )
 from datagen.documents.plain import dump_yaml, load_json, read_yaml
-from datagen.documents.processes import LAW, arrivals_form, read_trace_file, traces_form
+from datagen.documents.processes import (
+    CONTEXT_PROCESS,
+    LAW,
+    arrivals_form,
+    read_trace_file,
+    traces_form,
+)
 from datagen.errors import InvalidInputError, require
 from datagen.exits import ExitMix, ExitTrace, Thresholds
 
@@ -125,6 +131,7 @@ def _chain(folder: Path | None) -> Form:
             "deadline": NUMBER,
             "parallel": FLAG,
             "trace": TEXT,
+            "contexts": CONTEXT_PROCESS,
             "variants": listed(_VARIANT),
         },
     )

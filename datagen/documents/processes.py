@@ -1,8 +1,7 @@
-"""Forms of service laws, arrival processes and exit traces, and of the files that hold them."""
+"""Forms of laws, of the processes that drive a chain, of exit traces, and of files of them."""
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from datagen.arrivals import ARRIVALS, Recorded
 from datagen.distributions import LAWS
 from datagen.documents.forms import (
+    FLAG,
     NUMBER,
     NUMBERS,
     TEXT,
@@ -26,17 +26,21 @@ from datagen.documents.forms import (
     require_mapping,
 )
 from datagen.errors import InvalidInputError, require
-from datagen.exits import ExitTrace
+from datagen.exits import CONTEXTS, ExitTrace
+from datagen.exits.files import FILE
 
-__all__ = ["LAW", "arrivals_form", "read_trace_file", "traces_form"]
+__all__ = ["CONTEXT_PROCESS", "LAW", "arrivals_form", "read_trace_file", "traces_form"]
 
 _PARAMETERS: dict[str, Form] = {
     **dict.fromkeys(("mean", "scv", "low", "high", "rate", "period", "jitter"), NUMBER),
     **dict.fromkeys(("values", "times", "rates", "switch", "timestamps"), NUMBERS),
     **dict.fromkeys(("d0", "d1"), listed(NUMBERS)),
+    "holding": NUMBERS,
+    "by": TEXT,
+    "contexts": listed(WHOLE),
     "stages": WHOLE,
 }
-"""Form of each parameter of a law or an arrival process by its name."""
+"""Form of each parameter of a law or a process by its name."""
 
 
 def _family(members: Mapping[str, type[Any]]) -> Form:
@@ -57,7 +61,22 @@ def _family(members: Mapping[str, type[Any]]) -> Form:
 
 
 LAW = _family(LAWS)
+CONTEXT_PROCESS = _family(CONTEXTS)
 _ARRIVALS = _family(ARRIVALS)
+
+# Right or wrong, written as 1 and 0 or as true and false.
+_ANSWER = Form(
+    read=lambda value, path: (FLAG if isinstance(value, bool) else NUMBER).read(value, path),
+    write=int,
+)
+
+_TRACE_ARRAYS: dict[str, Form] = {
+    "confidences": listed(NUMBERS),
+    "correct": listed(listed(_ANSWER)),
+    "context": NUMBERS,
+    "cost": NUMBERS,
+}
+_NEEDED_ARRAYS = ("confidences", "correct")
 
 
 def arrivals_form(folder: Path | None) -> Form:
@@ -116,7 +135,7 @@ def _is_number(text: str) -> bool:
 
 
 def read_trace_file(name: str, path: str, folder: Path | None) -> ExitTrace:
-    """Read an exit trace from an ``.npz`` file with confidences, correct and perhaps context.
+    """Read an exit trace from an ``.npz`` or a Parquet file, see :mod:`datagen.exits.files`.
 
     Args:
         name: File as the document names it; also the name of the trace.
@@ -135,20 +154,11 @@ def read_trace_file(name: str, path: str, folder: Path | None) -> ExitTrace:
 def _trace_of_file(name: str, file: object, path: str, folder: Path | None) -> ExitTrace:
     located = _located(file, path, folder)
     try:
-        with np.load(located, allow_pickle=False) as arrays:
-            content = {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile):
-        rule = "be an .npz file without pickled objects"
-        raise InvalidInputError(path, rule, str(located)) from None
-    require_keys(content, path, {"confidences": None, "correct": None, "context": None})
-    for key in ("confidences", "correct"):
-        require(key in content, path, f"hold an array {key}", str(located))
-    try:
-        return ExitTrace(name=name, **content)
+        return ExitTrace.load(located, name=name)
     except InvalidInputError as error:
+        if error.field == FILE:  # the document's own word for it is the path
+            raise InvalidInputError(path, error.rule, error.value) from None
         raise error.within(path) from None
-    except (TypeError, ValueError):
-        raise InvalidInputError(path, "hold numbers", str(located)) from None
 
 
 def traces_form(folder: Path | None) -> Form:
@@ -160,37 +170,25 @@ def traces_form(folder: Path | None) -> Form:
     Returns:
         The form. It writes the arrays out in full.
     """
-    known = dict.fromkeys(("name", "file", "confidences", "correct", "context"))
 
     def read(value: object, path: str) -> ExitTrace:
         found = require_mapping(value, path)
-        require_keys(found, path, known)
+        require_keys(found, path, dict.fromkeys(("name", "file", *_TRACE_ARRAYS)))
         name = TEXT.read(found.get("name"), f"{path}.name")
         if "file" in found:
             require_keys(found, path, {"name": None, "file": None})
             return _trace_of_file(name, found["file"], f"{path}.file", folder)
         content: dict[str, Any] = {"name": name}
-        for key in ("confidences", "correct"):
-            content[key] = _array(listed(NUMBERS), found.get(key), f"{path}.{key}")
-        if found.get("context") is not None:
-            content["context"] = _array(NUMBERS, found["context"], f"{path}.context")
+        for key, form in _TRACE_ARRAYS.items():
+            if found.get(key) is not None or key in _NEEDED_ARRAYS:
+                content[key] = form.read(found.get(key), f"{path}.{key}")
         trace: ExitTrace = build(ExitTrace, content, path)
         return trace
 
     return listed(Form(read=read, write=_written_trace))
 
 
-def _array(form: Form, value: object, path: str) -> NDArray[np.float64]:
-    rows = form.read(value, path)
-    try:
-        return np.array(rows, dtype=np.float64)
-    except ValueError:
-        raise InvalidInputError(path, "have rows of one length", value) from None
-
-
 def _written_trace(trace: ExitTrace) -> dict[str, Any]:
-    document: dict[str, Any] = {"name": trace.name, "confidences": trace.confidences.tolist()}
-    document["correct"] = trace.correct.astype(int).tolist()
-    if trace.context is not None:
-        document["context"] = trace.context.tolist()
-    return document
+    arrays = {name: values.tolist() for name, values in trace.arrays().items()}
+    arrays["correct"] = trace.correct.astype(int).tolist()
+    return {"name": trace.name, **arrays}

@@ -21,7 +21,7 @@ from datagen.documents import (
 )
 from datagen.documents.plain import dump_yaml, parse_yaml
 from datagen.errors import InvalidInputError
-from datagen.exits import Thresholds
+from datagen.exits import ExitTrace, Thresholds
 from tests.datagen.strategies import deployments
 from tests.helpers import camera_document
 
@@ -188,20 +188,63 @@ def _with_exit(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def test_trace_files_are_found_beside_the_document(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["trace.npz", "trace.parquet"])
+def test_trace_files_are_found_beside_the_document(tmp_path: Path, file: str) -> None:
     confidences = np.array([[0.5, 0.9], [0.75, 1.0]])
-    np.savez(tmp_path / "trace.npz", confidences=confidences, correct=confidences > 0.6)
+    trace = ExitTrace(name=file, confidences=confidences, correct=confidences > 0.6)
+    trace.save(tmp_path / file)
     document = _with_exit(camera_document())
-    document["exits"] = {"camera": {"thresholds": [0.8], "trace": "trace.npz"}}
+    document["exits"] = {"camera": {"thresholds": [0.8], "trace": file}}
     path = tmp_path / "problem.yaml"
     path.write_text(dump_yaml(document))
     deployment = read_deployment(path)
-    assert deployment.exits == {"camera": Thresholds(tau=(0.8,), trace="trace.npz")}
-    assert deployment.problem.chains[0].trace == "trace.npz"
-    assert np.array_equal(deployment.problem.traces[0].confidences, confidences)
+    assert deployment.exits == {"camera": Thresholds(tau=(0.8,), trace=file)}
+    assert deployment.problem.chains[0].trace == file
+    assert deployment.problem.traces == (trace,)
     # Written out, the trace stands in the document itself and no file is needed.
-    again = from_json(to_json(deployment))
-    assert document_of(again) == document_of(deployment)
+    assert from_json(to_json(deployment)) == deployment
+
+
+@pytest.mark.parametrize("file", ["trace.npz", "trace.parquet"])
+def test_problems_name_trace_files_too(tmp_path: Path, file: str) -> None:
+    trace = ExitTrace(name="t", confidences=[[0.5, 0.9], [0.75, 1.0]], correct=[[0, 1], [1, 1]])
+    trace.save(tmp_path / file)
+    document = _with_exit(camera_document())
+    document["traces"] = [{"name": "t", "file": file}]
+    document["chains"][0]["trace"] = "t"
+    assert problem_from_document(document, folder=tmp_path).traces == (trace,)
+    (tmp_path / file).unlink()
+    with pytest.raises(InvalidInputError, match=r"traces\[0\]\.file must be an? "):
+        problem_from_document(document, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"confidences": [[0.5, 1.5]]}, r"traces\[0\]\.confidences\[0\]\[1\] must lie in"),
+        ({"confidences": None}, r"traces\[0\]\.confidences must be a list"),
+        ({"correct": [[1, "x"]]}, r"traces\[0\]\.correct\[0\]\[1\] must be a number"),
+        ({"correct": [[1]]}, r"traces\[0\]\.correct must have shape \(1, 2\)"),
+        ({"context": [1]}, r"traces\[0\]\.context\[0\] must be a whole number"),
+        ({"cost": [1]}, r"traces\[0\]\.cost must have shape \(2,\)"),
+        ({"cots": [1]}, r"traces\[0\]\.cots must be one of name"),
+    ],
+)
+def test_bad_traces_are_named_by_path(changed: dict[str, Any], message: str) -> None:
+    document = camera_document()
+    whole = {"name": "t", "confidences": [[0.5, 0.9]], "correct": [[True, 0]]}
+    document["traces"] = [whole | changed]
+    with pytest.raises(InvalidInputError, match=message):
+        deployment_from_document(document)
+
+
+def test_a_bad_trace_file_is_named_by_the_path_to_it(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", confidences=[[0.5, np.nan]], correct=[[1, 1]])
+    document = _with_exit(camera_document())
+    document["exits"] = {"camera": {"thresholds": [0.8], "trace": "t.npz"}}
+    message = r"exits\.camera\.trace\.confidences\[0\]\[1\] must lie in \[0, 1\], got .*=nan"
+    with pytest.raises(InvalidInputError, match=message):
+        deployment_from_document(document, folder=tmp_path)
 
 
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:

@@ -1,55 +1,16 @@
-"""Early exits: traces of a classifier's confidences, and the decisions that read them."""
+"""Decisions about early exits: by a given mix, or by thresholds on the confidences of a trace."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from datagen.errors import require
 
-__all__ = ["ExitMix", "ExitTrace", "Thresholds"]
+__all__ = ["ExitMix", "Thresholds"]
 
 SUM_TOLERANCE = 1e-9
 """Slack for probabilities written as decimal fractions."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ExitTrace:
-    """What an early-exit network answered on recorded samples.
-
-    Args:
-        name: Name that chains refer to.
-        confidences: Largest softmax value per sample and exit [N, E], in [0, 1].
-        correct: Whether the answer at that exit was right [N, E].
-        context: Context of each sample [N], or None.
-    """
-
-    name: str
-    confidences: NDArray[np.float64] = field(repr=False)
-    correct: NDArray[np.bool_] = field(repr=False)
-    context: NDArray[np.int64] | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        confidences = np.array(self.confidences, dtype=np.float64)
-        correct = np.array(self.correct, dtype=bool)
-        two = confidences.ndim == 2 and confidences.size > 0
-        require(two, "confidences", "have shape [N, E], N and E >= 1", confidences.shape)
-        proper = bool(np.all((confidences >= 0) & (confidences <= 1)))
-        require(proper, "confidences", "lie in [0, 1]", "values outside or NaN")
-        matching = correct.shape == confidences.shape
-        require(matching, "correct", f"have shape {confidences.shape}", correct.shape)
-        for name, values in (("confidences", confidences), ("correct", correct)):
-            values.setflags(write=False)
-            object.__setattr__(self, name, values)
-        if self.context is not None:
-            context = np.array(self.context, dtype=np.int64)
-            matching = context.shape == (len(confidences),)
-            require(matching, "context", f"have shape ({len(confidences)},)", context.shape)
-            context.setflags(write=False)
-            object.__setattr__(self, "context", context)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,24 @@
+"""Early exits: traces of a classifier's confidences, contexts that change, and decisions."""
+
+from datagen.exits.contexts import (
+    CONTEXT_NAMES,
+    CONTEXTS,
+    Contexts,
+    ContextSchedule,
+    ContextSwitching,
+    contexts_from_parameters,
+)
+from datagen.exits.decisions import ExitMix, Thresholds
+from datagen.exits.trace import ExitTrace
+
+__all__ = [
+    "CONTEXTS",
+    "CONTEXT_NAMES",
+    "ContextSchedule",
+    "ContextSwitching",
+    "Contexts",
+    "ExitMix",
+    "ExitTrace",
+    "Thresholds",
+    "contexts_from_parameters",
+]
