@@ -35,6 +35,10 @@ class Arrivals(ABC):
 
     __slots__ = ()
     name: ClassVar[str]
+    is_stationary: ClassVar[bool] = True
+    """Whether its law is the same at all times, so that a short run says what a long one does."""
+    is_random: ClassVar[bool] = True
+    """Whether independent runs differ in their arrivals."""
 
     # A process that holds one of these two as a field writes ``= field()`` behind it: without that,
     # the dataclass would take the inherited property for the field's default.
@@ -239,6 +243,7 @@ class PiecewisePoisson(Arrivals):
     """
 
     name: ClassVar[str] = "piecewise"
+    is_stationary: ClassVar[bool] = False
     times: tuple[float, ...]
     rates: tuple[float, ...]
 
@@ -274,6 +279,8 @@ class Recorded(Arrivals):
     """
 
     name: ClassVar[str] = "trace"
+    is_stationary: ClassVar[bool] = False
+    is_random: ClassVar[bool] = False
     timestamps: tuple[float, ...]
 
     def __post_init__(self) -> None:

@@ -36,6 +36,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"fields"},
         {"batch"},
         {"effects"},
+        {"exit_tables"},
         {"packing", "loads"},
         {"candidates", "measures"},
         {"evaluator"},

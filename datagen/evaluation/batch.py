@@ -89,6 +89,25 @@ class DeploymentBatch:
         absent=0.0,
     )
 
+    context_start: Ints | None = None
+    context_samples: NDArray[np.int32] | None = column(
+        "context", "int32", "1", "samples of the trace in the context", optional=True, absent=0.0
+    )
+    context_parameter_start: Ints | None = None
+    context_parameter: Floats | None = column(
+        "context_parameter",
+        "float64",
+        "",
+        "index into exits.CONTEXT_NAMES, and the parameters of how contexts change",
+        optional=True,
+        absent=0.0,
+    )
+
+    power_start: Ints | None = None
+    power_watts: Floats | None = column(
+        "power", "float64", "W", "power at evenly spaced utilizations", optional=True, absent=0.0
+    )
+
     fragment_start: Ints | None = None
     fragment_law: NDArray[np.int8] | None = column(
         "fragment", "int8", "1", "index into distributions.LAW_NAMES", optional=True

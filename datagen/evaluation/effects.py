@@ -44,6 +44,9 @@ class Effect(IntFlag):
     LINK_QUEUES = 1 << 17
     LINK_ADMISSION = 1 << 18
     UNTRACED = 1 << 19
+    CONTEXTS = 1 << 20
+    VARIANTS = 1 << 21
+    BATCHING = 1 << 22
 
 
 EFFECT_FIELDS: dict[Effect, str] = {
@@ -66,6 +69,9 @@ EFFECT_FIELDS: dict[Effect, str] = {
     Effect.DEADLINE: "deadline",
     Effect.LINK_QUEUES: "links.queueing=true",
     Effect.UNTRACED: "exits=thresholds without a trace",
+    Effect.CONTEXTS: "contexts that change",
+    Effect.VARIANTS: "variants",
+    Effect.BATCHING: "batching",
     Effect.LINK_ADMISSION: "links.admission=before_transfer",
 }
 """How a message names each effect, in the words of the user's document."""
@@ -94,6 +100,8 @@ def _chain_effects(chain: Chain) -> Effect:
         effects |= Effect.GENERAL_ARRIVALS
     if chain.parallel:
         effects |= Effect.PARALLEL
+    if chain.variants:
+        effects |= Effect.VARIANTS
     if chain.deadline is not None:
         effects |= Effect.DEADLINE
     for fragment in chain.fragments:
@@ -124,11 +132,15 @@ def effects_of(deployment: Deployment) -> Effect:
         effects |= _chain_effects(chain)
         if len(deployment.placement[chain.name]) > 1:
             effects |= Effect.ROUTING
-    traced = {chain.name for chain in problem.chains if chain.trace is not None}
+    traced = {chain.name: chain for chain in problem.chains if chain.trace is not None}
     for name, decision in (deployment.exits or {}).items():
         effects |= Effect.EXITS if isinstance(decision, ExitMix) else Effect.THRESHOLDS
         if isinstance(decision, Thresholds) and name not in traced:
             effects |= Effect.UNTRACED
+        elif isinstance(decision, Thresholds) and traced[name].contexts is not None:
+            effects |= Effect.CONTEXTS
+    if deployment.batching:
+        effects |= Effect.BATCHING
     if problem.links:
         effects |= Effect.LINKS
     if any(link.queueing for link in problem.links):

@@ -37,6 +37,9 @@ MOST_SWITCHES_PER_JOB = 1000.0
 """Contexts that change more often between two jobs are as good as drawn anew for each of them,
 which is what no process at all means; following them would only cost time."""
 
+LONGEST_HOLDING = 1e100
+"""For ever, as good as: sums of longer whiles would not be finite."""
+
 
 class Contexts(ABC):
     """When the jobs of a chain meet which context of its trace."""
@@ -92,15 +95,13 @@ class ContextSwitching(Contexts):
         object.__setattr__(self, "holding", tuple(float(x) for x in self.holding))
         require(self.by in CLOCKS, "by", f"be one of {', '.join(CLOCKS)}", self.by)
         require(len(self.holding) > 1, "holding", "hold at least two values", self.holding)
-        finite = all(math.isfinite(x) and x > 0 for x in self.holding)
-        require(finite, "holding", "be finite and > 0", self.holding)
+        proper = all(0 < x <= LONGEST_HOLDING for x in self.holding)
+        require(proper, "holding", f"be > 0 and at most {LONGEST_HOLDING:g}", self.holding)
         least = self.by == "time" or min(self.holding) >= 1
         require(least, "holding", "be at least one job", self.holding)
 
     def shares(self, contexts: int) -> NDArray[np.float64]:
         holding = np.array(self.holding)
-        # Relative to the largest first: the sum of very large values would overflow.
-        holding /= holding.max()
         return np.asarray(holding / holding.sum())
 
     def check(self, field: str, contexts: int, rate: float) -> None:

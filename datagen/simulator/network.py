@@ -27,6 +27,7 @@ ENGINE_COVERS = (
     | Effect.ROUTING
     | Effect.EXITS
     | Effect.THRESHOLDS
+    | Effect.CONTEXTS
     | Effect.DEADLINE
 )
 """Effects that both engines play."""

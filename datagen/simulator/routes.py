@@ -2,7 +2,9 @@
 
 A *route* is a path and an exit; the routes of a chain are numbered path by path. A job's path is
 one draw of the ``routing`` stream and its exit one of the ``exits`` stream, whatever happens to the
-job. The work of a fragment uses the same uniform on every path.
+job. Where jobs draw from a trace whose contexts change, that draw chooses among the samples of the
+job's context, which follows the ``difficulty`` stream. The work of a fragment uses the same uniform
+on every path.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from numpy.typing import NDArray
 
 from datagen.arrivals import Arrivals
 from datagen.distributions import Law
+from datagen.evaluation.fields import starts_of
+from datagen.exits import Contexts
+from datagen.simulator.contexts import context_path
 from datagen.simulator.randomness import ChainDraws, Chunk, stream
 
 __all__ = ["Part", "RoutedDraws", "Routes"]
@@ -53,7 +58,10 @@ class Routes:
         probability: Probability of each path [P].
         exits: Probability of each exit, the last being the final classifier [E].
         exit_fragment: The last fragment that a job of each exit passes [E].
-        trace: Exit of each sample of a recording that jobs draw from [N], or None.
+        trace: Exit of each sample of a recording that jobs draw from [N], or None; where contexts
+            change, those of one context after the other.
+        contexts: How the contexts of jobs change, or None where any job may draw any sample.
+        context_samples: Samples of each context [K], or None.
     """
 
     paths: list[list[list[Part]]]
@@ -61,6 +69,8 @@ class Routes:
     exits: Floats = field(default_factory=lambda: np.ones(1))
     exit_fragment: Ints
     trace: Ints | None = None
+    contexts: Contexts | None = None
+    context_samples: Ints | None = None
 
     def parts_of(self, step: list[Part], exit_: int) -> list[Part]:
         """Return the parts of a step that a job of an exit needs."""
@@ -111,6 +121,9 @@ class RoutedDraws(ChainDraws):
         self._routing = stream(*key, "routing", chain) if several else None
         leaving = len(routes.exits) > 1
         self._exits = stream(*key, "exits", chain) if leaving else None
+        self._contexts = None
+        if routes.contexts is not None:
+            self._contexts = context_path(routes.contexts, stream(*key, "difficulty", chain))
         # By step and exit, so that a sum is made once.
         self._sums = np.array(
             [
@@ -134,7 +147,7 @@ class RoutedDraws(ChainDraws):
         routes = self.routes
         arrivals = self._arrivals.next(count)
         path = _choice(self._routing, routes.probability, count)
-        exit_ = self._drawn_exits(count)
+        exit_ = self._drawn_exits(arrivals)
         last = routes.exit_fragment[exit_]
         uniforms = {name: rng.random(count) for name, rng in self._streams.items()}
         service = self._sums[:, exit_]
@@ -145,10 +158,16 @@ class RoutedDraws(ChainDraws):
                     service[row] += np.where(part.fragment <= last, times, 0.0)
         return Chunk(arrivals=arrivals, service=service, route=path * len(routes.exits) + exit_)
 
-    def _drawn_exits(self, count: int) -> Ints:
+    def _drawn_exits(self, arrivals: Floats) -> Ints:
         trace = self.routes.trace
         if trace is None or self._exits is None:
-            return _choice(self._exits, self.routes.exits, count)
+            return _choice(self._exits, self.routes.exits, len(arrivals))
         # One sample per job, whatever the thresholds are: they decide where it leads only.
-        sample = (self._exits.random(count) * len(trace)).astype(np.int64)
-        return trace[np.minimum(sample, len(trace) - 1)]
+        first, samples = np.zeros(1, dtype=np.int64), np.array([len(trace)])
+        context = np.zeros(len(arrivals), dtype=np.int64)
+        if self._contexts is not None and self.routes.context_samples is not None:
+            first, samples = starts_of(self.routes.context_samples), self.routes.context_samples
+            context = self._contexts.next(arrivals)
+        most = samples[context] - 1
+        sample = (self._exits.random(len(arrivals)) * samples[context]).astype(np.int64)
+        return np.asarray(trace[first[context] + np.minimum(sample, most)])

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from datagen.arrivals import ARRIVAL_NAMES, PiecewisePoisson, Recorded
+from datagen.arrivals import ARRIVAL_NAMES, ARRIVALS
 from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Evaluable, Evaluator, Measures, as_batch
@@ -16,7 +16,7 @@ from datagen.evaluation.loads import fluid_load, unstable
 from datagen.simulator.engine import Engine, Run
 from datagen.simulator.estimation import INTERVAL_LEVEL, Z_LEVEL, Estimates, estimate
 from datagen.simulator.network import Network, networks
-from datagen.simulator.sources import chain_draws, chain_routes
+from datagen.simulator.sources import chain_contexts, chain_draws, chain_routes
 from datagen.simulator.tally import RunLength
 
 __all__ = [
@@ -158,18 +158,20 @@ def _runs(
 ) -> tuple[int, float]:
     """Return the number of runs and the simulated time of each [s].
 
-    Independent runs share the horizon where arrivals are stationary. A rate schedule would be cut
-    by that to its beginning, so every run plays all of it. A recording says the same in every run,
-    which would then count one piece of evidence several times: it is played once.
+    Independent runs share the horizon where everything is stationary. A schedule, of rates or of
+    contexts, would be cut by that to its beginning, so every run plays all of it. A recording says
+    the same in every run, which would then count one piece of evidence several times: it is played
+    once.
     """
     assert batch.chain_arrivals is not None
-    rows = slice(batch.chain_start[index], batch.chain_start[index + 1])
-    laws = {ARRIVAL_NAMES[code] for code in batch.chain_arrivals[rows]}
-    if Recorded.name in laws:
+    rows = range(int(batch.chain_start[index]), int(batch.chain_start[index + 1]))
+    arrivals = [ARRIVALS[ARRIVAL_NAMES[batch.chain_arrivals[row]]] for row in rows]
+    contexts = [process for row in rows if (process := chain_contexts(batch, row)) is not None]
+    if not all(process.is_random for process in arrivals):
         return 1, horizon
-    if PiecewisePoisson.name in laws:
-        return options.replications, horizon
-    return options.replications, horizon / options.replications
+    stationary = all(process.is_stationary for process in arrivals)
+    stationary &= all(process.is_stationary for process in contexts)
+    return options.replications, horizon / options.replications if stationary else horizon
 
 
 def _horizon(batch: DeploymentBatch, index: int, rate: float, options: SimulationOptions) -> float:

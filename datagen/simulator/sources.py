@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datagen.arrivals import Arrivals, arrivals_from_parameters
 from datagen.distributions import Law, law_from_parameters
 from datagen.evaluation import DeploymentBatch
+from datagen.exits import Contexts, contexts_from_parameters
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.routes import Part, RoutedDraws, Routes
 
-__all__ = ["chain_draws", "chain_routes"]
+__all__ = ["chain_contexts", "chain_draws", "chain_routes"]
 
 
 def chain_draws(
@@ -107,13 +109,42 @@ def chain_routes(batch: DeploymentBatch, row: int) -> Routes:
         return Routes(paths=paths, probability=batch.path_probability[between], exit_fragment=last)
     samples = slice(batch.trace_start[row], batch.trace_start[row + 1])
     traced = samples.stop > samples.start
+    contexts = chain_contexts(batch, row)
     return Routes(
         paths=paths,
         probability=batch.path_probability[between],
         trace=batch.trace_exit[samples].astype(np.int64) if traced else None,
+        contexts=contexts,
+        context_samples=_context_samples(batch, row) if contexts is not None else None,
         exits=batch.exit_probability[exits],
         exit_fragment=batch.exit_fragment[exits].astype(np.int64),
     )
+
+
+def chain_contexts(batch: DeploymentBatch, row: int) -> Contexts | None:
+    """Return how the contexts of a chain's jobs change.
+
+    Args:
+        batch: Packed deployments with their laws.
+        row: Row of the chain.
+
+    Returns:
+        The process, or None where contexts do not matter.
+    """
+    if batch.context_parameter_start is None or batch.context_parameter is None:
+        return None
+    own = slice(batch.context_parameter_start[row], batch.context_parameter_start[row + 1])
+    if own.start == own.stop:
+        return None
+    code, *parameters = batch.context_parameter[own]
+    return contexts_from_parameters(int(code), np.array(parameters))
+
+
+def _context_samples(batch: DeploymentBatch, row: int) -> NDArray[np.int64]:
+    assert batch.context_start is not None
+    assert batch.context_samples is not None
+    own = slice(batch.context_start[row], batch.context_start[row + 1])
+    return batch.context_samples[own].astype(np.int64)
 
 
 def _head(batch: DeploymentBatch, row: int) -> tuple[Law, float] | None:

@@ -55,6 +55,8 @@ LAW_LEVELS = frozenset({
     "arrival_parameter",
     "head_parameter",
     "trace",
+    "context",
+    "context_parameter",
 })
 """Levels that only simulation needs."""
 

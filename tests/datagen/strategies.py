@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from hypothesis import strategies as st
 
 from datagen.arrivals import (
@@ -38,7 +39,7 @@ from datagen.distributions import (
     LogNormal,
     Uniform,
 )
-from datagen.exits import ExitMix, Thresholds
+from datagen.exits import ContextSchedule, ContextSwitching, ExitMix, ExitTrace, Thresholds
 
 positive = st.floats(1e-6, 1e9, allow_subnormal=False)
 # Nothing that a machine takes in between: the square of 1e-174 s is 0.
@@ -94,7 +95,7 @@ def _device(draw: st.DrawFn, name: str) -> Device:
         memory=draw(st.none() | work),
         discipline=draw(st.sampled_from(["fcfs", "priority", "ps"])),
         npu=draw(st.none() | st.builds(Npu, network=st.just("resnet"), array=st.just("16x16"))),
-        power=draw(st.none() | st.tuples(work, work)),
+        power=draw(st.none() | st.tuples(work, work) | st.tuples(*[work] * 11)),
         speedup=draw(st.none() | st.tuples(*[positive] * servers)),
     )
 
@@ -112,6 +113,27 @@ def _fragments(draw: st.DrawFn, devices: list[str]) -> tuple[Fragment, ...]:
             allowed=draw(st.none() | st.just(tuple(devices))),
         )
         for name in draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    )
+
+
+CHANGES = (
+    None,
+    ContextSwitching(holding=(1e9, 2e9)),
+    ContextSwitching(holding=(1.0, 30.5), by="jobs"),
+    ContextSchedule(times=(0.0, 1.5), contexts=(1, 0)),
+)
+
+
+@st.composite
+def _traces(draw: st.DrawFn, chain: str, fragments: tuple[Fragment, ...]) -> ExitTrace:
+    exits = 1 + sum(fragment.exit is not None for fragment in fragments)
+    seed = np.random.default_rng(draw(st.integers(0, 9)))
+    return ExitTrace(
+        name=f"trace of {chain}",
+        confidences=seed.random((4, exits)),
+        correct=seed.random((4, exits)) > 0.5,
+        context=draw(st.none() | st.just(np.array([0, 1, 0, 0]))),
+        cost=draw(st.none() | st.just(np.arange(exits) / 8.0)),
     )
 
 
@@ -143,15 +165,22 @@ def _decisions(draw: st.DrawFn, problem: Problem) -> Deployment:
 @st.composite
 def deployments(draw: st.DrawFn) -> Deployment:
     devices = draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    drawn = [
+        (name, _fragments(draw, devices))
+        for name in draw(st.lists(names, min_size=1, max_size=2, unique=True))
+    ]
+    traces = {name: draw(st.none() | _traces(name, fragments)) for name, fragments in drawn}
     chains = tuple(
         Chain(
             name=name,
             arrivals=draw(arrivals()),
-            fragments=_fragments(draw, devices),
+            fragments=fragments,
             model=draw(st.none() | names),
             priority=draw(st.integers(-2, 2)),
             deadline=draw(st.none() | positive),
             parallel=draw(st.booleans()),
+            trace=trace and trace.name,
+            contexts=draw(st.sampled_from(CHANGES)) if trace and trace.contexts else None,
             variants=draw(
                 st.sampled_from([
                     (),
@@ -165,7 +194,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
                 ])
             ),
         )
-        for name in draw(st.lists(names, min_size=1, max_size=2, unique=True))
+        for (name, fragments), trace in zip(drawn, traces.values(), strict=True)
     )
     links = ()
     if len(devices) > 1:
@@ -176,6 +205,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
         devices=tuple(_device(draw, name) for name in devices),
         chains=chains,
         links=links,
+        traces=tuple(trace for trace in traces.values() if trace is not None),
         overflow=draw(st.sampled_from(["drop", "block"])),
     )
     return _decisions(draw, problem)

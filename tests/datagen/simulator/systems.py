@@ -23,7 +23,7 @@ from datagen.arrivals import (
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Law, LogNormal, Uniform
 from datagen.evaluation import pack
-from datagen.exits import ExitMix, ExitTrace, Thresholds
+from datagen.exits import ContextSchedule, ContextSwitching, ExitMix, ExitTrace, Thresholds
 from datagen.simulator.engine import Run
 from datagen.simulator.kernel import (
     ARRIVED,
@@ -255,8 +255,15 @@ TRACES = tuple(
         name=f"trace{exits}",
         confidences=np.random.default_rng(exits).random((20, exits)),
         correct=np.random.default_rng(exits).random((20, exits)) > 0.3,
+        context=np.array([0, 1, 1, 2] * 5),
     )
     for exits in range(1, 6)
+)
+CHANGES = (
+    None,
+    ContextSwitching(holding=(2.0, 5.0, 1.0)),
+    ContextSwitching(holding=(1.0, 3.0, 20.0), by="jobs"),
+    ContextSchedule(times=(0.0, 10.0, 20.0), contexts=(2, 0, 1)),
 )
 ROUTING = {1: (1.0,), 2: (0.3, 0.7), 3: (0.25, 0.0, 0.75)}
 
@@ -331,6 +338,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
                 fragments=fragments,
                 deadline=deadline,
                 trace=TRACES[classifiers].name,
+                contexts=draw(st.sampled_from(CHANGES)),
                 priority=draw(st.integers(-1, 1)),
             )
         )
