@@ -31,6 +31,7 @@ MEASURES: dict[str, dict[str, Column]] = {
     "deployment": {
         "loss_ratio": _number("deployment", "1", "total lost / total offered, in [0, 1]"),
         "events": _number("deployment", "1", "arrivals and service completions simulated"),
+        "warmup": _number("deployment", "s", "start of each run that is not counted"),
         "unstable": _flag("an unlimited buffer has load >= 1: no steady state"),
         "in_distribution": _flag("inside what the surrogate was trained on"),
         "saturated": _flag("some finite buffer has load >= 1"),
@@ -66,6 +67,17 @@ MEASURES: dict[str, dict[str, Column]] = {
         "jobs": _number("device", "1", "jobs present, time average"),
         "units": _number("device", "1", "buffer units in use, time average"),
         "batch": _number("device", "1", "mean batch size"),
+        "power": _number("device", "W", "electrical power, time average"),
+    },
+    "window": {
+        "start": _number("window", "s", "the window holds the jobs that arrive after this time"),
+        "end": _number("window", "s", "and not after this one"),
+        "offered": _number("window", "1", "jobs of the chain that arrived in the window"),
+        "completed": _number("window", "1", "of these, jobs that left after their last step"),
+        "lost": _number("window", "1", "of these, jobs that found too little room"),
+        "throughput": _number("window", "1/s", "of these, those that completed, per second"),
+        "loss_ratio": _number("window", "1", "lost / offered, in [0, 1]"),
+        "latency": _number("window", "s", "mean latency of the completed"),
     },
 }
 """Every measure by level and name: the only place that lists them."""
@@ -132,6 +144,8 @@ class Measures:
         chain: Arrays [C].
         step: Arrays [S].
         device: Arrays [D].
+        window: Arrays [C * windows], the windows of the first chain first.
+        windows: Windows that time was cut into; 0 where it was not.
         chain_start: Offsets of the chains [B + 1].
         step_start: Offsets of the steps by deployment [B + 1].
         device_start: Offsets of the devices [B + 1].
@@ -149,6 +163,8 @@ class Measures:
     chain_start: NDArray[np.int64]
     step_start: NDArray[np.int64]
     device_start: NDArray[np.int64]
+    window: Columns = field(default_factory=lambda: Columns("window", 0, {}))
+    windows: int = 0
     reason: tuple[str | None, ...] | None = None
     level: float | None = None
     chain_names: tuple[str, ...] | None = None
@@ -164,6 +180,8 @@ class Measures:
         chain: Mapping[str, Array] | None = None,
         step: Mapping[str, Array] | None = None,
         device: Mapping[str, Array] | None = None,
+        window: Mapping[str, Array] | None = None,
+        windows: int = 0,
         reason: tuple[str | None, ...] | None = None,
         level: float | None = None,
     ) -> Measures:
@@ -176,6 +194,8 @@ class Measures:
             chain: Arrays [C] by name.
             step: Arrays [S] by name.
             device: Arrays [D] by name.
+            window: Arrays [C * windows] by name, the windows of the first chain first.
+            windows: Windows that time was cut into.
             reason: Per deployment why it is out of distribution or unstable.
             level: Nominal coverage of the bounds.
 
@@ -199,6 +219,8 @@ class Measures:
             chain=Columns("chain", rows["chain"], chains),
             step=Columns("step", len(batch.step_mean), step or {}),
             device=Columns("device", rows["device"], device or {}),
+            window=Columns("window", windows * rows["chain"], window or {}),
+            windows=windows,
             chain_start=batch.chain_start,
             step_start=steps,
             device_start=batch.device_start,
@@ -207,6 +229,11 @@ class Measures:
             chain_names=batch.chain_names,
             device_names=batch.device_names,
         )
+
+    @property
+    def window_start(self) -> NDArray[np.int64]:
+        """Offsets of the windows by deployment [B + 1]."""
+        return self.chain_start * self.windows
 
     def __len__(self) -> int:
         return len(self.chain_start) - 1
@@ -296,6 +323,16 @@ class NamedMeasures:
         return self._named(
             self.measures.chain, self.measures.chain_start, self.measures.chain_names
         )
+
+    @property
+    def windows(self) -> Mapping[str, tuple[_Row, ...]]:
+        """Measures of each chain window by window, where time was cut into some."""
+        measures, count = self.measures, self.measures.windows
+        rows = range(measures.chain_start[self.index], measures.chain_start[self.index + 1])
+        return MappingProxyType({
+            name: tuple(_Row(measures.window, row * count + k) for k in range(count))
+            for name, row in zip(self.chains, rows, strict=True)
+        })
 
     @property
     def devices(self) -> Mapping[str, _Row]:

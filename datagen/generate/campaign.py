@@ -152,7 +152,7 @@ class _Campaign:
         """Open the shards with failed rows again: only these rows are labelled."""
         for shard, failed in self.writer.failed_rows().items():
             rows[shard] = [row.index for row in failed]
-            kept = complete_shard(self.writer.path_of(shard))
+            kept = complete_shard(self.writer.path_of(shard), self.task.options.windows or 0)
             still[shard] = _OpenShard(len(failed), [kept])
             self.progress(-len(failed))
 

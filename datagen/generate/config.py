@@ -28,11 +28,19 @@ __all__ = ["GenerateConfig", "options_document", "read_config"]
 
 _PLAIN: dict[type, Form] = {bool: FLAG, int: WHOLE, float: NUMBER, str: TEXT}
 
+_SHARE_OR_RULE = Form(
+    read=lambda value, path: (TEXT if isinstance(value, str) else NUMBER).read(value, path),
+    write=lambda value: value,
+)
+"""A warm-up: a share, or the name of the rule that finds it."""
+
 _OPTIONS: dict[str, Form] = {
     "engine": TEXT,
-    **dict.fromkeys(("horizon", "events", "offered", "precision"), NUMBER),
-    "replications": WHOLE,
-    **dict.fromkeys(("warmup", "max_events"), NUMBER),
+    **dict.fromkeys(("horizon", "events", "offered", "precision", "loss_precision"), NUMBER),
+    "counts": FLAG,
+    **dict.fromkeys(("min_offered", "min_completed", "replications", "windows"), WHOLE),
+    "warmup": _SHARE_OR_RULE,
+    "max_events": NUMBER,
 }
 """What a configuration may say of simulation; the seed belongs to the run."""
 

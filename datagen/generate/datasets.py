@@ -16,7 +16,7 @@ from datagen.generate.pool import LocalPool
 from datagen.generate.sources import DatasetSource, DocumentSource, ScenarioSource, Source
 from datagen.generate.work import Executor, InProcess, Task
 from datagen.simulator import SimulationOptions
-from datagen.simulator.estimation import INTERVAL_LEVEL
+from datagen.simulator.standard_errors import INTERVAL_LEVEL
 from datagen.store import Dataset, DatasetWriter, read_dataset
 from datagen.store.manifest import WHOLE
 

@@ -1,18 +1,8 @@
-"""From the sums of several runs to measures with honest standard errors.
-
-Two estimates of the same error are compared. Between-replication variance sees everything but has
-few degrees of freedom; batch means within the runs have many, but miss what a run never forgets (a
-phase in which deterministic streams lock). The larger one is reported, and a row where the first is
-much larger is labelled ``phase_dependent``.
-
-References:
-    Law, Simulation Modeling and Analysis, 5th ed., 2015, ch. 9 (batch means, ratio estimators).
-    Wilson, Probable inference, J. Amer. Statist. Assoc. 22 (1927).
-"""
+"""From the sums of several runs to measures with standard errors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +10,15 @@ from numpy.typing import NDArray
 from datagen.evaluation.fields import ranges
 from datagen.simulator.engine import Run
 from datagen.simulator.network import Network
+from datagen.simulator.standard_errors import rate, ratio, run_ratio, wilson
 from datagen.simulator.tally import BATCHES, RunLength, bin_edges
 
-__all__ = ["INTERVAL_LEVEL", "MIN_COMPLETED", "Estimates", "estimate", "wilson"]
+__all__ = ["MIN_COMPLETED", "Estimates", "estimate"]
 
 Floats = NDArray[np.float64]
 
 MIN_COMPLETED = 30
 """Completed jobs below which a latency is undefined."""
-
-PHASE_RATIO = 3.0
-"""Between-replication over batch-means standard error from which runs are phase dependent."""
-
-INTERVAL_LEVEL = 0.95
-Z_LEVEL = 1.959963984540054
-"""Normal quantile of a two-sided 95 % interval."""
 
 PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
@@ -47,79 +31,13 @@ class Estimates:
     chain: dict[str, Floats]
     step: dict[str, Floats]
     device: dict[str, Floats]
-
-
-@dataclass(frozen=True, slots=True)
-class _Ratio:
-    """A ratio of sums with its two standard errors [N]."""
-
-    value: Floats
-    between: Floats
-    within: Floats
-
-    @property
-    def se(self) -> Floats:
-        return np.maximum(self.between, self.within)
-
-    @property
-    def phase_dependent(self) -> bool:
-        return bool(np.any(self.between > PHASE_RATIO * self.within))
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> _Ratio:
-    """Estimate sum(numerator) / sum(denominator) from runs and batches [R, N, BATCHES]."""
-    runs = len(numerator)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        top, bottom = numerator.sum(axis=2), denominator.sum(axis=2)
-        total = bottom.sum(axis=0)
-        value = top.sum(axis=0) / total
-        residual = top - value * bottom
-        between = np.sqrt(runs / max(runs - 1, 1) * (residual**2).sum(axis=0)) / total
-        own = np.where(bottom > 0, top / bottom, 0.0)
-        residual = numerator - own[..., None] * denominator
-        freedom = BATCHES / (BATCHES - 1)
-        within = np.sqrt(freedom * (residual**2).sum(axis=(0, 2))) / total
-    if runs == 1:
-        between = np.zeros_like(within)
-    return _Ratio(value, between, within)
-
-
-def _run_ratio(numerator: Floats, denominator: Floats) -> tuple[Floats, Floats]:
-    """Estimate a ratio of sums and its standard error from runs alone [R, N]."""
-    runs = len(numerator)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total = denominator.sum(axis=0)
-        value = numerator.sum(axis=0) / total
-        residual = numerator - value * denominator
-        se = np.sqrt(runs / max(runs - 1, 1) * (residual**2).sum(axis=0)) / total
-    return value, se if runs > 1 else np.full_like(se, np.nan)
-
-
-def wilson(ratio: Floats, se: Floats, offered: Floats) -> tuple[Floats, Floats]:
-    """Return 95 % Wilson bounds of a loss ratio at its effective sample size.
-
-    Args:
-        ratio: Loss ratios [N], in [0, 1].
-        se: Their standard errors [N].
-        offered: Jobs behind them [N].
-
-    Returns:
-        Lower and upper bounds [N]; never empty, also when no loss was seen.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        size = np.where(se > 0, ratio * (1 - ratio) / se**2, offered)
-        size = np.clip(size, 1.0, np.maximum(offered, 1.0))
-        centre = (ratio + Z_LEVEL**2 / (2 * size)) / (1 + Z_LEVEL**2 / size)
-        half = (Z_LEVEL / (1 + Z_LEVEL**2 / size)) * np.sqrt(
-            ratio * (1 - ratio) / size + Z_LEVEL**2 / (4 * size**2)
-        )
-    # Where nothing or everything was lost, rounding alone would leave the ratio outside.
-    return np.clip(centre - half, 0.0, ratio), np.clip(centre + half, ratio, 1.0)
+    window: dict[str, Floats] = field(default_factory=dict)
 
 
 def _percentiles(histogram: Floats) -> dict[str, Floats]:
     """Return latency percentiles [s] [C] from counts [C, bins], interpolated inside a bin."""
     edges = bin_edges()
+    edges[:2] = 0.0  # the first bin holds what takes no time, or less than can be told from that
     result = {name: np.full(len(histogram), np.nan) for name in PERCENTILES}
     for chain, counts in enumerate(histogram):
         total = counts.sum()
@@ -166,7 +84,7 @@ def _accuracy(network: Network, runs: list[Run], accuracy: Floats) -> dict[str, 
     right = np.add.reduceat(right, first, axis=1)
     measures = {}
     for name in ("completed", "offered"):
-        value, se = _run_ratio(right, _stack(runs, name).sum(axis=2))
+        value, se = run_ratio(right, _stack(runs, name).sum(axis=2))
         measures[f"accuracy_{name}"], measures[f"accuracy_{name}_se"] = value, se
     few = _stack(runs, "completed").sum(axis=(0, 2)) < MIN_COMPLETED
     for name in ("accuracy_completed", "accuracy_completed_se"):
@@ -190,21 +108,21 @@ def _chain_measures(
 ) -> tuple[dict[str, Floats], bool]:
     offered, completed = _stack(runs, "offered"), _stack(runs, "completed")
     lost, latency = _stack(runs, "lost"), _stack(runs, "latency")
-    passed, mean = _ratio(completed, offered), _ratio(latency, completed)
-    loss = _ratio(lost, offered)
+    passed, mean = ratio(completed, offered), ratio(latency, completed)
+    loss, window = ratio(lost, offered), length.horizon - length.warmup
+    throughput = rate(completed, window)
     totals = {
         "offered": offered.sum(axis=(0, 2)),
         "completed": completed.sum(axis=(0, 2)),
         "lost": lost.sum(axis=(0, 2)),
     }
-    window = len(runs) * (length.horizon - length.warmup)
     unloaded = _over_routes(network, runs, unloaded)
     known = totals["completed"] >= MIN_COMPLETED
     low, high = wilson(loss.value, loss.se, totals["offered"])
     value = np.where(known, mean.value, np.nan)
     chain = totals | {
-        "throughput": totals["completed"] / window,
-        "throughput_se": passed.se * totals["offered"] / window,
+        "throughput": throughput.value,
+        "throughput_se": throughput.se,
         "throughput_ratio": passed.value,
         "throughput_ratio_se": passed.se,
         "loss_ratio": loss.value,
@@ -213,15 +131,16 @@ def _chain_measures(
         "loss_ratio_high": high,
         "latency": value,
         "latency_se": np.where(known, mean.se, np.nan),
-        "latency_ratio": unloaded / value,
-        "latency_ratio_se": unloaded / value**2 * mean.se,
     }
+    with np.errstate(invalid="ignore"):  # where nothing takes any time, there is no such ratio
+        chain["latency_ratio"] = unloaded / value
+        chain["latency_ratio_se"] = chain["latency_ratio"] * mean.se / value
     if network.features is not None:
         chain |= _accuracy(network, runs, network.features.route_accuracy)
     chain |= _percentiles(_stack(runs, "histogram").sum(axis=0))
     if np.isfinite(network.deadline).any():
         on_time, by_run = _stack(runs, "on_time"), offered.sum(axis=2)
-        attained, se = _run_ratio(on_time, by_run)
+        attained, se = run_ratio(on_time, by_run)
         wanted = np.isfinite(network.deadline)
         chain["attainment"] = np.where(wanted, attained, np.nan)
         chain["attainment_se"] = np.where(wanted, se, np.nan)
@@ -232,8 +151,8 @@ def _step_measures(network: Network, runs: list[Run]) -> dict[str, Floats]:
     step = {name: _stack(runs, f"step_{name}").sum(axis=0) for name in ("offered", "lost")}
     served = _stack(runs, "step_served")
     completed = _completed_by_step(network, runs)
-    sojourn, sojourn_se = _run_ratio(_stack(runs, "step_sojourn"), served)
-    later, later_se = _run_ratio(_stack(runs, "step_sojourn_completed"), completed)
+    sojourn, sojourn_se = run_ratio(_stack(runs, "step_sojourn"), served)
+    later, later_se = run_ratio(_stack(runs, "step_sojourn_completed"), completed)
     few, few_completed = served.sum(axis=0) < MIN_COMPLETED, completed.sum(axis=0) < MIN_COMPLETED
     return step | {
         "sojourn": np.where(few, np.nan, sojourn),
@@ -245,10 +164,10 @@ def _step_measures(network: Network, runs: list[Run]) -> dict[str, Floats]:
 
 def _device_measures(network: Network, runs: list[Run], length: RunLength) -> dict[str, Floats]:
     window = length.horizon - length.warmup
-    fields = {"utilization": "busy", "jobs": "jobs", "units": "units"}
+    areas = {"utilization": "busy", "jobs": "jobs", "units": "units"}
     device: dict[str, Floats] = {}
-    for name, field in fields.items():
-        averages = _stack(runs, field) / window
+    for name, area in areas.items():
+        averages = _stack(runs, area) / window
         if name == "utilization":
             averages = averages / network.servers
         device[name] = averages.mean(axis=0)
@@ -257,7 +176,37 @@ def _device_measures(network: Network, runs: list[Run], length: RunLength) -> di
     return device
 
 
-def estimate(network: Network, runs: list[Run], length: RunLength, unloaded: Floats) -> Estimates:
+def _window_measures(runs: list[Run], length: RunLength, windows: int) -> dict[str, Floats]:
+    """Return the course of each chain's measures by when its jobs arrive [C * windows]."""
+
+    def cut(name: str) -> Floats:
+        sums = _stack(runs, name)
+        return sums.reshape(len(runs), -1, BATCHES // windows)
+
+    offered, completed, lost, latency = map(cut, ("offered", "completed", "lost", "latency"))
+    edges = np.linspace(length.warmup, length.horizon, windows + 1)
+    chains = offered.shape[1] // windows
+    throughput = rate(completed, (length.horizon - length.warmup) / windows)
+    loss, mean = ratio(lost, offered), ratio(latency, completed)
+    known = completed.sum(axis=(0, 2)) >= MIN_COMPLETED
+    return {
+        "start": np.tile(edges[:-1], chains),
+        "end": np.tile(edges[1:], chains),
+        "offered": offered.sum(axis=(0, 2)),
+        "completed": completed.sum(axis=(0, 2)),
+        "lost": lost.sum(axis=(0, 2)),
+        "throughput": throughput.value,
+        "throughput_se": throughput.se,
+        "loss_ratio": loss.value,
+        "loss_ratio_se": loss.se,
+        "latency": np.where(known, mean.value, np.nan),
+        "latency_se": np.where(known, mean.se, np.nan),
+    }
+
+
+def estimate(
+    network: Network, runs: list[Run], length: RunLength, unloaded: Floats, *, windows: int = 0
+) -> Estimates:
     """Return the measures of one deployment from its replications.
 
     Args:
@@ -265,6 +214,7 @@ def estimate(network: Network, runs: list[Run], length: RunLength, unloaded: Flo
         runs: Independent runs over the same window, at least one.
         length: The window.
         unloaded: Mean latency of each route without any queueing [s] [R].
+        windows: Equal parts of the window to report on apart; a divisor of BATCHES, or 0 for none.
 
     Returns:
         The estimates. Chains without offered jobs and latencies with fewer than
@@ -273,7 +223,7 @@ def estimate(network: Network, runs: list[Run], length: RunLength, unloaded: Flo
     chain, phase_dependent = _chain_measures(network, runs, length, unloaded)
     lost = _stack(runs, "lost").sum(axis=1, keepdims=True)
     offered = _stack(runs, "offered").sum(axis=1, keepdims=True)
-    system = _ratio(lost, offered)
+    system = ratio(lost, offered)
     low, high = wilson(system.value, system.se, offered.sum(axis=(0, 2)))
     return Estimates(
         deployment={
@@ -282,10 +232,12 @@ def estimate(network: Network, runs: list[Run], length: RunLength, unloaded: Flo
             "loss_ratio_low": float(low[0]),
             "loss_ratio_high": float(high[0]),
             "events": float(sum(run.events for run in runs)),
+            "warmup": length.warmup,
             "truncated": any(run.truncated for run in runs),
             "phase_dependent": phase_dependent,
         },
         chain=chain,
         step=_step_measures(network, runs),
         device=_device_measures(network, runs, length),
+        window=_window_measures(runs, length, windows) if windows else {},
     )

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
 
 import numpy as np
 
-from datagen.arrivals import ARRIVAL_NAMES, ARRIVALS
+from datagen.arrivals import ARRIVAL_NAMES, ARRIVALS, Arrivals
 from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Evaluable, Evaluator, Measures, as_batch
 from datagen.evaluation.loads import fluid_load, unstable
+from datagen.simulator.energy import energy_measures
 from datagen.simulator.engine import Engine, Run
-from datagen.simulator.estimation import INTERVAL_LEVEL, Z_LEVEL, Estimates, estimate
+from datagen.simulator.estimation import Estimates, estimate
 from datagen.simulator.network import Network, networks
+from datagen.simulator.options import EngineName, SimulationOptions
 from datagen.simulator.sources import chain_contexts, chain_draws, chain_routes
+from datagen.simulator.standard_errors import INTERVAL_LEVEL
+from datagen.simulator.stopping import first_horizon, is_reached, require_affordable
 from datagen.simulator.tally import RunLength
+from datagen.simulator.warmup import warmup_time
 
 __all__ = [
     "SimulationEvaluator",
@@ -27,58 +32,6 @@ __all__ = [
     "simulate_batch",
     "warm_up",
 ]
-
-DEFAULT_EVENTS = 1e6
-"""Events per deployment where no length is asked for: about 1 % of error on a loss of 1 %."""
-
-FIRST_EVENTS = 1e5
-"""Events of the first round of a run to precision; each round doubles them."""
-
-EngineName = Literal["auto", "numba", "simpy"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SimulationOptions:
-    """How deployments are simulated; at most one of horizon, events, offered and precision.
-
-    Args:
-        engine: ``numba`` (compiled), ``simpy`` (readable), or ``auto`` for the fastest that fits.
-        horizon: Simulated time, all replications together [s], > 0.
-        events: Expected arrivals and service completions, all replications together, > 0.
-        offered: Expected arrivals of the slowest chain, all replications together, > 0. Fixed event
-            counts starve slow chains, whose labels then dominate every error.
-        precision: Relative 95 % half-width to reach for every chain's throughput ratio and latency.
-        replications: Independent runs that share the length, >= 1. A rate schedule is played whole
-            in every run, a recording in one run only.
-        warmup: Share of each run that is not counted, in [0, 1).
-        seed: Master seed, >= 0.
-        max_events: Expected events that ``offered`` and ``precision`` never exceed.
-    """
-
-    engine: EngineName = "auto"
-    horizon: float | None = None
-    events: float | None = None
-    offered: float | None = None
-    precision: float | None = None
-    replications: int = 4
-    warmup: float = 0.05
-    seed: int = 0
-    max_events: float = 1e8
-
-    def __post_init__(self) -> None:
-        known = self.engine in ("auto", "numba", "simpy")
-        require(known, "engine", "be auto, numba or simpy", self.engine)
-        given = []
-        for field in ("horizon", "events", "offered", "precision"):
-            value = getattr(self, field)
-            if value is not None:
-                given.append(field)
-                require(np.isfinite(value) and value > 0, field, "be finite and > 0", value)
-        require(len(given) <= 1, "length", "be one of horizon, events, offered, precision", given)
-        require(self.replications >= 1, "replications", "be >= 1", self.replications)
-        require(0 <= self.warmup < 1, "warmup", "lie in [0, 1)", self.warmup)
-        require(self.seed >= 0, "seed", "be >= 0", self.seed)
-        require(self.max_events > 0, "max_events", "be > 0", self.max_events)
 
 
 def engine_named(name: EngineName) -> Engine:
@@ -135,85 +88,117 @@ def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> n
     return np.add.reduceat(batch.step_mean[starts[0] : starts[-1]], starts[:-1] - starts[0])
 
 
-def _play(
-    engine: Engine,
-    batch: DeploymentBatch,
-    index: int,
-    network: Network,
-    horizon: float,
-    options: SimulationOptions,
-) -> Estimates:
-    """Play one deployment for a total simulated time and estimate its measures."""
-    replications, own = _runs(batch, index, horizon, options)
-    length = RunLength.of(options.warmup * own, own)
-    runs: list[Run] = []
-    for replication in range(replications):
-        sources = chain_draws(batch, index, seed=options.seed, replication=replication)
-        runs.append(engine.run(network, sources, length))
-    return estimate(network, runs, length, _unloaded_latency(batch, index, network))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Play:
+    """One deployment and how it is played.
 
-
-def _runs(
-    batch: DeploymentBatch, index: int, horizon: float, options: SimulationOptions
-) -> tuple[int, float]:
-    """Return the number of runs and the simulated time of each [s].
-
-    Independent runs share the horizon where everything is stationary. A schedule, of rates or of
-    contexts, would be cut by that to its beginning, so every run plays all of it. A recording says
-    the same in every run, which would then count one piece of evidence several times: it is played
-    once.
+    Args:
+        engine: Who plays.
+        batch: Packed deployments.
+        index: 0-based deployment.
+        network: The deployment as a network.
+        rate: Its events per second if nothing were lost.
+        options: How long, and how often.
     """
+
+    engine: Engine
+    batch: DeploymentBatch
+    index: int
+    network: Network
+    rate: float
+    options: SimulationOptions
+
+    def result(self) -> Estimates:
+        """Play for the length asked for, or until the stopping rule is content."""
+        options, horizon = self.options, self.first_horizon()
+        most = options.max_events / (self.rate * self.copies)
+        while True:
+            estimates = self.estimates(horizon)
+            if not options.stops_by_rule:
+                # Where the cap cut off some of the jobs asked for, it must not go unsaid.
+                estimates.deployment["precise"] = options.offered is None or horizon < most
+                return estimates
+            reached = is_reached(estimates, options)
+            if reached or horizon >= most:
+                estimates.deployment["precise"] = reached
+                return estimates
+            horizon = min(2.0 * horizon, most)
+
+    @property
+    def replications(self) -> int:
+        """Number of independent runs: one where all would be the same recording."""
+        random = all(process.is_random for process in _arrivals(self.batch, self.index))
+        return self.options.replications if random else 1
+
+    @property
+    def copies(self) -> int:
+        """How often the length is played: by the runs together, or by each of them.
+
+        Independent runs share the length where everything is stationary. A schedule, of rates or of
+        contexts, would be cut by that to its beginning, and windows show the course of the whole
+        length: every run plays all of it then.
+        """
+        shared = _is_stationary(self.batch, self.index) and self.options.windows is None
+        return 1 if shared else self.replications
+
+    def first_horizon(self) -> float:
+        """Return the length of the first round [s]."""
+        return first_horizon(self.batch, self.index, self.rate, self.copies, self.options)
+
+    def events(self) -> float:
+        """Return the expected events of the first round."""
+        return self.first_horizon() * self.copies * self.rate
+
+    def estimates(self, horizon: float) -> Estimates:
+        """Play for a length and estimate the measures."""
+        batch, index, network = self.batch, self.index, self.network
+        own = horizon * self.copies / self.replications
+        length = RunLength.of(self.warmup(own), own)
+        runs = self.runs(length)
+        unloaded = _unloaded_latency(batch, index, network)
+        windows = self.options.windows or 0
+        estimates = estimate(network, runs, length, unloaded, windows=windows)
+        chain, device = energy_measures(batch, index, network, runs, length)
+        estimates.chain.update(chain)
+        estimates.device.update(device)
+        return estimates
+
+    def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
+        """Play a window of every replication."""
+        played = []
+        for replication in range(self.replications):
+            seed = self.options.seed
+            sources = chain_draws(self.batch, self.index, seed=seed, replication=replication)
+            played.append(self.engine.run(self.network, sources, length, log=log))
+        return played
+
+    def warmup(self, own: float) -> float:
+        """Return the time of each run that is not counted [s]."""
+        given = self.options.warmup
+        if not isinstance(given, str):
+            return given * own
+        rule = "be a share where rates or contexts follow a schedule or a recording"
+        require(_is_stationary(self.batch, self.index), "warmup", rule, given)
+        return warmup_time(partial(self.runs, log=True), self.rate, self.replications, own)
+
+
+def _arrivals(batch: DeploymentBatch, index: int) -> list[type[Arrivals]]:
+    """Return the kind of each chain's arrivals."""
     assert batch.chain_arrivals is not None
+    rows = slice(batch.chain_start[index], batch.chain_start[index + 1])
+    return [ARRIVALS[ARRIVAL_NAMES[code]] for code in batch.chain_arrivals[rows]]
+
+
+def _is_stationary(batch: DeploymentBatch, index: int) -> bool:
+    """Return whether nothing about a deployment follows the clock."""
+    if not all(process.is_stationary for process in _arrivals(batch, index)):
+        return False
     rows = range(int(batch.chain_start[index]), int(batch.chain_start[index + 1]))
-    arrivals = [ARRIVALS[ARRIVAL_NAMES[batch.chain_arrivals[row]]] for row in rows]
-    contexts = [process for row in rows if (process := chain_contexts(batch, row)) is not None]
-    if not all(process.is_random for process in arrivals):
-        return 1, horizon
-    stationary = all(process.is_stationary for process in arrivals)
-    stationary &= all(process.is_stationary for process in contexts)
-    return options.replications, horizon / options.replications if stationary else horizon
+    contexts = (chain_contexts(batch, row) for row in rows)
+    return all(process is None or process.is_stationary for process in contexts)
 
 
-def _horizon(batch: DeploymentBatch, index: int, rate: float, options: SimulationOptions) -> float:
-    """Return the simulated time of one deployment [s], all replications together."""
-    if options.horizon is not None:
-        return options.horizon
-    if options.offered is not None:
-        slowest = batch.chain_rate[batch.chain_start[index] : batch.chain_start[index + 1]].min()
-        return float(min(options.offered / slowest, options.max_events / rate))
-    return (options.events or DEFAULT_EVENTS) / rate
-
-
-def _precise(estimates: Estimates, precision: float) -> bool:
-    chain = estimates.chain
-    for name in ("throughput_ratio", "latency"):
-        half = Z_LEVEL * chain[f"{name}_se"]
-        if not np.all(half <= precision * chain[name]):
-            return False
-    return True
-
-
-def _to_precision(
-    engine: Engine,
-    batch: DeploymentBatch,
-    index: int,
-    network: Network,
-    rate: float,
-    options: SimulationOptions,
-) -> Estimates:
-    """Play one deployment longer and longer until it is precise enough."""
-    assert options.precision is not None
-    events = min(FIRST_EVENTS, options.max_events)
-    while True:
-        estimates = _play(engine, batch, index, network, events / rate, options)
-        precise = _precise(estimates, options.precision)
-        if precise or 2 * events > options.max_events:
-            estimates.deployment["precise"] = precise
-            return estimates
-        events *= 2
-
-
-def _undefined(batch: DeploymentBatch, index: int) -> Estimates:
+def _undefined() -> Estimates:
     """Return the row of a deployment that has no steady state."""
     return Estimates(
         deployment={"loss_ratio": np.nan, "unstable": True}, chain={}, step={}, device={}
@@ -239,21 +224,28 @@ def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measur
     engine = engine_named(options.engine)
     played = networks(batch, engine.name)
     rates, no_steady_state = event_rate(batch), unstable(batch)
-    rows = []
-    for index, network in enumerate(played):
-        if no_steady_state[index]:
-            rows.append(_undefined(batch, index))
-        elif options.precision is not None:
-            rows.append(_to_precision(engine, batch, index, network, rates[index], options))
-        else:
-            horizon = _horizon(batch, index, rates[index], options)
-            rows.append(_play(engine, batch, index, network, horizon, options))
-    return _measures(batch, rows)
+    plays = [
+        _Play(
+            engine=engine,
+            batch=batch,
+            index=index,
+            network=network,
+            rate=float(rates[index]),
+            options=options,
+        )
+        for index, network in enumerate(played)
+    ]
+    for play, no_play in zip(plays, no_steady_state, strict=True):
+        require_affordable(0.0 if no_play else play.events(), options)
+    rows = [
+        _undefined() if no_play else play.result()
+        for play, no_play in zip(plays, no_steady_state, strict=True)
+    ]
+    return _measures(batch, rows, options.windows or 0)
 
 
-def _joined(batch: DeploymentBatch, rows: list[Estimates], level: str) -> dict[str, np.ndarray]:
-    """Join the rows of one level; what a row lacks is NaN."""
-    sizes = np.bincount(batch.owner(level), minlength=len(batch))
+def _joined(rows: list[Estimates], level: str, sizes: np.ndarray) -> dict[str, np.ndarray]:
+    """Join the rows of one level, so many per deployment; what one lacks is NaN."""
     names = {name: None for row in rows for name in getattr(row, level)}
     return {
         name: np.concatenate([
@@ -264,25 +256,31 @@ def _joined(batch: DeploymentBatch, rows: list[Estimates], level: str) -> dict[s
     }
 
 
-def _measures(batch: DeploymentBatch, rows: list[Estimates]) -> Measures:
+def _measures(batch: DeploymentBatch, rows: list[Estimates], windows: int) -> Measures:
     finite = np.isfinite(batch.device_capacity)
     over = finite & (fluid_load(batch) >= 1.0)
     flags: dict[str, np.ndarray] = {
         "saturated": np.bincount(batch.owner("device"), weights=over, minlength=len(batch)) > 0
     }
-    numbers = ("loss_ratio", "loss_ratio_se", "loss_ratio_low", "loss_ratio_high", "events")
-    for name in numbers:
+    numbers = ("loss_ratio", "loss_ratio_se", "loss_ratio_low", "loss_ratio_high")
+    for name in (*numbers, "events", "warmup"):
         flags[name] = np.array([row.deployment.get(name, np.nan) for row in rows])
     for name in ("unstable", "truncated", "phase_dependent"):
         flags[name] = np.array([row.deployment.get(name, False) for row in rows])
+    sizes = {
+        level: np.bincount(batch.owner(level), minlength=len(batch))
+        for level in ("chain", "step", "device")
+    }
     flags["precise"] = np.array([row.deployment.get("precise", True) for row in rows])
     return Measures.of(
         batch,
         "simulation",
         deployment=flags,
-        chain=_joined(batch, rows, "chain"),
-        step=_joined(batch, rows, "step"),
-        device=_joined(batch, rows, "device"),
+        chain=_joined(rows, "chain", sizes["chain"]),
+        step=_joined(rows, "step", sizes["step"]),
+        device=_joined(rows, "device", sizes["device"]),
+        window=_joined(rows, "window", sizes["chain"] * windows),
+        windows=windows,
         level=INTERVAL_LEVEL,
     )
 
@@ -295,6 +293,8 @@ def simulate(
     events: float | None = None,
     precision: float | None = None,
     replications: int = 4,
+    warmup: float | str = 0.05,
+    windows: int | None = None,
     seed: int = 0,
 ) -> Measures:
     """Simulate deployments.
@@ -306,6 +306,8 @@ def simulate(
         events: Instead, expected number of events (default one million).
         precision: Instead, relative 95 % half-width to reach.
         replications: Independent runs.
+        warmup: Share of each run that is not counted, or ``mser5``.
+        windows: Equal parts of the rest to report on apart, or None.
         seed: Master seed; the same seed gives the same measures, whatever the engine.
 
     Returns:
@@ -321,6 +323,8 @@ def simulate(
         events=events,
         precision=precision,
         replications=replications,
+        warmup=warmup,
+        windows=windows,
         seed=seed,
     )
     batch = as_batch(deployments)

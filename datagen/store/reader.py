@@ -129,6 +129,12 @@ class Dataset:
             found.update(shard_columns(file))
         return tuple(name for name in (*LABEL_FIELDS, REASON) if name in found)
 
+    @property
+    def windows(self) -> int:
+        """Windows that the labels of each chain were cut into; 0 where they were not."""
+        simulation = self.manifest.get("config", {}).get("simulation") or {}
+        return int(simulation.get("windows") or 0)
+
     def documents(self, indices: Indices = None) -> list[str]:
         """Return deployments as JSON.
 
@@ -182,7 +188,7 @@ class Dataset:
         """
         table = self._table([*_ROW_SOURCES.values(), *self.label_names], indices)
         values: dict[str, dict[str, NDArray[Any]]] = {
-            level: {} for level in ("deployment", *_ROW_SOURCES)
+            level: {} for level in ("deployment", "window", *_ROW_SOURCES)
         }
         for name in self.label_names:
             if name == REASON:
@@ -191,6 +197,7 @@ class Dataset:
             values[level][measure] = _items(table[name])
         starts = {level: _starts(table[source]) for level, source in _ROW_SOURCES.items()}
         rows = {"deployment": len(table)} | {k: int(s[-1]) for k, s in starts.items()}
+        rows["window"] = rows["chain"] * self.windows
         columns = {level: Columns(level, rows[level], found) for level, found in values.items()}
         reason = tuple(table[REASON].to_pylist()) if REASON in table.column_names else None
         labels = self.manifest["labels"]
@@ -200,6 +207,8 @@ class Dataset:
             chain=columns["chain"],
             step=columns["step"],
             device=columns["device"],
+            window=columns["window"],
+            windows=self.windows,
             chain_start=starts["chain"],
             step_start=starts["step"],
             device_start=starts["device"],
@@ -248,14 +257,15 @@ class Dataset:
 
     def _part(self, number: int, names: Sequence[str], rows: NDArray[np.int64] | None) -> pa.Table:
         self.verify(number)
-        return _completed(self.files[number], names, rows)
+        return _completed(self.files[number], names, rows, self.windows)
 
 
-def complete_shard(file: Path) -> pa.Table:
+def complete_shard(file: Path, windows: int) -> pa.Table:
     """Read a shard with every known column, undefined labels included.
 
     Args:
         file: The shard.
+        windows: Windows that the labels of each chain were cut into.
 
     Returns:
         Its rows as :func:`~datagen.store.schema.table_of` laid them out.
@@ -263,17 +273,19 @@ def complete_shard(file: Path) -> pa.Table:
     Raises:
         CorruptDataError: If the file is damaged.
     """
-    return _completed(file, list(known_fields()), None)
+    return _completed(file, list(known_fields()), None, windows)
 
 
-def _completed(file: Path, names: Sequence[str], rows: NDArray[np.int64] | None) -> pa.Table:
+def _completed(
+    file: Path, names: Sequence[str], rows: NDArray[np.int64] | None, windows: int
+) -> pa.Table:
     table = read_shard(file, names, rows)
     known = known_fields()
     for name in names:
         if name not in table.column_names:
             if name not in LABEL_FIELDS and name != REASON and not _is_newer(name):
                 raise CorruptDataError(f"{file} must have a column {name}.")
-            table = table.append_column(known[name], _undefined(name, table))
+            table = table.append_column(known[name], _undefined(name, table, windows))
         elif table.schema.field(name).type != known[name].type:
             raise CorruptDataError(f"{file} must hold {name} as {known[name].type}.")
     return table.select(list(names)).replace_schema_metadata(None)
@@ -298,7 +310,7 @@ def _is_newer(name: str) -> bool:
     return name.removesuffix("_count") in NEWER_LEVELS
 
 
-def _undefined(name: str, table: pa.Table) -> Any:
+def _undefined(name: str, table: pa.Table, windows: int) -> Any:
     """Return a column that a shard lacks: an undefined label, or what was not told apart then."""
     if name == REASON:
         return pa.nulls(len(table), type=pa.string())
@@ -312,6 +324,9 @@ def _undefined(name: str, table: pa.Table) -> Any:
         return pa.array(np.full(len(table), value), type=kind)
     if level in NEWER_LEVELS:
         return list_array(np.zeros(len(table) + 1, dtype=np.int64), np.empty(0), kind)
+    if level == "window":
+        start = _starts(table[_ROW_SOURCES["chain"]]) * windows
+        return list_array(start, np.full(int(start[-1]), value), kind)
     source = "fragment_law" if level == "fragment" else _ROW_SOURCES[level]
     start = _starts(table[source])
     return list_array(start, np.full(int(start[-1]), value), kind)

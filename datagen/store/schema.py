@@ -151,6 +151,7 @@ def table_of(
     """
     levels = {level for level, _ in BATCH_FIELDS.values()}
     offsets = {level: level_offsets(batch, level) for level in levels}
+    offsets["window"] = measures.window_start
 
     def listed(level: str, values: NDArray[Any], kind: pa.DataType) -> Any:
         if level == "deployment":

@@ -17,7 +17,7 @@ from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import Candidates, Measures, pack
 from datagen.exits import ExitMix, ExitTrace, Thresholds
 from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate, simulate_batch
-from datagen.simulator.estimation import wilson
+from datagen.simulator.standard_errors import wilson
 
 
 def single(
