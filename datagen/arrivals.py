@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from datagen.distributions import Gamma, HyperExponential
 from datagen.errors import require
 
 __all__ = [
@@ -58,8 +59,13 @@ class Arrivals(ABC):
         """Return the numbers that :func:`arrivals_from_parameters` rebuilds the process from."""
 
 
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Rates [1/s] and times [s] in use: their inverses, squares and sums are all finite numbers."""
+
+
 def _require_positive(field: str, value: float) -> None:
     require(np.isfinite(value) and value > 0, field, "be finite and > 0", value)
+    require(SMALLEST <= value <= LARGEST, field, f"lie in [{SMALLEST:g}, {LARGEST:g}]", value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +105,9 @@ class Renewal(Arrivals):
 
     def __post_init__(self) -> None:
         _require_positive("mean", self.mean)
-        _require_positive("scv", self.scv)
+        # The same range as that of the laws that the times between arrivals are drawn from.
+        law = HyperExponential if self.scv >= 1 else Gamma
+        law(mean=self.mean, scv=self.scv)
 
     @property
     def rate(self) -> float:
@@ -160,6 +168,7 @@ class MarkovArrivals(Arrivals):
             require(square, name, "be a square matrix", rows)
             require(bool(np.all(np.isfinite(rows))), name, "be finite", rows)
         d0, d1 = np.asarray(self.d0), np.asarray(self.d1)
+        _require_positive("d0", float(np.abs(d0).max()))
         require(d0.shape == d1.shape, "d1", "have the shape of d0", self.d1)
         require(bool(np.all(d1 >= 0)) and d1.sum() > 0, "d1", "be >= 0 and not all 0", self.d1)
         off_diagonal = d0[~np.eye(len(d0), dtype=bool)]
@@ -215,6 +224,8 @@ class MarkovModulated(Arrivals):
             require(proper, name, "be finite and >= 0", values)
         require(max(self.rates) > 0, "rates", "not both be 0", self.rates)
         require(min(self.switch) > 0, "switch", "be > 0", self.switch)
+        for name, value in (("rates", max(self.rates)), *(("switch", x) for x in self.switch)):
+            _require_positive(name, value)
 
     def as_map(self) -> MarkovArrivals:
         """Return the same process as a general MAP."""
@@ -257,6 +268,8 @@ class PiecewisePoisson(Arrivals):
         require(matching, "rates", f"have length {len(self.times)} like times", self.rates)
         proper = all(np.isfinite(x) and x >= 0 for x in self.rates) and self.rates[-1] > 0
         require(proper, "rates", "be finite and >= 0, the last > 0", self.rates)
+        _require_positive("rates", self.rates[-1])
+        require(max(self.rates) <= LARGEST, "rates", f"be at most {LARGEST:g}", self.rates)
 
     @property
     def rate(self) -> float:
@@ -290,6 +303,7 @@ class Recorded(Arrivals):
         require(bool(proper), "timestamps", "be finite and >= 0, the last > 0", self.timestamps)
         ordered = bool(np.all(np.diff(times) >= 0))
         require(ordered, "timestamps", "not decrease", self.timestamps)
+        _require_positive("timestamps", self.timestamps[-1])
 
     @property
     def rate(self) -> float:

@@ -36,6 +36,16 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
+LARGEST_SCV = 1e12
+"""Beyond it, nearly all of the mean comes from works so rare that uniforms of 53 bits hardly ever
+draw one: samples would have another mean than the law says."""
+
+SMALLEST_SCV = 1e-12
+"""Below it, a law is deterministic for all that sampling could tell, and quantiles lose digits."""
+
+LARGEST_WORK = 1e100
+"""Works [s] in use: their squares and sums are finite numbers."""
+
 _HYPEREXPONENTIAL_STEPS = 60
 """Bisection steps of the hyperexponential quantile: 2**-60 of the bracket is below float64's
 grain."""
@@ -83,10 +93,13 @@ class Law(ABC):
 
 def _require_mean(mean: float) -> None:
     require(np.isfinite(mean) and mean >= 0, "mean", "be finite and >= 0", mean)
+    require(mean <= LARGEST_WORK, "mean", f"be at most {LARGEST_WORK:g}", mean)
 
 
 def _require_scv(scv: float) -> None:
     require(np.isfinite(scv) and scv > 0, "scv", "be finite and > 0", scv)
+    rule = f"lie in [{SMALLEST_SCV:g}, {LARGEST_SCV:g}]"
+    require(SMALLEST_SCV <= scv <= LARGEST_SCV, "scv", rule, scv)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,6 +200,8 @@ class Erlang(Law):
         _require_mean(self.mean)
         whole = isinstance(self.stages, int | np.integer)
         require(whole and self.stages >= 1, "stages", "be an integer >= 1", self.stages)
+        most = round(1.0 / SMALLEST_SCV)
+        require(self.stages <= most, "stages", f"be at most {most:g}", self.stages)
 
     @property
     def scv(self) -> float:
@@ -218,6 +233,7 @@ class HyperExponential(Law):
     def __post_init__(self) -> None:
         _require_mean(self.mean)
         require(np.isfinite(self.scv) and self.scv >= 1, "scv", "be finite and >= 1", self.scv)
+        _require_scv(self.scv)
 
     def quantile(self, u: Floats) -> Floats:
         p = 0.5 * (1.0 + np.sqrt((self.scv - 1.0) / (self.scv + 1.0)))
@@ -279,6 +295,7 @@ class Uniform(Law):
         require(np.isfinite(self.low) and self.low >= 0, "low", "be finite and >= 0", self.low)
         ordered = np.isfinite(self.high) and self.high >= self.low
         require(ordered, "high", f"be finite and >= low={self.low!r}", self.high)
+        require(self.high <= LARGEST_WORK, "high", f"be at most {LARGEST_WORK:g}", self.high)
 
     @property
     def mean(self) -> float:
@@ -313,6 +330,8 @@ class Empirical(Law):
         require(len(self.values) > 0, "values", "hold at least one number", self.values)
         proper = all(np.isfinite(v) and v >= 0 for v in self.values)
         require(proper, "values", "be finite and >= 0", self.values)
+        most = max(self.values)
+        require(most <= LARGEST_WORK, "values", f"be at most {LARGEST_WORK:g}", most)
 
     @property
     def mean(self) -> float:

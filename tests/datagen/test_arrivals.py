@@ -77,8 +77,37 @@ def test_rates_and_variability(process: Arrivals, rate: float, scv: float) -> No
         (PiecewisePoisson, {"times": (0.0,), "rates": (0.0,)}, "rates must be finite and >= 0"),
         (Recorded, {"timestamps": ()}, "timestamps must be finite"),
         (Recorded, {"timestamps": (2.0, 1.0)}, "timestamps must not decrease"),
+        # Numbers whose inverses or squares no float holds.
+        (Poisson, {"rate": 1e-320}, r"rate must lie in \[1e-100, 1e\+100\], got rate=1e-320"),
+        (Poisson, {"rate": 1e300}, r"rate must lie in \[1e-100"),
+        (Renewal, {"mean": 1e-320, "scv": 1.0}, r"mean must lie in \[1e-100, 1e\+100\]"),
+        (Renewal, {"mean": 1.0, "scv": 1e17}, r"scv must lie in \[1e-12, 1e\+12\], got scv=1e\+17"),
+        (Periodic, {"period": 1e-320}, r"period must lie in \[1e-100"),
+        (MarkovModulated, {"rates": (1e-320, 0), "switch": (1, 1)}, "rates must lie in"),
+        (MarkovModulated, {"rates": (1, 0), "switch": (1, 1e-320)}, "switch must lie in"),
+        (MarkovArrivals, {"d0": ((-1e-320,),), "d1": ((1e-320,),)}, "d0 must lie in"),
+        (MarkovArrivals, {"d0": ((-1e300,),), "d1": ((1e300,),)}, "d0 must lie in"),
+        (PiecewisePoisson, {"times": (0.0,), "rates": (1e-320,)}, "rates must lie in"),
+        (PiecewisePoisson, {"times": (0.0, 1.0), "rates": (1e300, 1.0)}, "rates must be at most"),
+        (Recorded, {"timestamps": (1e-320,)}, "timestamps must lie in"),
     ],
 )
 def test_bad_parameters_are_refused(cls: Any, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         cls(**fields)
+
+
+@pytest.mark.parametrize(
+    ("cls", "stationary", "random"),
+    [
+        (Poisson, True, True),
+        (Renewal, True, True),
+        (Periodic, True, True),
+        (MarkovModulated, True, True),
+        (MarkovArrivals, True, True),
+        (PiecewisePoisson, False, True),
+        (Recorded, False, False),
+    ],
+)
+def test_processes_say_how_they_are_played(cls: Any, stationary: bool, random: bool) -> None:
+    assert (cls.is_stationary, cls.is_random) == (stationary, random)

@@ -82,8 +82,33 @@ def test_only_deterministic_laws_draw_nothing() -> None:
         (Uniform, {"low": 2.0, "high": 1.0}, "high must be finite and >= low=2.0"),
         (Empirical, {"values": ()}, "values must hold at least one number"),
         (Empirical, {"values": (1.0, -1.0)}, "values must be finite and >= 0"),
+        # Beyond what sampling can follow, or floats can square.
+        (HyperExponential, {"mean": 1.0, "scv": 1e17}, r"scv must lie in \[1e-12, 1e\+12\]"),
+        (Gamma, {"mean": 1.0, "scv": 1e-300}, r"scv must lie in \[1e-12, 1e\+12\]"),
+        (Erlang, {"mean": 1.0, "stages": 10**13}, r"stages must be at most 1e\+12"),
+        (Exponential, {"mean": 1e300}, r"mean must be at most 1e\+100, got mean=1e\+300"),
+        (Uniform, {"low": 0.0, "high": 1e300}, r"high must be at most 1e\+100"),
+        (Empirical, {"values": (1.0, 1e300)}, r"values must be at most 1e\+100"),
     ],
 )
 def test_bad_parameters_are_refused(cls: Any, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         cls(**fields)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Erlang(mean=0.5, stages=10**12),
+        Gamma(mean=0.5, scv=1e-12),
+        Gamma(mean=0.5, scv=1e12),
+        HyperExponential(mean=0.5, scv=1e12),
+        LogNormal(mean=0.5, scv=1e12),
+        Exponential(mean=1e100),
+    ],
+    ids=repr,
+)
+def test_laws_at_the_ends_of_their_range_give_numbers(law: Law) -> None:
+    x = law.quantile(np.linspace(1e-9, 1.0 - 2.0**-53, 1001))
+    assert np.all(np.isfinite(x))
+    assert np.all(x >= 0)
