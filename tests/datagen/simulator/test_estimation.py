@@ -113,12 +113,35 @@ def test_intervals_cover_the_truth_as_often_as_they_say(capacity: int) -> None:
     for name, truth in (
         ("latency", exact.mean_latency),
         ("throughput_ratio", 1.0 - exact.loss_probability),
+        ("throughput", 0.8 * (1.0 - exact.loss_probability)),
     ):
         covered[name] = np.abs(chain[name] - truth) <= 1.96 * chain[f"{name}_se"]
     # The larger of two errors covers somewhat more than 95 %; four standard errors below it.
     for name, hits in covered.items():
         assert 0.95 - 4 * math.sqrt(0.95 * 0.05 / runs) <= hits.mean(), name
     assert covered["loss_ratio"].mean() < 0.999
+
+
+def test_the_error_of_throughput_is_that_of_counts() -> None:
+    # Nothing is lost: all the randomness of the throughput is that of the number of arrivals.
+    measures = simulate([single(Deterministic(mean=0.1), Poisson(rate=1.0), None)], horizon=40_000)
+    assert measures.chain["throughput_ratio_se"][0] == 0.0
+    exact = 1.0 / math.sqrt(0.95 * 40_000)
+    assert measures.chain["throughput_se"][0] == pytest.approx(exact, rel=0.5)
+    regular = simulate([single(Deterministic(mean=0.1), Periodic(period=1.0), None)], horizon=4e4)
+    assert regular.chain["throughput_se"][0] < 0.1 * exact
+
+
+@pytest.mark.parametrize("engine", ["numba", "simpy"])
+def test_what_takes_no_time_takes_none(engine: Any) -> None:
+    deployment = single(Deterministic(mean=0.0), Poisson(rate=1.0), 3)
+    measures = simulate([deployment], horizon=4000.0, engine=engine)
+    chain = measures.chain
+    for name in ("latency", "latency_se", "p50", "p95", "p99", "loss_ratio"):
+        assert chain[name][0] == 0.0, name
+    assert chain["throughput_ratio"][0] == 1.0
+    assert np.isnan(chain["latency_ratio"][0])  # nothing over nothing
+    assert measures.device["utilization"][0] == 0.0
 
 
 def test_wilson_bounds() -> None:
