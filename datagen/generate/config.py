@@ -38,9 +38,9 @@ _OPTIONS: dict[str, Form] = {
     "engine": TEXT,
     **dict.fromkeys(("horizon", "events", "offered", "precision", "loss_precision"), NUMBER),
     "counts": FLAG,
-    **dict.fromkeys(("min_offered", "min_completed", "replications", "windows"), WHOLE),
+    **dict.fromkeys(("min_offered", "min_completed", "min_lost", "replications", "windows"), WHOLE),
     "warmup": _SHARE_OR_RULE,
-    "max_events": NUMBER,
+    **dict.fromkeys(("enough_offered", "max_events"), NUMBER),
 }
 """What a configuration may say of simulation; the seed belongs to the run."""
 

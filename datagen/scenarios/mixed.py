@@ -28,7 +28,7 @@ from datagen.distributions import (
 from datagen.errors import require
 from datagen.evaluation.loads import fluid_load
 from datagen.evaluation.packing import pack
-from datagen.exits import ExitMix, ExitTrace, Thresholds
+from datagen.exits import ContextSwitching, ExitMix, ExitTrace, Thresholds
 from datagen.scenarios.base import Range, Scenario, WholeRange, log_uniform, require_range
 from datagen.scenarios.bursty import burst_arrivals
 from datagen.scenarios.early_exit import drawn_mix
@@ -80,13 +80,18 @@ SEGMENT_OUTPUTS = (1e3, 1e6)
 """Bytes between two fragments, log-uniform, as in CEED's profile."""
 
 
+HOLDING_JOBS = (10.0, 200.0)
+"""Mean jobs of an easy or a difficult time, log-uniform."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixedScenario(Scenario):
     """Deployments in which any of the engines' effects may meet.
 
     Each of these is in a share ``effects`` of the deployments: random service, general arrivals,
     several servers, unlimited buffers (where the load allows), demands above 1, priorities, links,
-    several paths, deadlines, and exits (half by a mix, half by thresholds on a recorded trace).
+    several paths, deadlines, and exits: half by a mix, half by thresholds on a recorded trace, half
+    of these with difficult times in which easy samples are rare.
     Paths may come back to a device. All ranges are closed.
 
     Args:
@@ -104,7 +109,7 @@ class MixedScenario(Scenario):
         bandwidth: Bytes per second of a link, > 0, log-uniform.
         latency: Delay of a link [s], >= 0, uniform.
         deadline: Deadline over the sum of a chain's mean works, > 0, log-uniform.
-        samples: Recorded samples of an exit trace, whole, >= 1.
+        samples: Recorded samples of an exit trace, whole, >= 2.
     """
 
     name: ClassVar[str] = "mixed"
@@ -134,7 +139,7 @@ class MixedScenario(Scenario):
             require(getattr(self, field)[0] > 0, field, "be > 0", getattr(self, field))
         require(0 <= self.effects <= 1, "effects", "lie in [0, 1]", self.effects)
         require(self.rate_spread >= 1, "rate_spread", "be >= 1", self.rate_spread)
-        require(self.samples >= 1, "samples", "be >= 1", self.samples)
+        require(self.samples >= 2, "samples", "be >= 2", self.samples)
         fits = self.capacity[0] >= self.demand[1]
         require(fits, "capacity", f"hold the largest demand, {self.demand[1]}", self.capacity)
 
@@ -151,6 +156,7 @@ class _Drawing:
         chances = rng.random(len(EFFECTS)) < scenario.effects
         self.has = dict(zip(EFFECTS, chances.tolist(), strict=True))
         self.by_trace = self.has["exits"] and rng.uniform() < 0.5
+        self.drifting = self.by_trace and rng.uniform() < 0.5
         self.devices = self._devices()
         count = int(rng.integers(*scenario.chains, endpoint=True))
         self.lengths = rng.integers(*scenario.length, endpoint=True, size=count).tolist()
@@ -213,7 +219,12 @@ class _Drawing:
             priority=int(rng.integers(0, 3)) if has["priority"] else 0,
             deadline=deadline if has["deadline"] else None,
             trace=f"t{len(works)}" if self.by_trace else None,
+            contexts=self._contexts() if self.drifting else None,
         )
+
+    def _contexts(self) -> ContextSwitching:
+        holding = log_uniform(self.rng, HOLDING_JOBS, 2)
+        return ContextSwitching(holding=tuple(holding.tolist()), by="jobs")
 
     def _fragment(self, name: str, mean: float, classifies: bool) -> Fragment:
         rng, has = self.rng, self.has
@@ -284,12 +295,16 @@ def _one_of(rng: Rng, choices: tuple[Callable[[Rng, float], Any], ...]) -> Calla
 def _trace(rng: Rng, name: str, samples: int, exits: int) -> ExitTrace:
     """Make up a recording: easier samples are surer at every exit, and later exits are surer.
 
-    How sure a classifier is, is how often it is right: it is calibrated.
+    How sure a classifier is, is how often it is right: it is calibrated. Context 0 holds the easier
+    half of the samples and context 1 the other.
     """
     ease = rng.uniform(size=(samples, 1))
     depth = np.linspace(0.3, 1.0, exits)
     noise = rng.uniform(0.8, 1.2, (samples, exits))
     confidences = np.clip(np.sqrt(ease) * np.sqrt(depth) * noise, 0.1, 1.0)
     return ExitTrace(
-        name=name, confidences=confidences, correct=rng.uniform(size=(samples, exits)) < confidences
+        name=name,
+        confidences=confidences,
+        correct=rng.uniform(size=(samples, exits)) < confidences,
+        context=(ease[:, 0] < np.sort(ease[:, 0])[samples // 2]).astype(np.int64),
     )
