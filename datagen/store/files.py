@@ -22,6 +22,7 @@ __all__ = [
     "TEMPORARY",
     "Digests",
     "read_shard",
+    "same_column",
     "sha256_of",
     "shard_columns",
     "shard_groups",
@@ -170,11 +171,19 @@ def _group_starts(path: Path) -> list[int]:
 def _equal(read: pa.Table, written: pa.Table) -> bool:
     if read.column_names != written.column_names or len(read) != len(written):
         return False
-    return all(_same(read[name], written[name]) for name in written.column_names)
+    return all(same_column(read[name], written[name]) for name in written.column_names)
 
 
-def _same(read: Any, written: Any) -> bool:
-    """Compare two columns bit by bit: NaN differs from itself by value."""
+def same_column(read: Any, written: Any) -> bool:
+    """Compare two columns bit by bit: NaN differs from itself by value.
+
+    Args:
+        read: A column.
+        written: Another.
+
+    Returns:
+        Whether they hold the same bits.
+    """
     if read.type != written.type or read.null_count != written.null_count:
         return False
     if pa.types.is_list(written.type):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -135,6 +135,36 @@ class Dataset:
         simulation = self.manifest.get("config", {}).get("simulation") or {}
         return int(simulation.get("windows") or 0)
 
+    @cached_property
+    def _keys(self) -> NDArray[np.int64]:
+        return np.asarray(_items(self._table([INDEX], None)[INDEX]), dtype=np.int64)
+
+    def keys(self) -> NDArray[np.int64]:
+        """Return the index that each row is stored with: ascending, with gaps where some failed."""
+        return self._keys
+
+    def table(self, indices: Indices = None) -> pa.Table:
+        """Return rows with every known column, undefined labels included.
+
+        Args:
+            indices: Rows, in any order; None for all.
+
+        Returns:
+            The rows as :func:`~datagen.store.schema.table_of` laid them out.
+        """
+        return self._table(list(known_fields()), indices)
+
+    def row_groups(self) -> list[range]:
+        """Return the rows of each row group: what is read at once, and read without the rest."""
+        groups = []
+        for number, file in enumerate(self.files):
+            self.verify(number)
+            first = int(self._start[number])
+            for rows in shard_groups(file):
+                groups.append(range(first, first + rows))
+                first += rows
+        return [group for group in groups if len(group)]
+
     def documents(self, indices: Indices = None) -> list[str]:
         """Return deployments as JSON.
 
@@ -177,20 +207,23 @@ class Dataset:
         content |= {f"{level}_start": start for level, start in starts.items()}
         return DeploymentBatch(key=content.pop(INDEX), **content)
 
-    def measures(self, indices: Indices = None) -> Measures:
+    def measures(self, indices: Indices = None, names: Collection[str] | None = None) -> Measures:
         """Return the labels of deployments.
 
         Args:
             indices: Rows, in any order; None for all.
+            names: Labels to read, such as ``chain.latency`` or ``step.lost``; None for all. The
+                others are not even read from disk.
 
         Returns:
-            Measures without names; what no shard holds is NaN.
+            Measures without names; what no shard holds, or is not asked for, is NaN.
         """
-        table = self._table([*_ROW_SOURCES.values(), *self.label_names], indices)
+        label_names = self._wanted_labels(names)
+        table = self._table([*_ROW_SOURCES.values(), *label_names], indices)
         values: dict[str, dict[str, NDArray[Any]]] = {
             level: {} for level in ("deployment", "window", *_ROW_SOURCES)
         }
-        for name in self.label_names:
+        for name in label_names:
             if name == REASON:
                 continue
             level, measure, _ = LABEL_FIELDS[name]
@@ -215,6 +248,14 @@ class Dataset:
             reason=reason,
             level=labels.get("level"),
         )
+
+    def _wanted_labels(self, names: Collection[str] | None) -> tuple[str, ...]:
+        if names is None:
+            return self.label_names
+        wanted = {f"label_{name.replace('.', '_', 1)}" for name in names}
+        for name in sorted(wanted - LABEL_FIELDS.keys()):
+            raise InvalidInputError("names", "be labels such as chain.latency", name)
+        return tuple(name for name in self.label_names if name in wanted)
 
     def verify(self, number: int) -> None:
         """Check a shard against the manifest, once.

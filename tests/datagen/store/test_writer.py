@@ -71,7 +71,7 @@ def test_a_failed_write_leaves_nothing_behind(
     target = writer(tmp_path)
     target.open(resume=False)
     with monkeypatch.context() as patched:
-        patched.setattr(store_files, "_same", lambda *_: False)
+        patched.setattr(store_files, "same_column", lambda *_: False)
         with pytest.raises(CorruptDataError, match="did not read back as written"):
             target.write(0, TABLE.slice(0, 2))
 
