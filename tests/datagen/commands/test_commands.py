@@ -12,6 +12,7 @@ import pytest
 from datagen.__main__ import COMMANDS, main
 from datagen.documents.plain import dump_yaml
 from datagen.scenarios import Type1Scenario
+from datagen.store import read_dataset
 from tests.datagen.store.test_chainnet import lay_out
 from tests.helpers import camera_document
 
@@ -142,6 +143,60 @@ def test_a_document_is_simulated(run: Run, tmp_path: Path) -> None:
     assert json.loads(run("validate", out, "--json")[1])["deployments"] == 1
 
 
+def _camera(tmp_path: Path) -> Path:
+    path = tmp_path / "camera.yaml"
+    path.write_text(dump_yaml(camera_document()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--counts", "--min-offered", "2e3", "--min-completed", 100], {"counts": True}),
+        (["--precision", 0.1, "--loss-precision", 0.2, "--max-events", 1e5], {"max_events": 1e5}),
+        (["--loss-precision", 0.2], {"loss_precision": 0.2}),
+        (["--horizon", 200, "--windows", 4], {"windows": 4, "warmup": 0.05}),
+        (["--events", 1e4, "--warmup", "mser5"], {"warmup": "mser5"}),
+        (["--events", 1e4, "--warmup", 0.25], {"warmup": 0.25}),
+    ],
+)
+def test_lengths_and_warm_ups_are_recorded(
+    run: Run, tmp_path: Path, words: list[Any], found: dict[str, Any]
+) -> None:
+    out = tmp_path / "out"
+    status, _, err = run("simulate", _camera(tmp_path), out, *words, "--workers", 1, "--json")
+    assert (status, err) == (0, "")
+    dataset = read_dataset(out)
+    simulation = dataset.manifest["config"]["simulation"]
+    assert {name: simulation[name] for name in found} == found
+    windows = simulation["windows"] or 0
+    measures = dataset.measures()
+    assert measures.windows == windows
+    assert measures.window["offered"].sum() == (measures.chain["offered"].sum() if windows else 0)
+    assert run("validate", out)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--windows", 3], "windows must be one of 1, 2, 4, 8, 16, 32, got windows=3."),
+        (["--windows", "two"], "windows must be a number, got windows='two'."),
+        (["--warmup", "mser"], "warmup must be a share or mser5, got warmup='mser'."),
+        (["--warmup", "1.5"], "warmup must lie in [0, 1), got warmup=1.5."),
+        (["--counts", "--events", 10], "argument --events: not allowed with argument --counts"),
+        (["--min-offered", 10], "min-offered must go with --counts"),
+        (["--loss-precision", 0.1, "--horizon", 10], "length must be one of horizon"),
+        (["--horizon", 1e12], "horizon must mean at most 1e+10 expected events"),
+        (["--max-events", 1e12], "max_events must be > 0 and at most 1e+10"),
+    ],
+)
+def test_bad_lengths_are_refused(run: Run, tmp_path: Path, words: list[Any], message: str) -> None:
+    out = tmp_path / "out"
+    found = run("simulate", _camera(tmp_path), out, *words, "--workers", 1)
+    assert_refused(found, "simulate", message)
+    assert not out.exists()
+
+
 def test_public_text_is_imported(run: Run, tmp_path: Path) -> None:
     source = lay_out(tmp_path / "public")
     status, out, _ = run("import-chainnet", source, tmp_path / "out", "--json")
@@ -193,6 +248,24 @@ BAD_DOCUMENTS: dict[str, tuple[bytes, str]] = {
         "placement must keep devices of unlimited capacity below load 1",
     ),
     "unsupported": (changed(["devices", 0, "discipline"], "ps"), "discipline=ps"),
+    "variants": (
+        changed(
+            ["chains", 0, "variants"],
+            [
+                {
+                    "name": "small",
+                    "fragments": [{"name": "s", "service": {"law": "deterministic", "mean": 0.1}}],
+                    "accuracy": 0.5,
+                }
+            ],
+        ),
+        "not yet supported by numba: variants",
+    ),
+    "batching": (
+        WHOLE + b"batching: {pi: {policy: dynamic, max_batch: 4}}\n",
+        "not yet supported by numba: batching",
+    ),
+    "npu": (changed(["devices", 0, "npu"], {"network": "resnet"}), "not yet supported by numba: n"),
 }
 
 

@@ -19,7 +19,7 @@ ENGINES = pytest.mark.parametrize("engine", ["numba", "simpy"])
 
 
 def regular(power: tuple[float, ...] | None, servers: int = 1) -> Deployment:
-    """One job per second, 0.25 s of service: each of the servers works 0.25 / servers of the time."""
+    """One job per second and 0.25 s of service, so 0.25 servers are busy on average."""
     fragment = Fragment(name="f", service=Deterministic(mean=0.25))
     chain = Chain(name="c", arrivals=Periodic(period=1.0), fragments=(fragment,))
     device = Device(name="d", power=power, servers=servers)

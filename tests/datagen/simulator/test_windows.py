@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datagen.analytic.mg1k import md1k
 from datagen.arrivals import PiecewisePoisson
 from datagen.distributions import Deterministic
 from datagen.errors import InvalidInputError
@@ -44,12 +45,13 @@ def test_windows_show_a_change() -> None:
     # Windows of 237.5 s from 50 s on: two of them before the rush hour, two of them in it.
     measures = simulate([deployment], horizon=1000.0, windows=4, replications=20)
     early, late = measures.window["loss_ratio"][:2], measures.window["loss_ratio"][2:]
+    exact = md1k(3.0, 0.5, 3)
     assert (early < 0.01).all()
-    assert late == pytest.approx([1 / 3, 1 / 3], abs=0.03)
+    assert late == pytest.approx([exact.loss_probability] * 2, abs=0.02)
     named = measures[0].windows["c"]
     assert [row.loss_ratio for row in named] == measures.window["loss_ratio"].tolist()
     rates = measures.window["throughput"]
-    assert rates == pytest.approx([0.2, 0.2, 2.0, 2.0], abs=0.03)
+    assert rates == pytest.approx([0.2, 0.2, exact.throughput, exact.throughput], abs=0.05)
 
 
 def test_standard_errors_are_those_of_repeated_runs() -> None:
