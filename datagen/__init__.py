@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datagen.documents import document_of, from_json, read_problem, to_json, to_yaml
     from datagen.errors import CorruptDataError, DatagenError, InvalidInputError, NotSupportedError
     from datagen.evaluation import Candidates, DeploymentBatch, Evaluator, Measures, pack
-    from datagen.exits import ExitMix, ExitTrace, Thresholds
+    from datagen.exits import ContextSchedule, ContextSwitching, ExitMix, ExitTrace, Thresholds
     from datagen.simulator import simulate
     from datagen.store import Dataset, read_dataset
 
@@ -45,7 +45,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "documents": ("document_of", "from_json", "read_problem", "to_json", "to_yaml"),
     "errors": ("CorruptDataError", "DatagenError", "InvalidInputError", "NotSupportedError"),
     "evaluation": ("Candidates", "DeploymentBatch", "Evaluator", "Measures", "pack"),
-    "exits": ("ExitMix", "ExitTrace", "Thresholds"),
+    "exits": ("ContextSchedule", "ContextSwitching", "ExitMix", "ExitTrace", "Thresholds"),
     "simulator": ("simulate",),
     "store": ("Dataset", "read_dataset"),
 }
@@ -57,6 +57,8 @@ __all__ = [
     "BatchConfig",
     "Candidates",
     "Chain",
+    "ContextSchedule",
+    "ContextSwitching",
     "CorruptDataError",
     "DatagenError",
     "Dataset",

@@ -54,6 +54,17 @@ class Arrivals(ABC):
     def scv(self) -> float:
         """Squared coefficient of variation of the interarrival time, >= 0."""
 
+    def expected(self, horizon: float) -> float:
+        """Return the expected number of arrivals in (0, horizon].
+
+        Args:
+            horizon: Time [s], > 0.
+
+        Returns:
+            The number, not rounded.
+        """
+        return self.rate * horizon
+
     @abstractmethod
     def parameters(self) -> tuple[float, ...]:
         """Return the numbers that :func:`arrivals_from_parameters` rebuilds the process from."""
@@ -278,6 +289,10 @@ class PiecewisePoisson(Arrivals):
     @property
     def scv(self) -> float:
         return 1.0
+
+    def expected(self, horizon: float) -> float:
+        begin = np.minimum(self.times, horizon)
+        return float(np.diff(begin, append=horizon) @ np.array(self.rates))
 
     def parameters(self) -> tuple[float, ...]:
         return (*self.times, *self.rates)

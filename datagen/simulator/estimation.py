@@ -134,7 +134,7 @@ def _chain_measures(
     }
     with np.errstate(invalid="ignore"):  # where nothing takes any time, there is no such ratio
         chain["latency_ratio"] = unloaded / value
-        chain["latency_ratio_se"] = chain["latency_ratio"] * mean.se / value
+        chain["latency_ratio_se"] = unloaded / value**2 * mean.se
     if network.features is not None:
         chain |= _accuracy(network, runs, network.features.route_accuracy)
     chain |= _percentiles(_stack(runs, "histogram").sum(axis=0))

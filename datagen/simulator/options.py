@@ -24,6 +24,9 @@ MOST_EVENTS = 1e10
 """Expected events of one deployment that are ever simulated: most of an hour of the compiled
 engine. More is asked for by mistake, as by a horizon in milliseconds or a rate per hour."""
 
+SHORTEST = 1e-100
+"""Of any length or precision: shorter windows have no inverse."""
+
 LENGTHS = ("horizon", "events", "offered", "precision", "counts")
 
 
@@ -83,6 +86,7 @@ class SimulationOptions:
             value = getattr(self, field)
             if value is not None:
                 require(np.isfinite(value) and value > 0, field, "be finite and > 0", value)
+                require(value >= SHORTEST, field, f"be at least {SHORTEST:g}", value)
         asked = {name: getattr(self, name) for name in LENGTHS}
         asked["precision"] = asked["precision"] or self.loss_precision
         given = [name for name, value in asked.items() if value]

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 
-from datagen.arrivals import ARRIVAL_NAMES, ARRIVALS, Arrivals
 from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Evaluable, Evaluator, Measures, as_batch
 from datagen.evaluation.loads import fluid_load, unstable
-from datagen.simulator.energy import energy_measures
-from datagen.simulator.engine import Engine, Run
-from datagen.simulator.estimation import Estimates, estimate
-from datagen.simulator.network import Network, networks
+from datagen.simulator.engine import Engine
+from datagen.simulator.estimation import Estimates
+from datagen.simulator.network import networks
 from datagen.simulator.options import EngineName, SimulationOptions
-from datagen.simulator.sources import chain_contexts, chain_draws, chain_routes
+from datagen.simulator.plays import Play, events_per_job
 from datagen.simulator.standard_errors import INTERVAL_LEVEL
-from datagen.simulator.stopping import first_horizon, is_reached, require_affordable
-from datagen.simulator.tally import RunLength
-from datagen.simulator.warmup import warmup_time
+from datagen.simulator.stopping import require_affordable
 
 __all__ = [
     "SimulationEvaluator",
@@ -52,152 +47,6 @@ def engine_named(name: EngineName) -> Engine:
     return NumbaEngine()
 
 
-def event_rate(batch: DeploymentBatch) -> np.ndarray:
-    """Return the events per second of each deployment if nothing were lost.
-
-    Args:
-        batch: Packed deployments.
-
-    Returns:
-        Arrivals and service completions per second [B].
-    """
-    steps = np.add.reduceat(
-        np.repeat(batch.path_probability, batch.counts("step")) * batch.step_reached,
-        batch.step_start[batch.path_start[:-1]],
-    )
-    return np.bincount(
-        batch.owner("chain"), weights=batch.chain_rate * (1 + steps), minlength=len(batch)
-    )
-
-
-def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> np.ndarray:
-    """Return the mean latency of each route when nobody waits [s] [R]."""
-    first, last = int(batch.chain_start[index]), int(batch.chain_start[index + 1])
-    if network.features is not None:
-        seconds = [
-            sum(part.mean for step in steps for part in routes.parts_of(step, exit_))
-            for routes in (chain_routes(batch, row) for row in range(first, last))
-            for steps in routes.paths
-            for exit_ in range(len(routes.exits))
-        ]
-        delay, features = network.features.step_delay, network.features
-        bounds = zip(features.route_first, features.route_steps, strict=True)
-        travel = [delay[row : row + steps - 1].sum() for row, steps in bounds]
-        return np.asarray(np.add(seconds, travel))
-    starts = batch.step_start[batch.path_start[first : last + 1]]
-    return np.add.reduceat(batch.step_mean[starts[0] : starts[-1]], starts[:-1] - starts[0])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Play:
-    """One deployment and how it is played.
-
-    Args:
-        engine: Who plays.
-        batch: Packed deployments.
-        index: 0-based deployment.
-        network: The deployment as a network.
-        rate: Its events per second if nothing were lost.
-        options: How long, and how often.
-    """
-
-    engine: Engine
-    batch: DeploymentBatch
-    index: int
-    network: Network
-    rate: float
-    options: SimulationOptions
-
-    def result(self) -> Estimates:
-        """Play for the length asked for, or until the stopping rule is content."""
-        options, horizon = self.options, self.first_horizon()
-        most = options.max_events / (self.rate * self.copies)
-        while True:
-            estimates = self.estimates(horizon)
-            if not options.stops_by_rule:
-                # Where the cap cut off some of the jobs asked for, it must not go unsaid.
-                estimates.deployment["precise"] = options.offered is None or horizon < most
-                return estimates
-            reached = is_reached(estimates, options)
-            if reached or horizon >= most:
-                estimates.deployment["precise"] = reached
-                return estimates
-            horizon = min(2.0 * horizon, most)
-
-    @property
-    def replications(self) -> int:
-        """Number of independent runs: one where all would be the same recording."""
-        random = all(process.is_random for process in _arrivals(self.batch, self.index))
-        return self.options.replications if random else 1
-
-    @property
-    def copies(self) -> int:
-        """How often the length is played: by the runs together, or by each of them.
-
-        Independent runs share the length where everything is stationary. A schedule, of rates or of
-        contexts, would be cut by that to its beginning, and windows show the course of the whole
-        length: every run plays all of it then.
-        """
-        shared = _is_stationary(self.batch, self.index) and self.options.windows is None
-        return 1 if shared else self.replications
-
-    def first_horizon(self) -> float:
-        """Return the length of the first round [s]."""
-        return first_horizon(self.batch, self.index, self.rate, self.copies, self.options)
-
-    def events(self) -> float:
-        """Return the expected events of the first round."""
-        return self.first_horizon() * self.copies * self.rate
-
-    def estimates(self, horizon: float) -> Estimates:
-        """Play for a length and estimate the measures."""
-        batch, index, network = self.batch, self.index, self.network
-        own = horizon * self.copies / self.replications
-        length = RunLength.of(self.warmup(own), own)
-        runs = self.runs(length)
-        unloaded = _unloaded_latency(batch, index, network)
-        windows = self.options.windows or 0
-        estimates = estimate(network, runs, length, unloaded, windows=windows)
-        chain, device = energy_measures(batch, index, network, runs, length)
-        estimates.chain.update(chain)
-        estimates.device.update(device)
-        return estimates
-
-    def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
-        """Play a window of every replication."""
-        played = []
-        for replication in range(self.replications):
-            seed = self.options.seed
-            sources = chain_draws(self.batch, self.index, seed=seed, replication=replication)
-            played.append(self.engine.run(self.network, sources, length, log=log))
-        return played
-
-    def warmup(self, own: float) -> float:
-        """Return the time of each run that is not counted [s]."""
-        given = self.options.warmup
-        if not isinstance(given, str):
-            return given * own
-        rule = "be a share where rates or contexts follow a schedule or a recording"
-        require(_is_stationary(self.batch, self.index), "warmup", rule, given)
-        return warmup_time(partial(self.runs, log=True), self.rate, self.replications, own)
-
-
-def _arrivals(batch: DeploymentBatch, index: int) -> list[type[Arrivals]]:
-    """Return the kind of each chain's arrivals."""
-    assert batch.chain_arrivals is not None
-    rows = slice(batch.chain_start[index], batch.chain_start[index + 1])
-    return [ARRIVALS[ARRIVAL_NAMES[code]] for code in batch.chain_arrivals[rows]]
-
-
-def _is_stationary(batch: DeploymentBatch, index: int) -> bool:
-    """Return whether nothing about a deployment follows the clock."""
-    if not all(process.is_stationary for process in _arrivals(batch, index)):
-        return False
-    rows = range(int(batch.chain_start[index]), int(batch.chain_start[index + 1]))
-    contexts = (chain_contexts(batch, row) for row in rows)
-    return all(process is None or process.is_stationary for process in contexts)
-
-
 def _undefined() -> Estimates:
     """Return the row of a deployment that has no steady state."""
     return Estimates(
@@ -223,18 +72,19 @@ def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measur
     require(carried, "batch", "carry its laws (read or pack it with laws=True)", "none")
     engine = engine_named(options.engine)
     played = networks(batch, engine.name)
-    rates, no_steady_state = event_rate(batch), unstable(batch)
+    per_job, starts = events_per_job(batch), batch.chain_start
     plays = [
-        _Play(
+        Play(
             engine=engine,
             batch=batch,
             index=index,
             network=network,
-            rate=float(rates[index]),
+            per_job=per_job[starts[index] : starts[index + 1]],
             options=options,
         )
         for index, network in enumerate(played)
     ]
+    no_steady_state = unstable(batch)
     for play, no_play in zip(plays, no_steady_state, strict=True):
         require_affordable(0.0 if no_play else play.events(), options)
     rows = [

@@ -12,7 +12,7 @@ from datagen.exits import Contexts, contexts_from_parameters
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.routes import Part, RoutedDraws, Routes
 
-__all__ = ["chain_contexts", "chain_draws", "chain_routes"]
+__all__ = ["chain_contexts", "chain_draws", "chain_process", "chain_routes"]
 
 
 def chain_draws(
@@ -32,7 +32,7 @@ def chain_draws(
     sources: list[ChainDraws] = []
     first = int(batch.chain_start[index])
     for row in range(first, int(batch.chain_start[index + 1])):
-        process, chain, problem = _process(batch, row), row - first, int(batch.key[index])
+        process, chain, problem = chain_process(batch, row), row - first, int(batch.key[index])
         if is_routed(batch, row):
             routed = RoutedDraws(
                 process,
@@ -160,7 +160,16 @@ def _head(batch: DeploymentBatch, row: int) -> tuple[Law, float] | None:
     return law, float(batch.fragment_head_speed[row])
 
 
-def _process(batch: DeploymentBatch, row: int) -> Arrivals:
+def chain_process(batch: DeploymentBatch, row: int) -> Arrivals:
+    """Return the arrival process of a chain.
+
+    Args:
+        batch: Packed deployments with their laws.
+        row: Row of the chain.
+
+    Returns:
+        The process.
+    """
     start, values = batch.arrival_parameter_start, batch.arrival_parameter
     assert batch.chain_arrivals is not None
     assert start is not None

@@ -111,3 +111,10 @@ def test_bad_parameters_are_refused(cls: Any, fields: dict[str, Any], message: s
 )
 def test_processes_say_how_they_are_played(cls: Any, stationary: bool, random: bool) -> None:
     assert (cls.is_stationary, cls.is_random) == (stationary, random)
+
+
+def test_schedules_expect_what_their_pieces_bring() -> None:
+    process = PiecewisePoisson(times=(0.0, 10.0, 30.0), rates=(5.0, 0.0, 2.0))
+    found = [process.expected(horizon) for horizon in (4.0, 10.0, 20.0, 35.0)]
+    assert found == [20.0, 50.0, 50.0, 60.0]
+    assert Poisson(rate=2.0).expected(35.0) == 70.0

@@ -142,6 +142,21 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         (["chains", 0, "fragments", 1, "service", "mean"], 10**400, r"service\.mean must be below"),
         (["chains", 0, "fragments", 1, "service", "scv"], 1, r"service\.scv must be one of mean"),
         (["chains", 0, "fragments", 0, "allowed"], ["tpu"], "allowed must name a device"),
+        (
+            ["chains", 0, "contexts"],
+            {"law": "switch", "holding": [1, 2]},
+            r"chains\[0\]\.contexts\.law must be one of switching, schedule",
+        ),
+        (
+            ["chains", 0, "contexts"],
+            {"law": "switching", "holding": [1, -2]},
+            r"chains\[0\]\.contexts\.holding must be > 0",
+        ),
+        (
+            ["chains", 0, "contexts"],
+            {"law": "switching", "holding": [1, 2]},
+            r"camera\.contexts must go with a trace that has contexts, got camera\.contexts=None",
+        ),
         (["chains", 0, "parallel"], "yes", r"chains\[0\]\.parallel must be true or false"),
         (["placement"], None, "placement must be given"),
         (["placement", "camera"], ["pi"], "placement.camera must list 2 devices"),

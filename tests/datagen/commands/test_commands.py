@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from datagen.__main__ import COMMANDS, main
 from datagen.documents.plain import dump_yaml
+from datagen.exits import ExitTrace
 from datagen.scenarios import Type1Scenario
 from datagen.store import read_dataset
 from tests.datagen.store.test_chainnet import lay_out
@@ -174,6 +176,37 @@ def test_lengths_and_warm_ups_are_recorded(
     assert measures.windows == windows
     assert measures.window["offered"].sum() == (measures.chain["offered"].sum() if windows else 0)
     assert run("validate", out)[0] == 0
+
+
+def test_traces_contexts_and_power_go_the_whole_way(run: Run, tmp_path: Path) -> None:
+    confidences = np.random.default_rng(0).random((40, 2))
+    trace = ExitTrace(
+        name="t", confidences=confidences, correct=confidences > 0.4, context=np.arange(40) % 2
+    )
+    trace.save(tmp_path / "t.parquet")
+    document = camera_document()
+    document["devices"][0]["power"] = [2.0, 6.0]
+    document["devices"][1]["power"] = [1.0 + k / 4 for k in range(11)]
+    chain = document["chains"][0]
+    chain["fragments"][0]["exit"] = {"head": {"law": "deterministic", "mean": 0.01}}
+    chain["contexts"] = {"law": "switching", "holding": [20.0, 10.0]}
+    document["exits"] = {"camera": {"thresholds": [0.5], "trace": "t.parquet"}}
+    path = tmp_path / "camera.yaml"
+    path.write_text(dump_yaml(document))
+    first, second = tmp_path / "first", tmp_path / "second"
+    words = ("--events", 1e4, "--windows", 2, "--workers", 1)
+    assert run("simulate", path, first, *words)[0] == 0
+    # From the packed columns of the data set, without the files: the same to the last bit.
+    (tmp_path / "t.parquet").unlink()
+    assert run("simulate", first, second, *words)[0] == 0
+    one, other = (read_dataset(folder).measures() for folder in (first, second))
+    for level in ("deployment", "chain", "step", "device", "window"):
+        for name, values in getattr(one, level).items():
+            assert np.array_equal(getattr(other, level)[name], values, equal_nan=True), name
+    assert one.chain["energy"][0] > 0
+    assert (one.device["power"] > 1.0).all()
+    assert 0.0 < one.chain["accuracy_offered"][0] < 1.0
+    assert run("validate", first)[0] == 0
 
 
 @pytest.mark.parametrize(

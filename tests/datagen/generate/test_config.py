@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from datagen.errors import InvalidInputError
 from datagen.generate.config import config_from_document
 from datagen.scenarios import Type1Scenario
+from datagen.simulator import SimulationOptions
 
 
 def test_defaults_are_written_out() -> None:
@@ -18,6 +20,16 @@ def test_defaults_are_written_out() -> None:
     assert "seed" not in document["simulation"]
     again = config_from_document(document)
     assert again == config
+
+
+def test_every_way_to_simulate_is_configured() -> None:
+    given = {"counts": True, "min_offered": 500, "warmup": "mser5", "windows": 4}
+    config = config_from_document({"scenario": {"name": "type1"}, "simulation": given})
+    document = config.document()
+    assert {name: document["simulation"][name] for name in given} == given
+    assert config_from_document(document) == config
+    plain = {item.name for item in fields(SimulationOptions)} - {"seed"}
+    assert set(document["simulation"]) == plain
 
 
 @pytest.mark.parametrize(
@@ -33,6 +45,14 @@ def test_defaults_are_written_out() -> None:
         (
             {"scenario": {"name": "type1"}, "simulation": {"horizon": 1.0, "events": 1.0}},
             "simulation.length must be one of",
+        ),
+        (
+            {"scenario": {"name": "type1"}, "simulation": {"warmup": "mser"}},
+            "simulation.warmup must be a share or mser5",
+        ),
+        (
+            {"scenario": {"name": "type1"}, "simulation": {"windows": 2.5}},
+            "simulation.windows must be one of 1, 2, 4",
         ),
         (
             {"scenario": {"name": "type1"}, "simulation": {"seed": 1}},

@@ -9,7 +9,7 @@ import pytest
 
 from datagen.arrivals import Poisson
 from datagen.evaluation import pack
-from datagen.exits import Contexts, ContextSchedule, ContextSwitching, ExitTrace
+from datagen.exits import Contexts, ContextSchedule, ContextSwitching, ExitTrace, Thresholds
 from datagen.simulator import SimulationOptions, simulate, simulate_batch
 from datagen.simulator.contexts import context_path
 from datagen.simulator.randomness import stream
@@ -107,6 +107,29 @@ def test_arrivals_and_works_are_those_without_contexts() -> None:
     assert alike.arrivals.tobytes() == changing.arrivals.tobytes()
     stays = (alike.route >= 2) & (changing.route >= 2)
     assert np.array_equal(alike.service[:, stays], changing.service[:, stays])
+
+
+def test_decisions_do_not_change_what_jobs_meet() -> None:
+    # Context 0 is answered rightly at either exit, context 1 wrongly: the route tells the context.
+    confidences = [[0.9, 1.0], [0.3, 1.0], [0.6, 1.0], [0.1, 1.0]]
+    trace = ExitTrace(
+        name="t", confidences=confidences, correct=[[1, 1], [0, 0]] * 2, context=[0, 1, 0, 1]
+    )
+    base = drifting(ContextSwitching(holding=(30.0, 60.0)), trace)
+    devices = (*base.problem.devices, replace(base.problem.devices[0], name="e", speed=2.0))
+    base = replace(base, problem=replace(base.problem, devices=devices))
+    variants = [replace(base, exits={"c": Thresholds(tau=(tau,))}) for tau in (0.2, 0.5, 0.8, 2.0)]
+    variants.append(replace(base, placement={"c": (("e", "d"),)}))
+    drawn = [
+        chain_draws(pack([variant]), 0, seed=7, replication=2)[0].next_chunk(3000)
+        for variant in variants
+    ]
+    for chunk in drawn:
+        assert chunk.arrivals.tobytes() == drawn[0].arrivals.tobytes()
+        assert np.array_equal(chunk.route % 2, drawn[0].route % 2)
+    assert len({tuple(chunk.route) for chunk in drawn[:4]}) == 4
+    assert np.array_equal(drawn[4].route, drawn[1].route)
+    assert np.mean(drawn[0].route % 2) == pytest.approx(1 / 3, abs=0.1)
 
 
 HARD = ExitTrace(

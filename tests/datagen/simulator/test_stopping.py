@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datagen.arrivals import Poisson
+from datagen.arrivals import PiecewisePoisson, Poisson
 from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
 from datagen.distributions import Deterministic
 from datagen.errors import InvalidInputError
@@ -16,7 +16,7 @@ from datagen.evaluation import Measures, pack
 from datagen.simulator import SimulationOptions, simulate_batch
 from datagen.simulator.options import MOST_EVENTS
 from datagen.simulator.stopping import NEGLIGIBLE_LOSS
-from tests.datagen.simulator.test_estimation import queue, tandem
+from tests.datagen.simulator.test_estimation import queue, single, tandem
 
 
 def run(*deployments: Deployment, **options: Any) -> Measures:
@@ -134,6 +134,13 @@ def test_what_would_take_for_ever_is_refused(options: dict[str, Any], field: str
         SimulationOptions(max_events=MOST_EVENTS * 2)
 
 
+def test_the_cap_follows_schedules() -> None:
+    # Hardly anything arrives in the long run, but far too much before.
+    rush = PiecewisePoisson(times=(0.0, 1e5), rates=(1e6, 1e-3))
+    with pytest.raises(InvalidInputError, match="horizon must mean at most"):
+        run(single(Deterministic(mean=1.0), rush, 3), horizon=1e5)
+
+
 def test_windows_play_the_whole_horizon_and_the_cap_knows() -> None:
     rate = 1.6  # events per second of the queue
     horizon = 0.5 * MOST_EVENTS / rate
@@ -149,6 +156,7 @@ def test_windows_play_the_whole_horizon_and_the_cap_knows() -> None:
         ({"counts": True, "events": 10.0}, "length must be one of horizon"),
         ({"loss_precision": 0.1, "horizon": 10.0}, "length must be one of horizon"),
         ({"loss_precision": math.nan}, "loss_precision must be finite and > 0"),
+        ({"horizon": 1e-320}, "horizon must be at least 1e-100, got horizon=1e-320"),
         ({"min_offered": 0}, "min_offered must be >= 1"),
         ({"min_completed": -1}, "min_completed must be >= 0"),
         ({"warmup": "mser"}, "warmup must be a share or mser5, got warmup='mser'"),

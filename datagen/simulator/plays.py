@@ -1,0 +1,178 @@
+"""One deployment as it is played: in how many runs, over which window, until what is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from datagen.arrivals import ARRIVAL_NAMES, ARRIVALS, Arrivals
+from datagen.errors import require
+from datagen.evaluation import DeploymentBatch
+from datagen.simulator.energy import energy_measures
+from datagen.simulator.engine import Engine, Run
+from datagen.simulator.estimation import Estimates, estimate
+from datagen.simulator.network import Network
+from datagen.simulator.options import SimulationOptions
+from datagen.simulator.sources import chain_contexts, chain_draws, chain_process, chain_routes
+from datagen.simulator.stopping import first_horizon, is_reached
+from datagen.simulator.tally import RunLength
+from datagen.simulator.warmup import warmup_time
+
+__all__ = ["Play", "events_per_job"]
+
+
+def events_per_job(batch: DeploymentBatch) -> np.ndarray:
+    """Return the expected events that a job of each chain causes if nothing is lost.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Its arrival and service completions [C].
+    """
+    steps = np.repeat(batch.path_probability, batch.counts("step")) * batch.step_reached
+    starts = batch.step_start[batch.path_start[:-1]]
+    return np.asarray(1.0 + np.add.reduceat(steps, starts))
+
+
+def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> np.ndarray:
+    """Return the mean latency of each route when nobody waits [s] [R]."""
+    first, last = int(batch.chain_start[index]), int(batch.chain_start[index + 1])
+    if network.features is not None:
+        seconds = [
+            sum(part.mean for step in steps for part in routes.parts_of(step, exit_))
+            for routes in (chain_routes(batch, row) for row in range(first, last))
+            for steps in routes.paths
+            for exit_ in range(len(routes.exits))
+        ]
+        delay, features = network.features.step_delay, network.features
+        bounds = zip(features.route_first, features.route_steps, strict=True)
+        travel = [delay[row : row + steps - 1].sum() for row, steps in bounds]
+        return np.asarray(np.add(seconds, travel))
+    starts = batch.step_start[batch.path_start[first : last + 1]]
+    return np.add.reduceat(batch.step_mean[starts[0] : starts[-1]], starts[:-1] - starts[0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Play:
+    """One deployment and how it is played.
+
+    Args:
+        engine: Who plays.
+        batch: Packed deployments.
+        index: 0-based deployment.
+        network: The deployment as a network.
+        per_job: Expected events that a job of each chain causes [C].
+        options: How long, and how often.
+    """
+
+    engine: Engine
+    batch: DeploymentBatch
+    index: int
+    network: Network
+    per_job: np.ndarray
+    options: SimulationOptions
+
+    def result(self) -> Estimates:
+        """Play for the length asked for, or until the stopping rule is content."""
+        options, horizon = self.options, self.first_horizon()
+        most = options.max_events / (self.rate * self.copies)
+        while True:
+            estimates = self.estimates(horizon)
+            if not options.stops_by_rule:
+                # Where the cap cut off some of the jobs asked for, it must not go unsaid.
+                estimates.deployment["precise"] = options.offered is None or horizon < most
+                return estimates
+            reached = is_reached(estimates, options)
+            if reached or horizon >= most:
+                estimates.deployment["precise"] = reached
+                return estimates
+            horizon = min(2.0 * horizon, most)
+
+    @property
+    def rate(self) -> float:
+        """Events per second in the long run if nothing were lost."""
+        rows = slice(self.batch.chain_start[self.index], self.batch.chain_start[self.index + 1])
+        # One after the other: lengths, and with them labels, hang on the last bit of this sum.
+        return float(np.cumsum(self.batch.chain_rate[rows] * self.per_job)[-1])
+
+    @property
+    def replications(self) -> int:
+        """Number of independent runs: one where all would be the same recording."""
+        random = all(process.is_random for process in _arrivals(self.batch, self.index))
+        return self.options.replications if random else 1
+
+    @property
+    def copies(self) -> int:
+        """How often the length is played: by the runs together, or by each of them.
+
+        Independent runs share the length where everything is stationary. A schedule, of rates or of
+        contexts, would be cut by that to its beginning, and windows show the course of the whole
+        length: every run plays all of it then.
+        """
+        shared = _is_stationary(self.batch, self.index) and self.options.windows is None
+        return 1 if shared else self.replications
+
+    def first_horizon(self) -> float:
+        """Return the length of the first round [s]."""
+        return first_horizon(self.batch, self.index, self.rate, self.copies, self.options)
+
+    def events(self) -> float:
+        """Return the expected events of the first round, schedules followed."""
+        own = self.first_horizon() * self.copies / self.replications
+        first = int(self.batch.chain_start[self.index])
+        jobs = [
+            chain_process(self.batch, first + chain).expected(own)
+            for chain in range(len(self.per_job))
+        ]
+        return float(self.replications * (np.array(jobs) @ self.per_job))
+
+    def estimates(self, horizon: float) -> Estimates:
+        """Play for a length and estimate the measures."""
+        batch, index, network = self.batch, self.index, self.network
+        own = horizon * self.copies / self.replications
+        length = RunLength.of(self.warmup(own), own)
+        runs = self.runs(length)
+        unloaded = _unloaded_latency(batch, index, network)
+        windows = self.options.windows or 0
+        estimates = estimate(network, runs, length, unloaded, windows=windows)
+        chain, device = energy_measures(batch, index, network, runs, length)
+        estimates.chain.update(chain)
+        estimates.device.update(device)
+        return estimates
+
+    def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
+        """Play a window of every replication."""
+        played = []
+        for replication in range(self.replications):
+            seed = self.options.seed
+            sources = chain_draws(self.batch, self.index, seed=seed, replication=replication)
+            played.append(self.engine.run(self.network, sources, length, log=log))
+        return played
+
+    def warmup(self, own: float) -> float:
+        """Return the time of each run that is not counted [s]."""
+        given = self.options.warmup
+        if not isinstance(given, str):
+            return given * own
+        rule = "be a share where rates or contexts follow a schedule or a recording"
+        require(_is_stationary(self.batch, self.index), "warmup", rule, given)
+        return warmup_time(partial(self.runs, log=True), self.rate, self.replications, own)
+
+
+def _arrivals(batch: DeploymentBatch, index: int) -> list[type[Arrivals]]:
+    """Return the kind of each chain's arrivals."""
+    assert batch.chain_arrivals is not None
+    rows = slice(batch.chain_start[index], batch.chain_start[index + 1])
+    return [ARRIVALS[ARRIVAL_NAMES[code]] for code in batch.chain_arrivals[rows]]
+
+
+def _is_stationary(batch: DeploymentBatch, index: int) -> bool:
+    """Return whether nothing about a deployment follows the clock."""
+    if not all(process.is_stationary for process in _arrivals(batch, index)):
+        return False
+    rows = range(int(batch.chain_start[index]), int(batch.chain_start[index + 1]))
+    contexts = (chain_contexts(batch, row) for row in rows)
+    return all(process is None or process.is_stationary for process in contexts)
