@@ -260,7 +260,8 @@ class Chain:
         deadline: Latency [s] to meet, > 0, or None.
         parallel: Whether all fragments start at once.
         trace: Name of the problem's exit trace that its jobs draw rows from, or None.
-        contexts: When its jobs meet which context of that trace; None where that does not matter.
+        contexts: When its jobs meet which context of that trace, where thresholds read it; None
+            where a job may draw any row.
         variants: Alternative fragment lists.
     """
 

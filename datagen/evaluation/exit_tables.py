@@ -20,6 +20,13 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rows = dict[str, NDArray[np.generic]]
 
+_DRAWN = {
+    "trace": "trace_exit",
+    "context": "context_samples",
+    "context_parameter": "context_parameter",
+}
+"""Levels that jobs draw their exits from, and the column of each."""
+
 
 @dataclass(frozen=True)
 class ExitTables:
@@ -177,22 +184,26 @@ class ExitTables:
     def draw_rows(self, count: int) -> Rows:
         """Return what the exits of jobs are drawn from, for a number of placements."""
         chains = self.base.problem.chains
+        if not self.has_exits:  # as usual, and searches pack often
+            starts, none = np.zeros(count * len(chains) + 1, dtype=np.int64), np.empty(0)
+            empty: Rows = {f"{level}_start": starts for level in _DRAWN}
+            return empty | dict.fromkeys(_DRAWN.values(), none)
         process = [
             (CONTEXT_NAMES.index(chain.contexts.name), *chain.contexts.parameters())
             if chain.contexts is not None and len(self.context_samples[chain.name])
             else ()
             for chain in chains
         ]
-        levels: dict[str, tuple[str, list[NDArray[Any]]]] = {
-            "trace": ("trace_exit", list(self.outcomes.values())),
-            "context": ("context_samples", list(self.context_samples.values())),
-            "context_parameter": ("context_parameter", [np.array(p, float) for p in process]),
+        drawn: dict[str, list[NDArray[Any]]] = {
+            "trace": list(self.outcomes.values()),
+            "context": list(self.context_samples.values()),
+            "context_parameter": [np.array(numbers, float) for numbers in process],
         }
         rows: Rows = {}
-        for level, (name, values) in levels.items():
+        for level, values in drawn.items():
             sizes = np.array([len(value) for value in values], dtype=np.int64)
             rows[f"{level}_start"] = starts_of(np.tile(sizes, count))
-            rows[name] = np.tile(np.concatenate(values), count)
+            rows[_DRAWN[level]] = np.tile(np.concatenate(values), count)
         return rows
 
     def head_rows(self, slot: Ints, device: NDArray[np.int32]) -> Rows:

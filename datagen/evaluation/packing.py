@@ -248,8 +248,8 @@ class DeploymentTables:
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
         points, watts = self.power
-        content |= {"power_start": starts_of(np.tile(points, count))}
-        content |= {"power_watts": np.tile(watts, count)}
+        several = np.tile(points, count) if len(watts) else np.zeros(count * len(points), int)
+        content |= {"power_start": starts_of(several), "power_watts": np.tile(watts, count)}
         content |= self.leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
         content |= {name: np.tile(values, count) for name, values in self.devices.items()}

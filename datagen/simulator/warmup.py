@@ -6,10 +6,10 @@ rule cuts off the groups that make the mean of the rest the least certain,
 
     d* = argmin  sum_{j > d} (Y_j - mean)^2 / (n - d)^2   over d in [0, n / 2].
 
-Where the least is at the upper end, the pilot was too short to show the end of the transient and is
-played on, up to the whole run; then half of it is the answer. The longest warm-up of any chain
-counts. The runs proper begin with the same draws as the pilot, so the time that was found is cut
-off the very path it was found on.
+Where the least is at the upper end, the pilot was too short to show the end of the transient, as it
+was where a chain has hardly any jobs in it, and is played on; where none shows it, half of the run
+is cut off. The longest warm-up of any chain counts. The runs proper begin with the same draws as
+the pilot, so the time that was found is cut off the very path it was found on.
 
 References:
     White, An effective truncation heuristic for bias reduction in simulation output, Simulation 69
@@ -41,8 +41,8 @@ PILOT_EVENTS = 4e4
 LONGER = 4.0
 """Factor on a pilot that was too short."""
 
-LONGEST_PILOT = 2e6
-"""Expected events of a pilot at most: its log is kept in memory."""
+LONGEST_PILOT = 6e5
+"""Expected events from which a pilot is not played on: its log, 48 bytes an event, is in memory."""
 
 FEWEST_GROUPS = 20
 """Groups below which a chain says nothing about the warm-up."""
@@ -86,19 +86,27 @@ def warmup_time(
     events = PILOT_EVENTS
     while True:
         length = min(horizon, events / (event_rate * runs))
-        series = _latencies(play(RunLength.of(0.0, length)))
-        cuts = [mser(values) for values, _ in series]
+        played = play(RunLength.of(0.0, length))
+        series = _latencies(played)
+        settled = [mser(values) < len(values) // 2 for values, _ in series]
         last = length >= horizon or events >= LONGEST_PILOT
-        if last or all(
-            cut < len(values) // 2 for cut, (values, _) in zip(cuts, series, strict=True)
-        ):
-            times = [arrivals[cut] for cut, (_, arrivals) in zip(cuts, series, strict=True)]
-            return min(max(times, default=0.0), 0.5 * horizon)
+        if all(settled) and (last or len(series) == len(played[0].tally.offered)):
+            times = [begins[mser(values)] for values, begins in series]
+            return float(min(max(times, default=0.0), 0.5 * horizon))
+        if last:
+            return 0.5 * horizon
         events *= LONGER
 
 
 def _latencies(runs: list[Run]) -> list[tuple[Floats, Floats]]:
-    """Return per chain its grouped mean latencies [s], and when each group begins at the latest."""
+    """Return grouped mean latencies [s], and when each group begins at the latest [s].
+
+    Args:
+        runs: The pilots of all replications.
+
+    Returns:
+        Two arrays per chain; chains with too few jobs are left out.
+    """
     chains = len(runs[0].tally.offered)
     series = []
     for chain in range(chains):

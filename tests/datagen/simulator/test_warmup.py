@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagen.arrivals import PiecewisePoisson, Poisson, Recorded
+from datagen.deployment import Deployment, Problem
 from datagen.distributions import Deterministic
 from datagen.errors import InvalidInputError
 from datagen.simulator import simulate
@@ -50,6 +52,26 @@ def test_a_pilot_that_is_too_short_is_played_on() -> None:
     found = simulate([long], horizon=4e5, warmup="mser5", seed=2)
     assert 15_000.0 < found.deployment["warmup"][0] <= 50_000.0
     assert found.chain["latency"][0] == pytest.approx(10_000.0, rel=0.01)
+
+
+def test_the_slowest_chain_counts() -> None:
+    # The second chain has a job in 200 s, and its device fills for some 1e5 s.
+    fast, slow = queue(0.5, 3).problem, single(Deterministic(mean=300.0), Poisson(rate=5e-3), 200)
+    chains = (replace(fast.chains[0], name="fast"), slow.problem.chains[0])
+    devices = (replace(fast.devices[0], name="e"), slow.problem.devices[0])
+    both = Deployment(
+        problem=Problem(devices=devices, chains=chains),
+        placement={"fast": (("e",),), "c": (("d",),)},
+    )
+    found = simulate([both], horizon=4e6, warmup="mser5", seed=2)
+    assert found.deployment["warmup"][0] > 5e4
+    assert found.chain["latency"][1] == pytest.approx(200 * 300.0, rel=0.02)
+
+
+def test_where_no_end_is_seen_half_is_cut_off() -> None:
+    rising = single(Deterministic(mean=1.0), Poisson(rate=1.5), 10_000)
+    found = simulate([rising], horizon=8000.0, replications=1, warmup="mser5", seed=2)
+    assert found.deployment["warmup"][0] == 4000.0
 
 
 def test_what_is_steady_from_the_start_loses_little() -> None:
