@@ -36,8 +36,8 @@ class Estimates:
 
 def _percentiles(histogram: Floats) -> dict[str, Floats]:
     """Return latency percentiles [s] [C] from counts [C, bins], interpolated inside a bin."""
-    edges = bin_edges()
-    edges[:2] = 0.0  # the first bin holds what takes no time, or less than can be told from that
+    lower, upper = bin_edges()[:-1], bin_edges()[1:]
+    lower[0] = upper[0] = 0.0  # that bin holds what takes no time, or hardly any
     result = {name: np.full(len(histogram), np.nan) for name in PERCENTILES}
     for chain, counts in enumerate(histogram):
         total = counts.sum()
@@ -48,7 +48,7 @@ def _percentiles(histogram: Floats) -> dict[str, Floats]:
             wanted = share * total
             index = int(np.searchsorted(reached, wanted))
             inside = (wanted - (reached[index] - counts[index])) / counts[index]
-            result[name][chain] = edges[index] + inside * (edges[index + 1] - edges[index])
+            result[name][chain] = lower[index] + inside * (upper[index] - lower[index])
     return result
 
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from datagen.arrivals import Periodic, Poisson
+from datagen.arrivals import Periodic, Poisson, Recorded
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Problem
 from datagen.distributions import Deterministic, Exponential
 from datagen.evaluation import Measures, pack
 from datagen.exits import ExitMix
 from datagen.simulator import SimulationOptions, simulate, simulate_batch
+from tests.datagen.simulator.systems import deployments
 
 ENGINES = pytest.mark.parametrize("engine", ["numba", "simpy"])
 
@@ -100,6 +103,34 @@ def test_the_engine_does_not_matter() -> None:
         for name in names:
             mine, theirs = getattr(one, level)[name], getattr(other, level)[name]
             np.testing.assert_allclose(theirs, mine, rtol=1e-8)
+
+
+@settings(max_examples=10)
+@given(deployments(), st.integers(0, 100))
+def test_energy_is_conserved_whatever_the_deployment(drawn: Deployment, seed: int) -> None:
+    problem = drawn.problem
+    devices = tuple(
+        replace(device, power=[(1.0, 4.0), CURVE][k % 2])
+        for k, device in enumerate(problem.devices)
+    )
+    batch = pack([replace(drawn, problem=replace(problem, devices=devices))])
+    found = []
+    for engine in ("numba", "simpy"):
+        options = SimulationOptions(engine=engine, horizon=80.0, windows=8, seed=seed)  # type: ignore[arg-type]
+        found.append(simulate_batch(batch, options))
+    one, other = found
+    for level in ("chain", "device", "window"):
+        for name, values in getattr(one, level).items():
+            # Standard errors are small differences of sums that agree to 1e-12.
+            same = {"rtol": 1e-7, "atol": 1e-9, "err_msg": f"{level} {name}"}
+            np.testing.assert_allclose(getattr(other, level)[name], values, **same)
+    energy, completed = one.chain["energy"], one.chain["completed"]
+    if np.isfinite(energy).all():
+        recorded = any(isinstance(chain.arrivals, Recorded) for chain in problem.chains)
+        seconds = (1 if recorded else 4) * 0.95 * 80.0
+        used = np.unique(batch.step_device)
+        joules = one.device["power"][used].sum() * seconds
+        assert (energy * completed).sum() == pytest.approx(joules, rel=1e-9)
 
 
 def test_work_decides_who_pays() -> None:

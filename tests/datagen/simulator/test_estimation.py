@@ -144,6 +144,12 @@ def test_what_takes_no_time_takes_none(engine: Any) -> None:
     assert measures.device["utilization"][0] == 0.0
 
 
+def test_what_takes_hardly_any_time_is_told_apart_from_that() -> None:
+    chain = simulate([single(Deterministic(mean=1.01e-9), Poisson(rate=1.0), 3)], horizon=400).chain
+    # Arrival times near 100 s know no time finer than 1e-14 s; bins are 0.8 % wide.
+    assert chain["p50"][0] == pytest.approx(1.01e-9, rel=0.01)
+
+
 def test_wilson_bounds() -> None:
     low, high = wilson(np.array([0.0, 0.2, 1.0]), np.array([0.0, 0.04, 0.0]), np.full(3, 100.0))
     # By hand at n = 100: 0.2 -> (0.13337, 0.28883); none seen -> z^2 / (n + z^2).
