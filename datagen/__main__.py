@@ -11,10 +11,14 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("datagen.commands.generate", "draw, simulate and store deployments"),
+    "merge": ("datagen.commands.merge", "put the parts of a data set together"),
     "import-chainnet": ("datagen.commands.import_chainnet", "import ChainNet's public data"),
+    "import-measured": ("datagen.commands.import_measured", "import measured labels"),
     "simulate": ("datagen.commands.simulate", "label given deployments by simulation"),
     "compare": ("datagen.commands.compare", "compare the labels of two data sets"),
     "validate": ("datagen.commands.validate", "check the integrity of a data set"),
+    "describe": ("datagen.commands.describe", "sum a data set up, with plots"),
+    "reproduce": ("datagen.commands.reproduce", "make one row again, bit for bit"),
     "theory": ("datagen.commands.theory", "compare the engines with exact results"),
 }
 """Command -> its module, loaded when the command is run, and what it does."""

@@ -105,6 +105,7 @@ def _generate(part: _Part, folder: Path) -> None:
 
     config = read_config(CLONE / "configs" / "datagen" / f"{part.config}.yaml")
     changes = {"offered": part.offered, "max_events": part.max_events}
+    changes["counts"] = None if part.offered is None else False
     given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
     config = replace(config, simulation=replace(config.simulation, **given))
     settings: dict[str, Any] = {"num": part.num, "seed": part.seed, "workers": available_cores()}

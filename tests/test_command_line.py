@@ -38,7 +38,11 @@ json.dump(report, sys.stdout)
     [
         "datagen",
         "datagen generate",
+        "datagen merge",
         "datagen import-chainnet",
+        "datagen import-measured",
+        "datagen describe",
+        "datagen reproduce",
         "datagen simulate",
         "datagen compare",
         "datagen validate",

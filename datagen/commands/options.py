@@ -29,11 +29,14 @@ class Parser(argparse.ArgumentParser):
     Args:
         command: Name of the command.
         description: What it does.
+        epilog: What is said below the options.
     """
 
-    def __init__(self, command: str, description: str) -> None:
+    def __init__(self, command: str, description: str, epilog: str | None = None) -> None:
         """Make the parser of a command."""
-        super().__init__(prog=f"datagen {command}", description=description, allow_abbrev=False)
+        super().__init__(
+            prog=f"datagen {command}", description=description, epilog=epilog, allow_abbrev=False
+        )
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2 and one line."""

@@ -1,86 +1,90 @@
-"""Campaigns: label many deployments in worker processes and write them shard by shard.
+"""Campaigns: label many deployments, wherever, and write them shard by shard.
 
-Workers return tables and touch no file of the data set; the parent alone writes. Chunks are handed
-out and joined in the order of the rows, so that neither their size nor the number of workers shows
-in the bytes.
+Workers return tables and touch no file of the data set; this process alone writes. Rows are put in
+order when their shard is whole, so that neither the number of workers nor the order in which they
+finish shows in the bytes.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import platform
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 
 from datagen.errors import DatagenError
-from datagen.generate.sources import Source
-from datagen.simulator import SimulationOptions, simulate_batch, warm_up
-from datagen.store import DatasetWriter, table_of
+from datagen.generate.work import Executor, Labelled, Task
+from datagen.store import DatasetWriter
+from datagen.store.manifest import FailedRow
+from datagen.store.reader import complete_shard
+from datagen.store.schema import INDEX, known_fields
 
-__all__ = ["CHUNK_ROWS", "label", "run_campaign"]
+__all__ = ["CHUNK_ROWS", "CampaignLimits", "run_campaign"]
 
 CHUNK_ROWS = 16
 """Deployments that a worker labels at a time: about a second of work."""
 
-CHUNKS_AHEAD = 4
-"""Chunks per worker that are handed out before their turn to be written."""
+TOLERATED_SHARE = 0.01
+"""Share of failed deployments from which the configuration is taken to be wrong, not a few rows."""
+
+ALWAYS_TOLERATED = 10
+"""Failed deployments that end no run, unless none succeeds: a share means little in small runs."""
 
 
-def label(source: Source, options: SimulationOptions, rows: range) -> pa.Table:
-    """Simulate deployments.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CampaignLimits:
+    """How a campaign goes about its work; nothing here changes what a row says.
 
     Args:
-        source: Where they come from.
-        options: How to simulate.
-        rows: Their indices.
-
-    Returns:
-        Their rows of the data set.
+        resume: Whether to go on with an unfinished data set of the same identity.
+        retry_failed: Whether to try the deployments again that failed before; implies ``resume``.
+        most_failures: Failed deployments that end the run when exceeded; None for 1 %, at least 10.
+        chunk_rows: Deployments labelled at a time, >= 1.
     """
-    batch, documents = source.rows(rows)
-    measures = simulate_batch(batch, options)
-    return table_of(batch, measures, documents, np.array(rows))
+
+    resume: bool = False
+    retry_failed: bool = False
+    most_failures: int | None = None
+    chunk_rows: int = CHUNK_ROWS
+
+    def failures_of(self, rows: int) -> int:
+        """Return how many of some rows may fail."""
+        if self.most_failures is not None:
+            return self.most_failures
+        return max(int(TOLERATED_SHARE * rows), min(ALWAYS_TOLERATED, rows - 1))
 
 
 def run_campaign(
-    source: Source,
-    options: SimulationOptions,
+    task: Task,
     writer: DatasetWriter,
-    *,
-    workers: int = 1,
-    resume: bool = False,
-    chunk_rows: int = CHUNK_ROWS,
+    executor: Executor,
+    limits: CampaignLimits = CampaignLimits(),
     progress: Callable[[int], object] = lambda rows: None,
 ) -> float:
     """Label deployments and write the data set.
 
     Args:
-        source: Where the deployments come from.
-        options: How to simulate.
+        task: What the deployments are and how they are simulated.
         writer: Writer of the data set, not yet open.
-        workers: Processes that simulate, >= 1.
-        resume: Whether to go on with an unfinished data set of the same identity.
-        chunk_rows: Deployments labelled at a time, >= 1.
+        executor: Where the work is done.
+        limits: How to go about it.
         progress: Called with the number of rows just done.
 
     Returns:
         Seconds it took.
 
     Raises:
-        DatagenError: If the folder is refused, a deployment cannot be simulated or a worker dies.
+        DatagenError: If the folder is refused, too many deployments fail, nobody is left to do the
+            work, or the disk is full; what is finished is kept.
     """
     began, start = datetime.now(UTC), time.perf_counter()
-    shards = writer.open(resume=resume)
-    progress(writer.rows - sum(len(writer.rows_of(shard)) for shard in shards))
+    shards = writer.open(resume=limits.resume or limits.retry_failed)
+    progress(writer.rows_here - sum(len(writer.rows_of(shard)) for shard in shards))
     try:
-        _write_shards(source, options, writer, shards, workers, chunk_rows, progress)
+        _Campaign(task, writer, executor, limits, progress).run(shards)
     except BaseException:
         writer.abandon()
         raise
@@ -90,57 +94,86 @@ def run_campaign(
         "platform": platform.platform(),
         "started": began.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "workers": workers,
+        **executor.description(),
     })
     return seconds
 
 
-def _write_shards(
-    source: Source,
-    options: SimulationOptions,
-    writer: DatasetWriter,
-    shards: list[int],
-    workers: int,
-    chunk_rows: int,
-    progress: Callable[[int], object],
-) -> None:
-    chunks = [
-        rows[first : first + chunk_rows]
-        for rows in map(writer.rows_of, shards)
-        for first in range(0, len(rows), chunk_rows)
-    ]
-    if chunks:
-        warm_up()  # in the parent first, so that workers find compiled kernels on disk
-    tables = _tables(source, options, chunks, min(workers, len(chunks)))
-    for shard in shards:
-        parts, missing = [], len(writer.rows_of(shard))
-        while missing:
-            parts.append(next(tables))
-            missing -= len(parts[-1])
-            progress(len(parts[-1]))
-        writer.write(shard, pa.concat_tables(parts))
+@dataclass(slots=True)
+class _OpenShard:
+    """A shard whose rows are still coming in."""
+
+    missing: int
+    tables: list[pa.Table] = field(default_factory=list)
+    failed: list[FailedRow] = field(default_factory=list)
+
+    def take(self, part: Labelled) -> None:
+        """Take in rows that are done."""
+        self.missing -= len(part.rows)
+        self.failed += part.failed
+        if part.table is not None:
+            self.tables.append(part.table)
+
+    def table(self) -> pa.Table:
+        """Return the rows in order."""
+        empty = pa.schema(list(known_fields().values())).empty_table()
+        return pa.concat_tables([empty, *self.tables]).sort_by(INDEX)
 
 
-# The tables come in the order of the chunks, whichever worker is the first to finish.
-def _tables(
-    source: Source, options: SimulationOptions, chunks: list[range], workers: int
-) -> Iterator[pa.Table]:
-    if workers <= 1:
-        for rows in chunks:
-            yield label(source, options, rows)
-        return
-    # A forked worker that outlives a killed parent would keep its locks and its memory.
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=spawn)
-    try:
-        waiting: deque[Future[pa.Table]] = deque()
-        for rows in chunks:
-            if len(waiting) == workers * CHUNKS_AHEAD:
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(label, source, options, rows))
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise DatagenError("a worker process died; what is finished is kept.") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+@dataclass(slots=True)
+class _Campaign:
+    task: Task
+    writer: DatasetWriter
+    executor: Executor
+    limits: CampaignLimits
+    progress: Callable[[int], object]
+    failures: list[FailedRow] = field(default_factory=list)
+
+    def run(self, shards: list[int]) -> None:
+        """Label what is missing and write each shard when it is whole."""
+        rows = {shard: list(self.writer.rows_of(shard)) for shard in shards}
+        still = {shard: _OpenShard(len(wanted)) for shard, wanted in rows.items()}
+        if self.limits.retry_failed:
+            self._reopen(rows, still)
+        else:
+            self.failures = [row for few in self.writer.failed_rows().values() for row in few]
+        chunks = [chunk for shard in sorted(rows) for chunk in self._chunks(rows[shard])]
+        for part in self.executor.run(self.task, chunks):
+            number = part.rows.start // self.writer.rows_per_shard
+            still[number].take(part)
+            self.progress(len(part.rows))
+            self._refuse_too_many(part)
+            if still[number].missing == 0:
+                shard = still.pop(number)
+                failed = sorted(shard.failed, key=lambda row: row.index)
+                self.writer.write(number, shard.table(), failed)
+
+    def _reopen(self, rows: dict[int, list[int]], still: dict[int, _OpenShard]) -> None:
+        """Open the shards with failed rows again: only these rows are labelled."""
+        for shard, failed in self.writer.failed_rows().items():
+            rows[shard] = [row.index for row in failed]
+            kept = complete_shard(self.writer.path_of(shard), self.task.options.windows or 0)
+            still[shard] = _OpenShard(len(failed), [kept])
+            self.progress(-len(failed))
+
+    def _chunks(self, rows: list[int]) -> Iterator[range]:
+        """Cut rows into ranges of neighbours, none longer than a chunk."""
+        first = 0
+        for place in range(1, len(rows) + 1):
+            if (
+                place == len(rows)
+                or rows[place] != rows[place - 1] + 1
+                or place - first == self.limits.chunk_rows
+            ):
+                yield range(rows[first], rows[place - 1] + 1)
+                first = place
+
+    def _refuse_too_many(self, part: Labelled) -> None:
+        self.failures += part.failed
+        most = self.limits.failures_of(self.writer.rows_here)
+        if len(self.failures) > most:
+            first = min(self.failures, key=lambda row: row.index)
+            raise DatagenError(
+                f"{len(self.failures)} deployments failed and at most {most} may; "
+                f"the first, {first.index}: {first.error}"
+            )

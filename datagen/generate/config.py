@@ -24,7 +24,13 @@ from datagen.errors import require
 from datagen.scenarios import SCENARIOS, Scenario
 from datagen.simulator import SimulationOptions
 
-__all__ = ["GenerateConfig", "options_document", "read_config"]
+__all__ = [
+    "GenerateConfig",
+    "config_from_document",
+    "options_document",
+    "options_from_document",
+    "read_config",
+]
 
 _PLAIN: dict[type, Form] = {bool: FLAG, int: WHOLE, float: NUMBER, str: TEXT}
 
@@ -38,9 +44,9 @@ _OPTIONS: dict[str, Form] = {
     "engine": TEXT,
     **dict.fromkeys(("horizon", "events", "offered", "precision", "loss_precision"), NUMBER),
     "counts": FLAG,
-    **dict.fromkeys(("min_offered", "min_completed", "replications", "windows"), WHOLE),
+    **dict.fromkeys(("min_offered", "min_completed", "min_lost", "replications", "windows"), WHOLE),
     "warmup": _SHARE_OR_RULE,
-    "max_events": NUMBER,
+    **dict.fromkeys(("enough_offered", "max_events"), NUMBER),
 }
 """What a configuration may say of simulation; the seed belongs to the run."""
 
@@ -88,6 +94,19 @@ def options_document(options: SimulationOptions) -> dict[str, Any]:
     return {name: getattr(options, name) for name in _OPTIONS}
 
 
+def options_from_document(document: object) -> SimulationOptions:
+    """Build simulation options from plain values.
+
+    Args:
+        document: What :func:`options_document` gives, or a part of it.
+
+    Returns:
+        The options, with the default seed.
+    """
+    options: SimulationOptions = record(SimulationOptions, _OPTIONS).read(document, "simulation")
+    return options
+
+
 def _scenario_form(cls: type[Scenario]) -> Form:
     forms: dict[str, Form] = {}
     for item in fields(cls):  # type: ignore[arg-type]
@@ -124,9 +143,7 @@ def config_from_document(document: Mapping[str, Any]) -> GenerateConfig:
     require(document.get("scenario") is not None, "scenario", "be given", None)
     content: dict[str, Any] = {
         "scenario": _read_scenario(document["scenario"], "scenario"),
-        "simulation": record(SimulationOptions, _OPTIONS).read(
-            document.get("simulation") or {}, "simulation"
-        ),
+        "simulation": options_from_document(document.get("simulation") or {}),
     }
     if document.get("rows_per_shard") is not None:
         content["rows_per_shard"] = WHOLE.read(document["rows_per_shard"], "rows_per_shard")

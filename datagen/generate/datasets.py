@@ -10,19 +10,45 @@ from pathlib import Path
 from datagen.documents import read_deployment, to_json
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation.loads import unstable
-from datagen.generate.campaign import run_campaign
+from datagen.generate.campaign import CampaignLimits, run_campaign
 from datagen.generate.config import GenerateConfig, options_document
+from datagen.generate.pool import LocalPool
 from datagen.generate.sources import DatasetSource, DocumentSource, ScenarioSource, Source
+from datagen.generate.work import Executor, InProcess, Task
 from datagen.simulator import SimulationOptions
 from datagen.simulator.standard_errors import INTERVAL_LEVEL
 from datagen.store import Dataset, DatasetWriter, read_dataset
+from datagen.store.manifest import WHOLE
 
-__all__ = ["generate", "simulate_dataset"]
+__all__ = ["GENERATE", "SIMULATE", "generate", "local", "simulate_dataset"]
+
+GENERATE = "datagen generate"
+SIMULATE = "datagen simulate"
+"""Programs that a manifest may name."""
 
 ROWS_PER_SHARD = 4096
 """Rows per shard of a data set that is labelled again."""
 
 Progress = Callable[[int], object]
+
+
+def local(workers: int, timeout: float | None = None) -> Executor:
+    """Return the executor of this machine.
+
+    Args:
+        workers: Processes, >= 1.
+        timeout: Seconds that one deployment may take before its worker is killed, > 0, or None. A
+            limit takes a process that can be killed, so with one the work never is done in this.
+
+    Returns:
+        The executor.
+
+    Raises:
+        InvalidInputError: If an argument breaks its rule.
+    """
+    require(workers >= 1, "workers", "be >= 1", workers)
+    require(timeout is None or timeout > 0, "timeout", "be > 0", timeout)
+    return InProcess() if workers == 1 and timeout is None else LocalPool(workers, timeout)
 
 
 def generate(
@@ -33,9 +59,12 @@ def generate(
     seed: int = 0,
     workers: int = 1,
     resume: bool = False,
+    part: tuple[int, int] = WHOLE,
+    executor: Executor | None = None,
+    limits: CampaignLimits | None = None,
     progress: Progress = lambda rows: None,
 ) -> Dataset:
-    """Generate a labelled data set.
+    """Generate a labelled data set, or a part of one.
 
     Args:
         out: A new or empty folder, or with ``resume`` one of an unfinished run.
@@ -44,27 +73,34 @@ def generate(
         seed: Master seed, >= 0; row i depends on the seed, the configuration and i alone.
         workers: Worker processes, >= 1; they do not change a byte.
         resume: Whether to go on with an unfinished run.
+        part: Which part of the shards to write, (1, n) being the first of n.
+        executor: Where the work is done instead of in ``workers`` processes.
+        limits: How to go about the work instead of as ``resume`` says.
         progress: Called with the number of rows just done.
 
     Returns:
-        The data set.
+        The data set, or the part.
 
     Raises:
         InvalidInputError: If an argument breaks its rule, or ``out`` holds something else.
+        DatagenError: If the campaign cannot go on; what is finished is kept.
     """
-    for field, value, least in (("num", num, 1), ("seed", seed, 0), ("workers", workers, 1)):
+    for field, value, least in (("num", num, 1), ("seed", seed, 0)):
         require(value >= least, field, f"be >= {least}", value)
+    executor = executor or local(workers)
     writer = DatasetWriter(
         folder=Path(out),
         rows=num,
         rows_per_shard=config.rows_per_shard,
-        identity={"program": "datagen generate", "config": config.document(), "seed": seed},
+        identity={"program": GENERATE, "config": config.document(), "seed": seed},
         source="simulation",
         level=INTERVAL_LEVEL,
+        part=part,
     )
     source = ScenarioSource(scenario=config.scenario, seed=seed)
-    options = replace(config.simulation, seed=seed)
-    run_campaign(source, options, writer, workers=workers, resume=resume, progress=progress)
+    task = Task(source=source, options=replace(config.simulation, seed=seed))
+    limits = limits or CampaignLimits(resume=resume)
+    run_campaign(task, writer, executor, limits, progress)
     return read_dataset(out)
 
 
@@ -91,21 +127,21 @@ def simulate_dataset(
     Raises:
         InvalidInputError: If an argument breaks its rule, or ``out`` holds something.
     """
-    require(workers >= 1, "workers", "be >= 1", workers)
+    executor = local(workers)
     source, rows, origin = _source(Path(given))
     writer = DatasetWriter(
         folder=Path(out),
         rows=rows,
         rows_per_shard=ROWS_PER_SHARD,
         identity={
-            "program": "datagen simulate",
+            "program": SIMULATE,
             "config": {"simulation": options_document(options), "deployments_sha256": origin},
             "seed": options.seed,
         },
         source="simulation",
         level=INTERVAL_LEVEL,
     )
-    run_campaign(source, options, writer, workers=workers, progress=progress)
+    run_campaign(Task(source=source, options=options), writer, executor, progress=progress)
     return read_dataset(out)
 
 
@@ -113,7 +149,7 @@ def simulate_dataset(
 def _source(given: Path) -> tuple[Source, int, str]:
     if given.is_dir():
         dataset = read_dataset(given)
-        hashes = "".join(shard["sha256"] for shard in dataset.manifest["shards"])
+        hashes = "".join(shard.sha256 for shard in dataset.shards)
         origin = hashlib.sha256(hashes.encode()).hexdigest()
         return DatasetSource(path=given.resolve()), len(dataset), origin
     text = to_json(read_deployment(given))

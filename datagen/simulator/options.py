@@ -45,9 +45,12 @@ class SimulationOptions:
         loss_precision: The same for every chain's loss ratio, unless its upper bound falls below
             ``NEGLIGIBLE_LOSS``; alone, or beside ``precision``.
         counts: Whether to go on until every chain has ``min_offered`` jobs, and of these
-            ``min_completed`` completed, all replications together.
+            ``min_completed`` completed and ``min_lost`` lost, all replications together.
         min_offered: See ``counts``; >= 1.
         min_completed: See ``counts``; >= 0.
+        min_lost: See ``counts``; >= 0.
+        enough_offered: Jobs of a chain from which ``min_lost`` is no longer waited for: its loss
+            ratio is then known to be tiny.
         replications: Independent runs that share the length, >= 1. A schedule of rates or contexts
             is played whole in every run, a recording in one run only.
         warmup: Share of each run that is not counted, in [0, 1); or ``mser5``, which finds it from
@@ -68,6 +71,8 @@ class SimulationOptions:
     counts: bool = False
     min_offered: int = 10_000
     min_completed: int = 1_000
+    min_lost: int = 0
+    enough_offered: float = 1e7
     replications: int = 4
     warmup: float | str = 0.05
     windows: int | None = None
@@ -88,6 +93,8 @@ class SimulationOptions:
         require(len(given) <= 1, "length", f"be one of {', '.join(LENGTHS)}", given)
         require(self.min_offered >= 1, "min_offered", "be >= 1", self.min_offered)
         require(self.min_completed >= 0, "min_completed", "be >= 0", self.min_completed)
+        require(self.min_lost >= 0, "min_lost", "be >= 0", self.min_lost)
+        require(self.enough_offered > 0, "enough_offered", "be > 0", self.enough_offered)
         require(self.replications >= 1, "replications", "be >= 1", self.replications)
         self._check_warmup()
         if self.windows is not None:

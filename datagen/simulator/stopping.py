@@ -73,7 +73,8 @@ def is_reached(estimates: Estimates, options: SimulationOptions) -> bool:
     if options.counts:
         offered, completed = chain["offered"], chain["completed"]
         enough = (offered >= options.min_offered) & (completed >= options.min_completed)
-        if not enough.all():
+        settled = (chain["lost"] >= options.min_lost) | (offered >= options.enough_offered)
+        if not (enough & settled).all():
             return False
     if options.precision is not None:
         for name in ("throughput_ratio", "latency"):

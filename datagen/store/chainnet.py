@@ -38,6 +38,9 @@ LABEL_FILES: dict[str, str] = {
 }
 """Chain measure -> file that holds it; every one is optional."""
 
+RATIOS = ("throughput_ratio", "latency_ratio")
+"""Labels that lie in [0, 1] by definition; the others are >= 0."""
+
 ROWS_PER_SHARD = 4096
 
 Labels = dict[str, NDArray[np.float64]]
@@ -74,7 +77,7 @@ def read_chainnet(source: str | Path) -> tuple[list[Deployment], Labels]:
     }
     require(len(nodes) == len(classes), "numNodes.txt", f"have {len(classes)} lines", len(nodes))
     labels = {
-        measure: np.array([row[0] for row in _rows(folder, file, chains, width=1)])
+        measure: _labels(folder, file, chains, measure in RATIOS)
         for measure, file in LABEL_FILES.items()
         if (folder / file).exists()
     }
@@ -126,6 +129,14 @@ def _deployment(
     )
     problem = Problem(devices=devices, chains=tuple(chains))
     return Deployment(problem=problem, placement=placement)
+
+
+def _labels(folder: Path, file: str, chains: int, is_ratio: bool) -> NDArray[np.float64]:
+    values = np.array([row[0] for row in _rows(folder, file, chains, width=1)])
+    rule, most = ("lie in [0, 1]", 1.0) if is_ratio else ("be >= 0", np.inf)
+    for line in np.flatnonzero((values < 0) | (values > most)):
+        raise InvalidInputError(f"{file} line {line + 1}", rule, float(values[line]))
+    return values
 
 
 def _whole(folder: Path, file: str) -> list[int]:
@@ -182,15 +193,20 @@ def import_chainnet(source: str | Path, out: str | Path) -> int:
         identity={"program": "datagen import-chainnet", "config": {}, "seed": None},
         source="simulation",
     )
-    first = 0
-    for number in writer.open(resume=False):
-        rows = writer.rows_of(number)
-        part = deployments[rows.start : rows.stop]
-        batch = pack(part)
-        last = first + len(batch.chain_rate)
-        chain = {name: values[first:last] for name, values in labels.items()}
-        measures = Measures.of(batch, "simulation", chain=chain)
-        first = last
-        writer.write(number, table_of(batch, measures, map(to_json, part), np.array(rows)))
+    shards = writer.open(resume=False)
+    try:
+        first = 0
+        for number in shards:
+            rows = writer.rows_of(number)
+            part = deployments[rows.start : rows.stop]
+            batch = pack(part)
+            last = first + len(batch.chain_rate)
+            chain = {name: values[first:last] for name, values in labels.items()}
+            measures = Measures.of(batch, "simulation", chain=chain)
+            first = last
+            writer.write(number, table_of(batch, measures, map(to_json, part), np.array(rows)))
+    except BaseException:
+        writer.abandon()
+        raise
     writer.close({})
     return len(deployments)

@@ -159,6 +159,7 @@ def compare_datasets(candidate: Dataset, reference: Dataset) -> dict[str, Any]:
 
     Raises:
         InvalidInputError: If they do not hold the same deployments in the same order.
+        CorruptDataError: If a file does not hold what its manifest says.
     """
     rule = "hold the deployments of the reference"
     if len(candidate) != len(reference):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +15,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from datagen.errors import CorruptDataError, InvalidInputError
+from datagen.errors import CorruptDataError, DatagenError
 
 __all__ = [
-    "MANIFEST",
+    "ROW_GROUP_ROWS",
     "TEMPORARY",
-    "read_manifest",
+    "Digests",
     "read_shard",
+    "same_column",
     "sha256_of",
     "shard_columns",
-    "shard_name",
-    "write_manifest",
+    "shard_groups",
     "write_shard",
+    "write_whole",
 ]
 
-MANIFEST = "manifest.json"
 TEMPORARY = ".partial"
 """End of the name of an unfinished file: nothing takes it for data."""
 
@@ -39,32 +39,62 @@ ROW_GROUP_ROWS = 1024
 _HASH_BYTES = 1 << 20
 """Bytes hashed at a time: enough to be fast, little enough for memory."""
 
+_BEHIND_FOOTER = 8
+"""Bytes behind a Parquet footer: its length and the mark that ends the file."""
 
-def shard_name(number: int) -> str:
-    """Return the file name of a shard.
+
+class Digests(NamedTuple):
+    """What vouches for the bytes of a shard.
 
     Args:
-        number: 0-based shard.
+        sha256: SHA-256 of the file.
+        groups: Per row group the offset behind its last byte, and the SHA-256 of its bytes.
+    """
+
+    sha256: str
+    groups: list[tuple[int, str]]
+
+
+def sha256_of(path: Path, start: int = 0, stop: int | None = None) -> str:
+    """Return the SHA-256 of a file's content, or of a part of it, in hexadecimal.
+
+    Args:
+        path: The file.
+        start: First byte.
+        stop: One past the last byte; None for the end of the file.
 
     Returns:
-        For example ``part-00000.parquet``.
+        The digest of what is there, which is less than asked for where the file is shorter.
     """
-    return f"part-{number:05d}.parquet"
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_HASH_BYTES):
+        file.seek(start)
+        left = _HASH_BYTES if stop is None else stop - start
+        while block := file.read(min(_HASH_BYTES, left)):
             digest.update(block)
+            left -= 0 if stop is None else len(block)
     return digest.hexdigest()
 
 
-def _write_whole(
-    path: Path, fill: Callable[[Path], object], verify: Callable[[Path], None]
+def _accept(_: Path) -> None:
+    """Verify nothing."""
+
+
+def write_whole(
+    path: Path, fill: Callable[[Path], object], verify: Callable[[Path], None] = _accept
 ) -> None:
-    """Fill a temporary file, verify it, make it durable, give it its name."""
+    """Write a file that exists whole or not at all, whatever happens meanwhile.
+
+    A temporary file is filled, made durable and verified before it gets the name.
+
+    Args:
+        path: The file.
+        fill: Writes the content into the file it is given.
+        verify: Raises if the file it is given is not as it should be.
+
+    Raises:
+        DatagenError: If the file system refuses, for instance because it is full.
+    """
     temporary = path.with_name(path.name + TEMPORARY)
     try:
         fill(temporary)
@@ -72,17 +102,21 @@ def _write_whole(
             os.fsync(file.fileno())
         verify(temporary)
         temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name is durable only with its folder
+        finally:
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        text = f"{path} cannot be written: {_brief(error)}; what was finished before is kept."
+        raise DatagenError(text) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name is durable only with its folder
-    finally:
-        os.close(folder)
 
 
-def write_shard(path: Path, table: pa.Table) -> str:
+def write_shard(path: Path, table: pa.Table) -> Digests:
     """Write a shard.
 
     Args:
@@ -90,7 +124,7 @@ def write_shard(path: Path, table: pa.Table) -> str:
         table: Its rows.
 
     Returns:
-        The SHA-256 of the file.
+        What vouches for its bytes.
 
     Raises:
         CorruptDataError: If what was written does not read back as what was given.
@@ -111,18 +145,45 @@ def write_shard(path: Path, table: pa.Table) -> str:
         if not _equal(read_shard(temporary), table):
             raise CorruptDataError(f"{path} did not read back as written.")
 
-    _write_whole(path, fill, verify)
-    return sha256_of(path)
+    write_whole(path, fill, verify)
+    starts = _group_starts(path)
+    groups = [(b, sha256_of(path, a, b)) for a, b in itertools.pairwise(starts)]
+    return Digests(sha256_of(path), groups)
+
+
+def _group_starts(path: Path) -> list[int]:
+    """Return where each row group begins, then where the footer does; the first begins at 0."""
+    with _opened(path) as file:
+        groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
+        footer = path.stat().st_size - file.metadata.serialized_size - _BEHIND_FOOTER
+    starts = [
+        min(
+            offset
+            for column in map(group.column, range(group.num_columns))
+            for offset in (column.dictionary_page_offset, column.data_page_offset)
+            if offset
+        )
+        for group in groups
+    ]
+    return [0, *starts[1:], footer]
 
 
 def _equal(read: pa.Table, written: pa.Table) -> bool:
     if read.column_names != written.column_names or len(read) != len(written):
         return False
-    return all(_same(read[name], written[name]) for name in written.column_names)
+    return all(same_column(read[name], written[name]) for name in written.column_names)
 
 
-def _same(read: Any, written: Any) -> bool:
-    """Compare two columns bit by bit: NaN differs from itself by value."""
+def same_column(read: Any, written: Any) -> bool:
+    """Compare two columns bit by bit: NaN differs from itself by value.
+
+    Args:
+        read: A column.
+        written: Another.
+
+    Returns:
+        Whether they hold the same bits.
+    """
     if read.type != written.type or read.null_count != written.null_count:
         return False
     if pa.types.is_list(written.type):
@@ -154,6 +215,22 @@ def shard_columns(path: Path) -> list[str]:
     """
     with _opened(path) as file:
         return list(file.schema_arrow.names)
+
+
+def shard_groups(path: Path) -> list[int]:
+    """Return the number of rows of each row group of a shard.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Rows per row group.
+
+    Raises:
+        CorruptDataError: If the file is no Parquet file.
+    """
+    with _opened(path) as file:
+        return [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
 
 
 def _opened(path: Path) -> pq.ParquetFile:
@@ -217,43 +294,3 @@ def _require_readable(
 
 def _brief(error: Exception) -> str:
     return " ".join(str(error).split())[:120]
-
-
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest of a data set.
-
-    Args:
-        folder: The data set.
-        manifest: Plain values.
-    """
-    text = json.dumps(manifest, indent=2, allow_nan=False) + "\n"
-    path = folder / MANIFEST
-    _write_whole(path, lambda file: file.write_text(text, encoding="utf-8"), lambda _: None)
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a data set.
-
-    Args:
-        folder: The data set.
-
-    Returns:
-        Plain values.
-
-    Raises:
-        InvalidInputError: If the folder holds no data set.
-        CorruptDataError: If the manifest is damaged.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_bytes())
-    except OSError:
-        raise InvalidInputError("path", f"be a folder with a {MANIFEST}", str(folder)) from None
-    except ValueError:  # neither UTF-8 nor JSON
-        raise CorruptDataError(f"{path} must be JSON.") from None
-    needed = ("schema_version", "rows", "shards", "labels")
-    if not isinstance(manifest, dict) or any(key not in manifest for key in needed):
-        raise CorruptDataError(f"{path} must hold {', '.join(needed)}.")
-    if not isinstance(manifest["labels"], dict) or "source" not in manifest["labels"]:
-        raise CorruptDataError(f"{path} must say the source of its labels.")
-    return manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,14 @@ from datagen.errors import CorruptDataError, InvalidInputError
 from datagen.evaluation.batch import BATCH_COLUMNS, DeploymentBatch
 from datagen.evaluation.fields import starts_of
 from datagen.evaluation.measures import Columns, Measures
-from datagen.store.files import read_manifest, read_shard, sha256_of, shard_columns
+from datagen.store.files import read_shard, sha256_of, shard_columns, shard_groups
+from datagen.store.manifest import (
+    FailedRow,
+    Shard,
+    read_manifest,
+    shards_of,
+    shards_of_part,
+)
 from datagen.store.schema import (
     BATCH_FIELDS,
     COUNT_LEVELS,
@@ -33,7 +40,7 @@ from datagen.store.schema import (
     list_array,
 )
 
-__all__ = ["Dataset", "read_dataset"]
+__all__ = ["Dataset", "complete_shard", "read_dataset"]
 
 Indices = Sequence[int] | NDArray[np.int64] | None
 
@@ -70,16 +77,13 @@ class Dataset:
         version = self.manifest["schema_version"]
         if version != SCHEMA_VERSION:
             raise InvalidInputError("schema_version", f"be {SCHEMA_VERSION}", version)
-        shards = self.manifest["shards"]
-        try:
-            self.files = [self.path / shard["file"] for shard in shards]
-            self._hashes = [str(shard["sha256"]) for shard in shards]
-            self._start = starts_of(np.array([shard["rows"] for shard in shards], dtype=np.int64))
-        except (KeyError, TypeError, ValueError):
-            raise CorruptDataError(f"{self.path}: the manifest lists its shards badly.") from None
-        if self._start[-1] != self.manifest["rows"] or len(self) == 0:
-            found = int(self._start[-1])
-            rule = f"hold all of its {self.manifest['rows']} rows (datagen generate --resume)"
+        self.shards = shards_of(self.manifest, self.path)
+        self.files = [self.path / shard.file for shard in self.shards]
+        self._start = starts_of(np.array([shard.rows for shard in self.shards], dtype=np.int64))
+        found, expected = len(self) + len(self.failed), self._expected_rows()
+        if found != expected or len(self) == 0:
+            wanted = f"hold all of its {expected} rows"
+            rule = f"{wanted} (datagen generate --resume or datagen merge)"
             raise InvalidInputError("rows", rule, found)
         for file in self.files:
             if not file.is_file():
@@ -88,6 +92,19 @@ class Dataset:
 
     def __len__(self) -> int:
         return int(self._start[-1])
+
+    def _expected_rows(self) -> int:
+        rows = int(self.manifest["rows"])
+        if "part" not in self.manifest:
+            return rows
+        per_shard = int(self.manifest["rows_per_shard"])
+        own = shards_of_part(rows, per_shard, tuple(self.manifest["part"]))
+        return min(own.stop * per_shard, rows) - own.start * per_shard
+
+    @property
+    def failed(self) -> list[FailedRow]:
+        """The deployments that could not be labelled and have no row."""
+        return [row for shard in self.shards for row in shard.failed]
 
     def __getitem__(self, index: int) -> tuple[Deployment, Measures]:
         if not -len(self) <= index < len(self):
@@ -117,6 +134,36 @@ class Dataset:
         """Windows that the labels of each chain were cut into; 0 where they were not."""
         simulation = self.manifest.get("config", {}).get("simulation") or {}
         return int(simulation.get("windows") or 0)
+
+    @cached_property
+    def _keys(self) -> NDArray[np.int64]:
+        return np.asarray(_items(self._table([INDEX], None)[INDEX]), dtype=np.int64)
+
+    def keys(self) -> NDArray[np.int64]:
+        """Return the index that each row is stored with: ascending, with gaps where some failed."""
+        return self._keys
+
+    def table(self, indices: Indices = None) -> pa.Table:
+        """Return rows with every known column, undefined labels included.
+
+        Args:
+            indices: Rows, in any order; None for all.
+
+        Returns:
+            The rows as :func:`~datagen.store.schema.table_of` laid them out.
+        """
+        return self._table(list(known_fields()), indices)
+
+    def row_groups(self) -> list[range]:
+        """Return the rows of each row group: what is read at once, and read without the rest."""
+        groups = []
+        for number, file in enumerate(self.files):
+            self.verify(number)
+            first = int(self._start[number])
+            for rows in shard_groups(file):
+                groups.append(range(first, first + rows))
+                first += rows
+        return [group for group in groups if len(group)]
 
     def documents(self, indices: Indices = None) -> list[str]:
         """Return deployments as JSON.
@@ -160,20 +207,23 @@ class Dataset:
         content |= {f"{level}_start": start for level, start in starts.items()}
         return DeploymentBatch(key=content.pop(INDEX), **content)
 
-    def measures(self, indices: Indices = None) -> Measures:
+    def measures(self, indices: Indices = None, names: Collection[str] | None = None) -> Measures:
         """Return the labels of deployments.
 
         Args:
             indices: Rows, in any order; None for all.
+            names: Labels to read, such as ``chain.latency`` or ``step.lost``; None for all. The
+                others are not even read from disk.
 
         Returns:
-            Measures without names; what no shard holds is NaN.
+            Measures without names; what no shard holds, or is not asked for, is NaN.
         """
-        table = self._table([*_ROW_SOURCES.values(), *self.label_names], indices)
+        label_names = self._wanted_labels(names)
+        table = self._table([*_ROW_SOURCES.values(), *label_names], indices)
         values: dict[str, dict[str, NDArray[Any]]] = {
             level: {} for level in ("deployment", "window", *_ROW_SOURCES)
         }
-        for name in self.label_names:
+        for name in label_names:
             if name == REASON:
                 continue
             level, measure, _ = LABEL_FIELDS[name]
@@ -199,6 +249,14 @@ class Dataset:
             level=labels.get("level"),
         )
 
+    def _wanted_labels(self, names: Collection[str] | None) -> tuple[str, ...]:
+        if names is None:
+            return self.label_names
+        wanted = {f"label_{name.replace('.', '_', 1)}" for name in names}
+        for name in sorted(wanted - LABEL_FIELDS.keys()):
+            raise InvalidInputError("names", "be labels such as chain.latency", name)
+        return tuple(name for name in self.label_names if name in wanted)
+
     def verify(self, number: int) -> None:
         """Check a shard against the manifest, once.
 
@@ -208,14 +266,18 @@ class Dataset:
             number: 0-based shard.
 
         Raises:
-            CorruptDataError: If the file is not as written; it names the row group where it can.
+            CorruptDataError: If the file is not as written; it names the row group.
         """
         if number in self._verified:
             return
-        file = self.files[number]
-        if sha256_of(file) != self._hashes[number]:
-            read_shard(file)  # names the damaged row group where a page checksum finds it
+        file, shard = self.files[number], self.shards[number]
+        if sha256_of(file) != shard.sha256:
+            _locate_damage(file, shard)
+            read_shard(file)  # older manifests: names the row group if a page checksum finds it
             raise CorruptDataError(f"{file} does not have the SHA-256 its manifest promises.")
+        rows = sum(shard_groups(file))
+        if rows != shard.rows:
+            raise CorruptDataError(f"{file} must have the {shard.rows} rows its manifest says.")
         self._verified.add(number)
 
     def _table(self, names: Sequence[str], indices: Indices) -> pa.Table:
@@ -236,17 +298,50 @@ class Dataset:
 
     def _part(self, number: int, names: Sequence[str], rows: NDArray[np.int64] | None) -> pa.Table:
         self.verify(number)
-        file = self.files[number]
-        table = read_shard(file, names, rows)
-        known = known_fields()
-        for name in names:
-            if name not in table.column_names:
-                if name not in LABEL_FIELDS and name != REASON and not _is_newer(name):
-                    raise CorruptDataError(f"{file} must have a column {name}.")
-                table = table.append_column(known[name], _undefined(name, table, self.windows))
-            elif table.schema.field(name).type != known[name].type:
-                raise CorruptDataError(f"{file} must hold {name} as {known[name].type}.")
-        return table.select(list(names)).replace_schema_metadata(None)
+        return _completed(self.files[number], names, rows, self.windows)
+
+
+def complete_shard(file: Path, windows: int) -> pa.Table:
+    """Read a shard with every known column, undefined labels included.
+
+    Args:
+        file: The shard.
+        windows: Windows that the labels of each chain were cut into.
+
+    Returns:
+        Its rows as :func:`~datagen.store.schema.table_of` laid them out.
+
+    Raises:
+        CorruptDataError: If the file is damaged.
+    """
+    return _completed(file, list(known_fields()), None, windows)
+
+
+def _completed(
+    file: Path, names: Sequence[str], rows: NDArray[np.int64] | None, windows: int
+) -> pa.Table:
+    table = read_shard(file, names, rows)
+    known = known_fields()
+    for name in names:
+        if name not in table.column_names:
+            if name not in LABEL_FIELDS and name != REASON and not _is_newer(name):
+                raise CorruptDataError(f"{file} must have a column {name}.")
+            table = table.append_column(known[name], _undefined(name, table, windows))
+        elif table.schema.field(name).type != known[name].type:
+            raise CorruptDataError(f"{file} must hold {name} as {known[name].type}.")
+    return table.select(list(names)).replace_schema_metadata(None)
+
+
+# Raises with the number of the first row group whose bytes are not as written.
+def _locate_damage(file: Path, shard: Shard) -> None:
+    first = 0
+    for number, group in enumerate(shard.groups):
+        if sha256_of(file, first, group.end) != group.sha256:
+            raise CorruptDataError(f"{file}, row group {number} is damaged: it must have its hash.")
+        first = group.end
+    if shard.groups:
+        last = len(shard.groups) - 1
+        raise CorruptDataError(f"{file}, the footer behind row group {last} is damaged.")
 
 
 def _is_newer(name: str) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from datagen.__main__ import COMMANDS, main
 from datagen.documents.plain import dump_yaml
 from datagen.exits import ExitTrace
+from datagen.scenarios import Type1Scenario
 from datagen.store import read_dataset
 from tests.datagen.store.test_chainnet import lay_out
 from tests.helpers import camera_document
@@ -70,6 +71,70 @@ def test_the_whole_path(run: Run, tmp_path: Path) -> None:
     assert run("validate", second, "--json")[0] == 0
     assert "throughput_ratio" in run("compare", second, first)[1]
     assert "valid" in run("validate", second)[1]
+
+
+def test_parts_are_generated_merged_described_and_reproduced(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "smoke.yaml"
+    config.write_text(SMOKE)
+    words = ("--config", config, "--num", 6, "--workers", 1)
+    whole, merged = tmp_path / "whole", tmp_path / "merged"
+    assert run("generate", whole, *words)[0] == 0
+    for part in (1, 2):
+        status, out, _ = run("generate", tmp_path / str(part), *words, "--part", f"{part}/2")
+        assert (status, out.startswith(f"{tmp_path / str(part)}: ")) == (0, True)
+    status, out, _ = run("merge", merged, tmp_path / "1", tmp_path / "2", "--json")
+    assert (status, json.loads(out)) == (0, {"path": str(merged), "deployments": 6, "parts": 2})
+    for file in whole.glob("*.parquet"):
+        assert (merged / file.name).read_bytes() == file.read_bytes()
+    page = tmp_path / "plots.html"
+    status, out, _ = run("describe", merged, "--report", page, "--json")
+    report = json.loads(out)
+    assert (status, report["deployments"], report["failed"]) == (0, 6, [])
+    assert page.stat().st_size > 1000
+    status, out, _ = run("describe", merged)
+    assert status == 0
+    assert "loss of a chain" in out
+    status, out, _ = run("reproduce", merged, "--index", 4, "--json")
+    found = json.loads(out)
+    assert (status, found["identical"], found["index"]) == (0, True, 4)
+    assert len(found["chains"]) == len(found["deployment"]["chains"])
+    assert "the same, bit for bit" in run("reproduce", merged, "--index", 0)[1]
+    assert_refused(run("reproduce", merged, "--index", 6), "reproduce", "index must be a row of")
+    found_ = run("merge", tmp_path / "again", tmp_path / "1")
+    assert_refused(found_, "merge", "parts must be all 2 parts")
+
+
+def test_measured_labels_are_imported(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(dump_yaml(camera_document()))
+    (tmp_path / "runs.csv").write_text("deployment,chain,latency\na.yaml,camera,0.5\n")
+    status, out, _ = run("import-measured", tmp_path / "runs.csv", tmp_path / "out", "--json")
+    assert (status, json.loads(out)["deployments"]) == (0, 1)
+    (tmp_path / "runs.csv").write_text("deployment,chain,latency\na.yaml,camera,soon\n")
+    found = run("import-measured", tmp_path / "runs.csv", tmp_path / "other")
+    assert_refused(found, "import-measured", "runs.csv line 2: latency must be a number or empty")
+
+
+def test_failures_are_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "smoke.yaml"
+    config.write_text(SMOKE)
+    original = Type1Scenario.draw
+    drawn: list[int] = []
+
+    def draw(self: Type1Scenario, rng: object) -> object:
+        drawn.append(1)
+        if len(drawn) in (1, 2):  # the first row, alone and with its neighbours
+            raise ArithmeticError("odd")
+        return original(self, rng)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Type1Scenario, "draw", draw)
+    words = ("generate", tmp_path / "out", "--config", config, "--num", 6, "--workers", 1)
+    status, out, _ = run(*words)
+    assert status == 0
+    assert "5 deployments" in out
+    assert "1 failed: datagen describe lists them, --retry-failed tries them again" in out
+    assert "0: ArithmeticError: odd" in run("describe", tmp_path / "out")[1]
+    status, out, _ = run(*words, "--retry-failed", "--json")
+    assert (status, json.loads(out)["deployments"], json.loads(out)["failed"]) == (0, 6, 0)
 
 
 def test_a_document_is_simulated(run: Run, tmp_path: Path) -> None:
@@ -257,6 +322,13 @@ def test_bad_documents_are_refused_and_nothing_is_written(
         (["--num", "1", "--seed", "-1"], "seed must be a whole number >= 0"),
         (["--num", "1", "--workers", "0"], "workers must be a whole number >= 1"),
         (["--num", "1", "--sede", "1"], "unrecognized arguments: --sede 1"),
+        (["--num", "1", "--part", "3"], "part must be i/n with 1 <= i <= n, got part='3'."),
+        (["--num", "9", "--part", "4/3"], "part must be i/n with 1 <= i <= n, got part='4/3'."),
+        (["--num", "1", "--part", "1/2"], "part must have no more parts than there are shards, 1"),
+        (["--num", "1", "--timeout", "0"], "timeout must be > 0, got timeout=0.0."),
+        (["--num", "1", "--max-failures", "-1"], "max-failures must be a whole number >= 0"),
+        (["--num", "1", "--executor", "dask"], "scheduler must be given with --executor dask"),
+        (["--num", "1", "--scheduler", "tcp://x:1"], "scheduler must be left out without"),
         ([], "the following arguments are required: --num"),
     ],
 )

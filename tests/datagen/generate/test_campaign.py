@@ -7,31 +7,21 @@ import numpy as np
 import pytest
 
 from datagen.documents import to_json
-from datagen.errors import InvalidInputError, NotSupportedError
-from datagen.generate import GenerateConfig, generate, run_campaign, simulate_dataset
+from datagen.errors import DatagenError, InvalidInputError
+from datagen.generate import (
+    CampaignLimits,
+    Task,
+    generate,
+    local,
+    run_campaign,
+    simulate_dataset,
+)
 from datagen.generate.sources import DocumentSource, ScenarioSource
-from datagen.scenarios import Type1Scenario
 from datagen.simulator import SimulationOptions, simulate_batch
 from datagen.store import DatasetWriter, read_dataset
 from datagen.store.validate import validate_dataset
+from tests.datagen.generate.campaigns import CONFIG, SEED, shards, task, writer
 from tests.helpers import tandem
-
-CONFIG = GenerateConfig(
-    scenario=Type1Scenario(chains=(1, 2), length=(2, 3), pool=4),
-    simulation=SimulationOptions(events=2e3),
-    rows_per_shard=7,
-)
-
-
-def shards(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.glob("*.parquet"))}
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("campaign") / "whole"
-    generate(folder, CONFIG, num=20, seed=5)
-    return folder
 
 
 def test_a_generated_data_set_is_valid_and_says_what_it_is(whole: Path) -> None:
@@ -63,21 +53,9 @@ def test_workers_and_chunks_change_no_byte(
     whole: Path, tmp_path: Path, workers: int, chunk_rows: int
 ) -> None:
     manifest = read_dataset(whole).manifest
-    writer = DatasetWriter(
-        folder=tmp_path / "other",
-        rows=20,
-        rows_per_shard=7,
-        identity={name: manifest[name] for name in ("program", "config", "seed")},
-        source="simulation",
-        level=manifest["labels"]["level"],
-    )
-    run_campaign(
-        ScenarioSource(scenario=CONFIG.scenario, seed=5),
-        replace(CONFIG.simulation, seed=5),
-        writer,
-        workers=workers,
-        chunk_rows=chunk_rows,
-    )
+    source = ScenarioSource(scenario=CONFIG.scenario, seed=SEED)
+    limits = CampaignLimits(chunk_rows=chunk_rows)
+    run_campaign(task(source), writer(tmp_path / "other"), local(workers), limits)
     assert shards(tmp_path / "other") == shards(whole)
     other = read_dataset(tmp_path / "other").manifest
     assert {k: v for k, v in other.items() if k != "run"} == {
@@ -118,11 +96,12 @@ def test_a_failure_before_the_first_shard_leaves_no_trace(tmp_path: Path) -> Non
     base = tandem(0)
     device = replace(base.problem.devices[0], discipline="ps")
     shared = replace(base, problem=replace(base.problem, devices=(device,)))
-    writer = DatasetWriter(
+    target = DatasetWriter(
         folder=tmp_path / "set", rows=1, rows_per_shard=1, identity={}, source="simulation"
     )
-    with pytest.raises(NotSupportedError, match="discipline=ps"):
-        run_campaign(DocumentSource(text=to_json(shared)), SimulationOptions(events=100), writer)
+    source = DocumentSource(text=to_json(shared))
+    with pytest.raises(DatagenError, match=r"1 deployments failed .* discipline=ps"):
+        run_campaign(Task(source=source, options=SimulationOptions(events=100)), target, local(1))
     assert not (tmp_path / "set").exists()
 
 

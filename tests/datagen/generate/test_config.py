@@ -36,7 +36,7 @@ def test_every_way_to_simulate_is_configured() -> None:
     ("document", "message"),
     [
         ({}, "scenario must be given"),
-        ({"scenario": {"name": "type9"}}, "scenario.name must be one of type1, placement"),
+        ({"scenario": {"name": "type9"}}, "scenario.name must be one of type1, placement, type2"),
         ({"scenario": {}}, "scenario.name must be one of"),
         ({"scenario": {"name": "type1", "chians": [1, 2]}}, "scenario.chians must be one of"),
         ({"scenario": {"name": "type1", "chains": [2, 1]}}, "scenario.chains must be finite, ord"),

@@ -1,17 +1,32 @@
 from __future__ import annotations
 
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from datagen.arrivals import ARRIVAL_NAMES
+from datagen.documents import from_json, to_json
 from datagen.errors import InvalidInputError
 from datagen.evaluation import DeploymentBatch, Effect, pack
-from datagen.evaluation.loads import chain_load
+from datagen.evaluation.effects import refuse_uncovered
+from datagen.evaluation.loads import chain_load, offered_load, unstable
 from datagen.generate import read_config
-from datagen.scenarios import SCENARIOS, PlacementScenario, Type1Scenario
+from datagen.scenarios import (
+    SCENARIOS,
+    BurstyScenario,
+    EarlyExitScenario,
+    MixedScenario,
+    PlacementScenario,
+    Type1Scenario,
+    Type2Scenario,
+)
 from datagen.scenarios.annealing import PlacementTask, annealed, balanced, blocking, scattered
+from datagen.simulator import SimulationOptions, simulate_batch
+from datagen.simulator.network import ENGINE_COVERS
 from datagen.store.chainnet import read_chainnet
 
 
@@ -19,23 +34,71 @@ from datagen.store.chainnet import read_chainnet
 class TestEveryScenario:
     def test_a_row_depends_on_seed_and_index_alone(self, name: str) -> None:
         scenario = SCENARIOS[name]()
-        later_first = [scenario.sample(index, 1) for index in (5, 0)]
-        assert later_first == [SCENARIOS[name]().sample(index, 1) for index in (5, 0)]
-        assert scenario.sample(0, 1) != scenario.sample(1, 1)
-        assert scenario.sample(0, 1) != scenario.sample(0, 2)
+        later_first = [to_json(scenario.sample(index, 1)) for index in (5, 0)]
+        assert later_first == [to_json(SCENARIOS[name]().sample(index, 1)) for index in (5, 0)]
+        drawn = {to_json(scenario.sample(index, seed)) for index, seed in ((0, 1), (1, 1), (0, 2))}
+        assert len(drawn) == 3
+
+    def test_rows_are_documents_that_both_engines_play(self, name: str) -> None:
+        deployments = [SCENARIOS[name]().sample(index, 3) for index in range(60)]
+        for deployment in deployments[:10]:
+            assert to_json(from_json(to_json(deployment))) == to_json(deployment)
+        batch = pack(deployments)
+        refuse_uncovered("engines", ENGINE_COVERS, batch.effects)
+        assert not unstable(batch).any()
+        found = [
+            simulate_batch(batch.select([row]), SimulationOptions(engine=engine, events=300))
+            for row in range(4)
+            for engine in ("numba", "simpy")
+        ]
+        for fast, readable in zip(found[::2], found[1::2], strict=True):
+            assert np.array_equal(fast.chain["offered"], readable.chain["offered"])
+            assert np.array_equal(fast.chain["lost"], readable.chain["lost"])
 
     def test_unknown_parameters_are_refused(self, name: str) -> None:
         with pytest.raises(TypeError):
             SCENARIOS[name](chians=(1, 2))  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize("name", ["type1", "placement", "smoke"])
-def test_shipped_configurations_are_whole(repository: Path, name: str) -> None:
-    config = read_config(repository / "configs" / "datagen" / f"{name}.yaml")
-    assert config.scenario.sample(0, 0).problem.chains
-    if name != "smoke":
-        # What is shipped is the scenario as documented: its defaults.
-        assert config.scenario == SCENARIOS[name]()
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_is_shipped_is_what_is_documented(repository: Path, name: str) -> None:
+    folder = repository / "configs" / "datagen"
+    text = (folder / f"{name}.yaml").read_text()
+    config = read_config(folder / f"{name}.yaml")
+    assert config.scenario == SCENARIOS[name]()  # its defaults
+    for field in fields(SCENARIOS[name]):  # type: ignore[arg-type]
+        assert re.search(rf"^  {field.name}: .*#", text, re.MULTILINE), field.name
+    simulation = config.simulation
+    assert simulation.counts
+    assert simulation.min_offered >= 10_000
+    assert simulation.min_completed >= 1_000
+
+
+def test_losses_of_the_loss_test_are_known(repository: Path) -> None:
+    config = read_config(repository / "configs" / "datagen" / "loss_test.yaml")
+    assert (config.simulation.min_lost, config.simulation.enough_offered) == (300, 1e7)
+    # The rule itself, cut short: tens of losses, or many jobs without.
+    options = replace(config.simulation, min_lost=30, enough_offered=1e5, seed=1)
+    batch = pack([config.scenario.sample(index, 0) for index in range(12)])
+    measures = simulate_batch(batch, options)
+    chain = measures.chain
+    assert measures.deployment["precise"].all()
+    assert np.all((chain["lost"] >= 30) | (chain["offered"] >= 1e5))
+    assert np.any(chain["lost"] < 30)
+    assert np.any(chain["offered"] < 5e4)
+    assert chain["offered"].min() >= 10_000
+
+
+def test_rows_that_meet_the_cap_say_so(repository: Path) -> None:
+    config = read_config(repository / "configs" / "datagen" / "type1.yaml")
+    batch = pack([config.scenario.sample(index, 0) for index in range(20)])
+    found = simulate_batch(batch, replace(config.simulation, max_events=1.5e5))
+    fewest = np.minimum.reduceat(found.chain["offered"], batch.chain_start[:-1])
+    few = np.minimum.reduceat(found.chain["completed"], batch.chain_start[:-1])
+    precise = found.deployment["precise"].astype(bool)
+    assert 0 < precise.sum() < len(precise)
+    assert np.array_equal(precise, (fewest >= 10_000) & (few >= 1_000))
+    assert np.all(found.deployment["events"] > 0)
 
 
 def test_type1_stays_in_its_ranges() -> None:
@@ -94,6 +157,89 @@ def test_placement_covers_what_searches_visit() -> None:
     assert np.quantile(load, 0.9) > 1.2
 
 
+def test_type2_has_the_published_figures() -> None:
+    batch = pack([Type2Scenario().sample(index, 0) for index in range(600)])
+    chains, lengths, devices = (batch.counts(level) for level in ("chain", "step", "device"))
+    assert set(chains) == set(range(1, 13))
+    assert np.mean(chains <= 6) > 0.52  # slightly decreasing
+    assert set(lengths) == set(range(2, 13))
+    assert lengths.mean() == pytest.approx(7.0, rel=0.02)
+    assert devices.mean() == pytest.approx(32, rel=0.08)
+    assert 52 <= devices.max() <= 72
+    fragments = np.bincount(batch.owner("step"), minlength=len(batch))
+    assert (fragments / devices).mean() == pytest.approx(1.25, rel=0.03)
+    assert (batch.device_capacity.min(), batch.device_capacity.max()) == (1, 100)
+    interarrival = 1 / batch.chain_rate
+    assert interarrival.min() == 1.0
+    assert np.mean(interarrival <= 1 + 1e-9) == pytest.approx(0.57, abs=0.05)
+    assert np.quantile(interarrival, [0.95, 0.99]) == pytest.approx([8.1, 25], rel=0.2)
+    assert interarrival.max() < 150
+    service = np.add.reduceat(batch.step_mean, batch.step_start[:-1]) / lengths
+    assert np.quantile(service, [0.5, 0.99]) == pytest.approx([0.072, 0.71], rel=0.1)
+    assert service.min() >= 0.05 - 1e-12
+    assert 1.5 < service.max() < 8
+    utilization = service / interarrival
+    assert np.quantile(utilization, [0.5, 0.99]) == pytest.approx([0.06, 0.62], rel=0.2)
+
+
+@pytest.mark.slow
+def test_type2_loses_as_published() -> None:
+    # How often nothing at all is lost depends on the length of a run, which is not published.
+    batch = pack([Type2Scenario().sample(index, 0) for index in range(250)])
+    loss = simulate_batch(batch, SimulationOptions(offered=2_000)).chain["loss_ratio"]
+    assert np.mean(loss > 0.01) == pytest.approx(0.19, abs=0.04)
+    assert np.mean(loss > 0.1) == pytest.approx(0.15, abs=0.04)
+    assert loss.mean() == pytest.approx(0.067, abs=0.02)
+
+
+def test_early_exits_are_of_the_order_of_the_published_profile() -> None:
+    deployments = [EarlyExitScenario().sample(index, 0) for index in range(200)]
+    batch = pack(deployments)
+    every = int(Effect.EXITS | Effect.RANDOM_SERVICE)
+    assert np.all(batch.effects & every == every)
+    assert np.all(batch.effects & int(Effect.REVISIT) == 0)
+    for deployment in deployments[:50]:
+        for chain in deployment.problem.chains:
+            laws = [fragment.service for fragment in chain.fragments]
+            assert 0.049 < sum(law.mean for law in laws) < 2.001  # type: ignore[union-attr]
+            assert all(0.003 <= law.scv <= 0.1 for law in laws)  # type: ignore[union-attr]
+            heads = [f.exit.head.mean for f in chain.fragments[:-1] if f.exit is not None]
+            assert len(heads) == len(laws) - 1
+            assert all(0.0003 <= mean <= 0.002 for mean in heads)
+            mix = deployment.exits[chain.name]  # type: ignore[index]
+            assert list(mix.accuracy) == sorted(mix.accuracy)  # type: ignore[union-attr,arg-type]
+    # The load asked for is what the devices are offered, losses and later fragments not reached
+    # taken into account; the speeds of the devices average it.
+    offered = offered_load(batch) * batch.device_speed
+    mean = np.bincount(batch.owner("device"), offered) / np.bincount(
+        batch.owner("device"), batch.device_speed
+    )
+    assert 0.049 < mean.min() < 0.08
+    assert 1.6 < mean.max() < 2.001
+
+
+def test_bursts_are_bursts() -> None:
+    batch = pack([BurstyScenario().sample(index, 0) for index in range(300)])
+    assert batch.chain_arrivals is not None
+    names = np.array(ARRIVAL_NAMES)[batch.chain_arrivals]
+    assert set(names) == {"renewal", "mmpp"}
+    assert np.mean(names == "mmpp") == pytest.approx(0.5, abs=0.08)
+    assert np.all(batch.chain_scv > 0.999)
+    assert np.median(batch.chain_scv) > 2
+    assert 1 <= batch.step_scv.min() <= batch.step_scv.max() <= 10.001
+    assert 0.1 <= 1 / batch.chain_rate.max() < 1 / batch.chain_rate.min() <= 10.001
+
+
+def test_mixed_has_every_effect_the_engines_have() -> None:
+    batch = pack([MixedScenario().sample(index, 0) for index in range(300)])
+    assert Effect(int(np.bitwise_or.reduce(batch.effects))) == ENGINE_COVERS
+    for effect in ENGINE_COVERS:
+        assert 0.04 < np.mean(batch.effects & int(effect) > 0) < 0.8, effect
+    assert np.mean(batch.effects == 0) > 0.002  # the plain network is a case like the others
+    plain = MixedScenario(effects=0.0)
+    assert not (pack([plain.sample(n, 0) for n in range(30)]).effects & ~int(Effect.REVISIT)).any()
+
+
 @pytest.mark.parametrize(
     ("cls", "fields", "message"),
     [
@@ -108,6 +254,19 @@ def test_placement_covers_what_searches_visit() -> None:
         (PlacementScenario, {"random_service": 1.5}, r"random_service must lie in \[0, 1\]"),
         (PlacementScenario, {"devices": (1, 2)}, "devices must have room for 160 fragments"),
         (PlacementScenario, {"rate_spread": 0.5}, "rate_spread must be >= 1"),
+        (Type2Scenario, {"length": (2, 90)}, "length must be at most pool=80"),
+        (Type2Scenario, {"decline": 0.1}, "decline must be >= 0 and leave every number"),
+        (Type2Scenario, {"service_scv": 0.5}, "service_scv must be finite and >= 1"),
+        (Type2Scenario, {"interarrival_mean": 0.0}, "interarrival_mean must be finite and > 0"),
+        (EarlyExitScenario, {"length": (1, 3)}, "length must be finite, ordered and >= 2"),
+        (EarlyExitScenario, {"accuracy_last": (0.5, 1.5)}, "accuracy_last must be <= 1"),
+        (EarlyExitScenario, {"head": (0.0, 1.0)}, "head must be > 0"),
+        (BurstyScenario, {"burst_share": (0.1, 1.0)}, "burst_share must be < 1"),
+        (BurstyScenario, {"burst_ratio": (1.0, 2.0)}, "burst_ratio must be > 1"),
+        (BurstyScenario, {"service_scv": (0.5, 2.0)}, "service_scv must be finite, ordered and >="),
+        (MixedScenario, {"effects": 2.0}, r"effects must lie in \[0, 1\]"),
+        (MixedScenario, {"devices": (1, 2)}, "devices must be finite, ordered and >= 2"),
+        (MixedScenario, {"capacity": (1, 9)}, "capacity must hold the largest demand, 3"),
     ],
 )
 def test_bad_parameters_are_refused(cls: Any, fields: dict[str, Any], message: str) -> None:

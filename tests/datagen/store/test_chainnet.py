@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datagen.errors import InvalidInputError
+from datagen.errors import DatagenError, InvalidInputError
+from datagen.store import files as files_
 from datagen.store import read_dataset
 from datagen.store.chainnet import import_chainnet, read_chainnet
 
@@ -91,3 +92,29 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (lay_out(tmp_path / "public") / "path.txt").unlink()
     with pytest.raises(InvalidInputError, match=r"source must be a folder with path\.txt"):
         read_chainnet(tmp_path / "public")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"tputRatio": "0.5\n1.25\n0.5\n"}, r"tputRatio\.txt line 2 must lie in \[0, 1\], .*=1.25"),
+        ({"resptRatio": "0.5\n0.5\n-0.1\n"}, r"resptRatio\.txt line 3 must lie in \[0, 1\]"),
+        ({"throughput": "-1\n1\n1\n"}, r"throughput\.txt line 1 must be >= 0, got .*=-1.0"),
+        ({"responseTime": "1\n-2\n1\n"}, r"responseTime\.txt line 2 must be >= 0"),
+    ],
+)
+def test_impossible_labels_are_refused(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    source = lay_out(tmp_path / "public", **files)
+    with pytest.raises(InvalidInputError, match=message):
+        import_chainnet(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_import_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files_.pq, "write_table", full)
+    with pytest.raises(DatagenError, match="cannot be written"):
+        import_chainnet(lay_out(tmp_path / "public"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from datagen.errors import CorruptDataError, InvalidInputError
 from datagen.evaluation import Measures, pack
 from datagen.evaluation.batch import BATCH_COLUMNS
 from datagen.store import Dataset, DatasetWriter, read_dataset, table_of
+from datagen.store import files as store_files
 from datagen.store.files import read_shard
 from datagen.store.schema import NEWER_LEVELS
+from datagen.store.validate import validate_dataset
 from tests.datagen.evaluation.test_packing import same
 from tests.helpers import tandem
 
@@ -172,20 +175,52 @@ def test_a_truncated_shard_is_refused(tmp_path: Path, cut: int) -> None:
         read_dataset(tmp_path / "set").batch()
 
 
-def test_a_flipped_bit_anywhere_is_found(tmp_path: Path) -> None:
+def test_a_flipped_bit_anywhere_is_found_and_located(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_files, "ROW_GROUP_ROWS", 2)
     write(tmp_path / "set", rows_per_shard=5)
     file = tmp_path / "set" / "part-00000.parquet"
     content = file.read_bytes()
+    ends = [group.end for group in read_dataset(tmp_path / "set").shards[0].groups]
+    assert len(ends) == 3
     rng = np.random.default_rng(0)
-    named = 0
-    for position in rng.integers(len(content), size=150):
+    for position in [0, *ends, len(content) - 1, *rng.integers(len(content), size=120).tolist()]:
         damaged = bytearray(content)
         damaged[position] ^= 1 << int(rng.integers(8))
         file.write_bytes(damaged)
-        with pytest.raises(CorruptDataError, match=r"part-00000\.parquet") as caught:
-            read_dataset(tmp_path / "set").batch(laws=False)
-        named += "row group 0" in str(caught.value)
-    assert named > 0
+        group = int(np.searchsorted(ends, position, side="right"))
+        place = f"row group {group} is damaged" if group < 3 else "footer behind row group 2 is dam"
+        for read in (lambda path: read_dataset(path).batch(laws=False), validate_dataset):
+            with pytest.raises(CorruptDataError, match=rf"part-00000\.parquet, .*{place}"):
+                read(tmp_path / "set")  # type: ignore[no-untyped-call]
+
+
+def test_older_manifests_have_no_hashes_of_row_groups(tmp_path: Path) -> None:
+    write(tmp_path / "set", rows_per_shard=5)
+    path = tmp_path / "set" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["shards"][0]["groups"]
+    path.write_text(json.dumps(manifest))
+    assert len(read_dataset(tmp_path / "set").batch()) == 5
+    file = tmp_path / "set" / "part-00000.parquet"
+    content = bytearray(file.read_bytes())
+    content[5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CorruptDataError, match=r"part-00000\.parquet"):
+        read_dataset(tmp_path / "set").batch()
+
+
+def test_rows_must_be_as_many_as_the_manifest_says(tmp_path: Path) -> None:
+    write(tmp_path / "set", rows_per_shard=3)
+    path = tmp_path / "set" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["shards"][0]["rows"], manifest["shards"][1]["rows"] = 2, 3
+    path.write_text(json.dumps(manifest))
+    dataset = read_dataset(tmp_path / "set")
+    for read in (dataset.batch, dataset.measures, lambda: dataset[2]):
+        with pytest.raises(CorruptDataError, match=r"\.parquet must have the [23] rows its man"):
+            read()
 
 
 def test_page_checksums_are_written_and_verified(tmp_path: Path) -> None:

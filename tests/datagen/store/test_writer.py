@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datagen.documents import to_json
-from datagen.errors import CorruptDataError, InvalidInputError
+from datagen.errors import CorruptDataError, DatagenError, InvalidInputError
 from datagen.evaluation import pack
 from datagen.store import DatasetWriter, read_dataset, table_of
 from datagen.store import files as store_files
@@ -27,11 +27,13 @@ def test_an_unfinished_data_set_is_resumed_where_it_stopped(tmp_path: Path) -> N
     first = writer(tmp_path)
     assert first.open(resume=True) == [0, 1, 2]
     first.write(1, TABLE.slice(2, 2))
+    first.abandon()
     with pytest.raises(InvalidInputError, match="rows must hold all of its 5 rows"):
         read_dataset(tmp_path)
     second = writer(tmp_path)
     assert second.open(resume=True) == [0, 2]
     second.write(0, TABLE.slice(0, 2))
+    second.abandon()
     (tmp_path / "part-00001.parquet").write_bytes(b"damaged")
     third = writer(tmp_path)
     assert third.open(resume=True) == [1, 2]
@@ -42,7 +44,10 @@ def test_an_unfinished_data_set_is_resumed_where_it_stopped(tmp_path: Path) -> N
 
 
 def test_another_run_is_not_resumed(tmp_path: Path) -> None:
-    writer(tmp_path).open(resume=False)
+    first = writer(tmp_path)
+    first.open(resume=False)
+    first.write(0, TABLE.slice(0, 2))
+    first.abandon()
     with pytest.raises(InvalidInputError, match="seed must resume with the seed it began with, 0"):
         writer(tmp_path, seed=1).open(resume=True)
     with pytest.raises(InvalidInputError, match="out must be a new or empty folder"):
@@ -66,7 +71,7 @@ def test_a_failed_write_leaves_nothing_behind(
     target = writer(tmp_path)
     target.open(resume=False)
     with monkeypatch.context() as patched:
-        patched.setattr(store_files, "_same", lambda *_: False)
+        patched.setattr(store_files, "same_column", lambda *_: False)
         with pytest.raises(CorruptDataError, match="did not read back as written"):
             target.write(0, TABLE.slice(0, 2))
 
@@ -75,9 +80,13 @@ def test_a_failed_write_leaves_nothing_behind(
 
     with monkeypatch.context() as patched:
         patched.setattr(store_files.pq, "write_table", full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(
+            DatagenError, match=r"part-00000\.parquet cannot be written: .*No space"
+        ):
             target.write(0, TABLE.slice(0, 2))
-    assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".lock", "manifest.json"]
+    target.abandon()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shard_has_its_rows_and_no_others(tmp_path: Path) -> None:
