@@ -1,9 +1,9 @@
 """Training from a data set that does not fit into memory: peak memory and rows per second.
 
 A set of a million Type I deployments is made by repeating the rows of a small one under new
-indices. It is then streamed once, in shuffled windows, with the labels and columns that training
-reads; every row becomes part of a batch of 128, and the network of the released surrogate takes an
-optimizer step on one batch in ``--every``. Peak memory is that of the whole process, libraries
+indices. It is then streamed once as training with ``data.window`` does; every row becomes part of a
+batch of 128, and the network of the released surrogate takes an optimizer step on one batch in
+``--every``. Peak memory is that of the whole process, libraries
 included.
 
     python benchmarks/streaming.py --json
@@ -18,10 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +29,6 @@ from datagen.generate import generate, read_config
 from datagen.simulator import SimulationOptions
 from datagen.store import DatasetWriter, read_dataset
 from datagen.store.schema import INDEX
-from datagen.store.stream import stream
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIG = REPOSITORY / "configs" / "datagen" / "type1.yaml"
@@ -45,22 +43,6 @@ GROUPS = 32
 """Row groups in a window: 32,768 deployments are shuffled together."""
 
 BATCH = 128
-
-LABELS = (
-    "deployment.truncated",
-    "chain.offered",
-    "chain.completed",
-    "chain.throughput_ratio",
-    "chain.throughput_ratio_se",
-    "chain.latency",
-    "chain.latency_se",
-    "chain.latency_ratio",
-    "chain.loss_ratio",
-    "step.offered",
-    "step.lost",
-    "step.sojourn_completed",
-)
-"""Labels that training reads."""
 
 
 def make_set(folder: Path, rows: int) -> None:
@@ -86,31 +68,21 @@ def make_set(folder: Path, rows: int) -> None:
     writer.close({})
 
 
-def batches(folder: Path, seed: int) -> Iterator[Any]:
-    """Yield examples of 128 deployments, every deployment once."""
-    from surrogate.features.labels import LabelTable
-
-    rng = np.random.default_rng(seed)
-    for batch, measures in stream(read_dataset(folder), groups=GROUPS, seed=seed, labels=LABELS):
-        table = LabelTable(batch, measures)
-        order = rng.permutation(len(table))
-        for first in range(0, len(order), BATCH):
-            yield table.example(order[first : first + BATCH])
-
-
 def train(folder: Path, every: int) -> dict[str, float]:
     """Stream the data set once; return what it took."""
     import torch
 
     from surrogate.models import ChainNet
     from surrogate.training.losses import DeploymentLoss
+    from surrogate.training.streamed import StreamedDeployments
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network, loss = ChainNet(hidden=48, iterations=3), DeploymentLoss()
+    network, loss = ChainNet(), DeploymentLoss()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     began, rows, steps = time.perf_counter(), 0, 0
-    for number, example in enumerate(batches(folder, seed=0)):
+    batches = StreamedDeployments([read_dataset(folder)], batch_size=BATCH, groups=GROUPS)
+    for number, example in enumerate(batches):
         if number == 0:
             network.fit_features(example.arrays)
         rows += len(example)

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from datagen.evaluation import concatenate
 from datagen.store import read_dataset
 from datagen.store.compare import compare_measures
 from surrogate.checkpoints import Release, best_state, save_release
 from surrogate.coverage import Coverage
 from surrogate.evaluator import SurrogateEvaluator
+from surrogate.features.arrays import flow_arrays
 from surrogate.intervals import TARGETS, Intervals
 from surrogate.models import ChainNet
 from surrogate.training.data import DeploymentData
@@ -42,10 +42,10 @@ def release_run(
     """
     network.load_state_dict(best_state(checkpoint))
     network.cpu().eval()
-    batch = concatenate([table.batch for table in data.tables])
+    seen = data.sample(COVERAGE_SAMPLE)
     held_out = data.held_out_example()
     with torch.no_grad():
-        coverage = Coverage.of(batch, network.features(data.sample(COVERAGE_SAMPLE).arrays))
+        coverage = Coverage.of(seen.batch, network.features(flow_arrays(seen.batch)))
         features = network.features(held_out.arrays)
         predicted = network.predict(held_out.arrays, features)
     coverage = coverage.calibrated(held_out.arrays, features)

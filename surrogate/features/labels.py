@@ -13,7 +13,23 @@ from datagen.evaluation import DeploymentBatch, Measures, concatenate
 from datagen.evaluation.fields import ranges
 from surrogate.features.arrays import FlowArrays, flow_arrays
 
-__all__ = ["Example", "LabelTable", "Targets"]
+__all__ = ["READ_LABELS", "Example", "LabelTable", "Targets"]
+
+READ_LABELS = (
+    "deployment.truncated",
+    "chain.offered",
+    "chain.completed",
+    "chain.throughput_ratio",
+    "chain.throughput_ratio_se",
+    "chain.latency",
+    "chain.latency_se",
+    "chain.latency_ratio",
+    "chain.loss_ratio",
+    "step.offered",
+    "step.lost",
+    "step.sojourn_completed",
+)
+"""What a :class:`LabelTable` reads of stored labels."""
 
 HALF_A_JOB = 0.5
 """Where nothing completed (or was lost), the ratio is known to lie below about half a job."""
@@ -142,14 +158,34 @@ class LabelTable:
         """
         rows = np.asarray(indices, dtype=np.int64)
         arrays = flow_arrays(self.batch.select(rows))
+        gathered = self._gathered(rows, arrays.step_row.numpy())
+        targets = {name: torch.from_numpy(values) for name, values in gathered.items()}
+        return Example(arrays=arrays, targets=Targets(**targets))
+
+    def select(self, indices: np.ndarray) -> LabelTable:
+        """Return a table of some deployments.
+
+        Args:
+            indices: 0-based deployments.
+
+        Returns:
+            A table that holds nothing of the others.
+        """
+        result = LabelTable.__new__(LabelTable)
+        result.batch = self.batch.select(indices)
+        result._columns = self._gathered(indices)
+        return result
+
+    def _gathered(
+        self, rows: np.ndarray, step_order: np.ndarray | slice = slice(None)
+    ) -> dict[str, np.ndarray]:
         chain_rows = _rows(self.batch.chain_start, rows)
         paths = _rows(self.batch.path_start, chain_rows)
-        step_rows = _rows(self.batch.step_start, paths)[arrays.step_row.numpy()]
-        gathered = {
-            name: torch.from_numpy(values[step_rows if name.startswith("step_") else chain_rows])
+        step_rows = _rows(self.batch.step_start, paths)[step_order]
+        return {
+            name: values[step_rows if name.startswith("step_") else chain_rows]
             for name, values in self._columns.items()
         }
-        return Example(arrays=arrays, targets=Targets(**gathered))
 
 
 def _rows(start: np.ndarray, parents: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from datagen.errors import require
 from datagen.store import read_dataset
 from surrogate.features.labels import Example, LabelTable
+from surrogate.training.streamed import StreamedDeployments, label_table
 
 __all__ = ["DeploymentData", "DeploymentDataset"]
 
@@ -55,6 +56,8 @@ class DeploymentData(lightning.LightningDataModule):
             then the last part of every training folder is held out.
         validation_share: How large that part is, in (0, 1).
         limit: Largest number of deployments used of each folder, or None for all.
+        window: Row groups (of at most 1,024 deployments) of the training folders that memory holds
+            at a time, for what does not fit into it; None loads everything. Needs ``validation``.
         workers: Processes that gather batches; gathering is so fast that 0 is usually best.
     """
 
@@ -65,6 +68,7 @@ class DeploymentData(lightning.LightningDataModule):
         batch_size: int = 256,
         validation_share: float = 0.05,
         limit: int | None = None,
+        window: int | None = None,
         workers: int = 0,
     ) -> None:
         super().__init__()
@@ -72,6 +76,10 @@ class DeploymentData(lightning.LightningDataModule):
         require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
         proper = 0 < validation_share < 1
         require(proper, "validation_share", "lie in (0, 1)", validation_share)
+        if window is not None:
+            require(window >= 1, "window", "be >= 1", window)
+            require(validation, "validation", "name data sets where window is given", validation)
+            require(limit is None, "limit", "be absent where window is given", limit)
         apart = set(train).isdisjoint(validation or ())
         require(apart, "validation", "name no data set that is trained on", validation)
         self.train = train
@@ -79,21 +87,23 @@ class DeploymentData(lightning.LightningDataModule):
         self.batch_size = batch_size
         self.validation_share = validation_share
         self.limit = limit
+        self.window = window
         self.workers = workers
         self.tables: list[LabelTable] = []
         self.validation_tables: list[LabelTable] = []
 
     def setup(self, stage: str) -> None:
-        if self.tables:
+        if self.validation_tables or self.tables:
             return
-        self.tables = [self._table(folder) for folder in self.train]
+        if self.window is None:
+            self.tables = [self._table(folder) for folder in self.train]
         self.validation_tables = [self._table(folder) for folder in self.validation]
 
     def _table(self, folder: str) -> LabelTable:
         dataset = read_dataset(Path(folder))
         count = len(dataset) if self.limit is None else min(self.limit, len(dataset))
         indices = np.arange(count)
-        return LabelTable(dataset.batch(indices, laws=False), dataset.measures(indices))
+        return label_table(dataset, indices)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs to draw the batches that an unbroken one would."""
@@ -124,20 +134,33 @@ class DeploymentData(lightning.LightningDataModule):
         pooled = _Pooled(self._parts(held_out=True))
         return pooled.__getitems__(list(range(len(pooled))))
 
-    def sample(self, count: int) -> Example:
+    def sample(self, count: int) -> LabelTable:
         """Return training deployments of all folders, evenly spread, to fit features on.
 
         Args:
             count: About how many.
 
         Returns:
-            One example per call; the same every time.
+            Their table; the same every time.
         """
-        pooled = _Pooled(self._parts(held_out=False))
-        chosen = np.linspace(0, len(pooled) - 1, min(count, len(pooled))).astype(int)
-        return pooled.__getitems__(chosen.tolist())
+        if self.window is None:
+            parts = self._parts(held_out=False)
+            share = count / sum(map(len, parts))
+            chosen = [part.indices[_spread(len(part), round(share * len(part)))] for part in parts]
+            pairs = zip(parts, chosen, strict=True)
+            return _join([part.table.select(rows) for part, rows in pairs])
+        datasets = [read_dataset(folder) for folder in self.train]
+        share = count / sum(map(len, datasets))
+        return _join([label_table(d, _spread(len(d), round(share * len(d)))) for d in datasets])
 
     def train_dataloader(self) -> DataLoader[Example]:
+        if self.window is not None:
+            streamed = StreamedDeployments(
+                [read_dataset(folder) for folder in self.train],
+                batch_size=self.batch_size,
+                groups=self.window,
+            )
+            return DataLoader(streamed, batch_size=None)
         pooled = _Pooled(self._parts(held_out=False))
         return self._loader(pooled, self.batch_size, shuffle=True)
 
@@ -158,6 +181,11 @@ class DeploymentData(lightning.LightningDataModule):
             collate_fn=_identity,
             num_workers=self.workers,
         )
+
+
+def _spread(total: int, count: int) -> np.ndarray:
+    """Return up to ``count`` rows of ``total``, evenly spread, at least one."""
+    return np.linspace(0, total - 1, max(1, min(count, total))).astype(int)
 
 
 _EVALUATION_BATCH = 1024

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from datagen.errors import require
+from surrogate.features.arrays import flow_arrays
 from surrogate.features.labels import Example
 from surrogate.training.losses import DeploymentLoss
 
@@ -57,7 +58,7 @@ class DeploymentTask(lightning.LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         fit_features = getattr(self.network, "fit_features", None)
         if not fitted and data is not None and callable(fit_features):
-            fit_features(data.sample(FEATURE_SAMPLE).arrays.to(self.device))
+            fit_features(flow_arrays(data.sample(FEATURE_SAMPLE).batch).to(self.device))
 
     def training_step(self, example: Example, index: int) -> Tensor:
         parts: dict[str, Tensor] = self.loss(self.network(example.arrays), example.targets)

@@ -101,3 +101,38 @@ def test_validates_on_folders_of_their_own(tiny_dataset: Path, tmp_path: Path) -
 def test_refuses_to_validate_on_what_it_trains_on(tiny_dataset: Path) -> None:
     with pytest.raises(InvalidInputError, match="^validation must name no data set"):
         DeploymentData([str(tiny_dataset)], validation=[str(tiny_dataset)])
+
+
+def keys_of(examples: list[Example]) -> list[float]:
+    """Something that tells deployments apart: the ratios of their chains."""
+    return sorted(x for e in examples for x in e.targets.log_throughput_ratio.tolist())
+
+
+def test_streams_every_deployment_once_in_another_order(tiny_dataset: Path, tmp_path: Path) -> None:
+    other = write_dataset(tmp_path / "other", random_deployments(10, seed=42))
+    third = write_dataset(tmp_path / "third", random_deployments(5, seed=43))
+    data = prepared(tiny_dataset, other, validation=[str(third)], batch_size=14, window=1)
+    loader = data.train_dataloader()
+    first, second = list(loader), list(loader)
+    assert [len(batch) for batch in first] == [14] * 5  # of 70
+    assert len(loader) == 5
+    whole = prepared(tiny_dataset, other, validation=[str(third)], batch_size=70)
+    assert keys_of(first) == keys_of(list(whole.train_dataloader()))
+    assert keys_of(second) == keys_of(first)
+    assert any(
+        a.targets.log_throughput_ratio.tolist() != b.targets.log_throughput_ratio.tolist()
+        for a, b in zip(first, second, strict=True)
+    )
+    assert len(data.sample(20)) == 20
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [({"window": 0}, "window"), ({"validation": None}, "validation"), ({"limit": 5}, "limit")],
+)
+def test_streaming_needs_sets_of_its_own_to_validate_on(
+    settings: dict[str, object], field: str
+) -> None:
+    usual: dict[str, object] = {"train": ["x"], "validation": ["y"], "window": 2}
+    with pytest.raises(InvalidInputError, match=f"^{field} must"):
+        DeploymentData(**(usual | settings))  # type: ignore[arg-type]
