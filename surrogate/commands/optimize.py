@@ -10,6 +10,7 @@ from datagen.commands.options import number, whole, write_json, write_line
 from datagen.errors import require
 
 if TYPE_CHECKING:
+    from datagen.deployment import Problem
     from datagen.evaluation import Evaluator
     from surrogate.optimizers import SearchResult
 
@@ -21,6 +22,9 @@ PROBLEMS = ("place",)
 SIMULATED_EVENTS = 2e4
 """Events per candidate where the simulator guides the search: a few milliseconds each, and a loss
 ratio of 5 % to about a tenth of itself, with the same random numbers for all candidates."""
+
+SIMULATED_RUNS = 4
+"""Independent runs that share these events: fewer give no standard error worth the name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,11 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
 
 
-def evaluator_named(name: str, seed: int) -> Evaluator:
+def evaluator_named(name: str, problem: Problem, seed: int) -> Evaluator:
     """Return the evaluator that a command line names.
 
     Args:
         name: ``analytic``, ``simulator``, or a checkpoint.
+        problem: What is searched.
         seed: Seed of the simulator, where that is asked for.
 
     Returns:
@@ -59,9 +64,13 @@ def evaluator_named(name: str, seed: int) -> Evaluator:
 
         return AnalyticEvaluator()
     if name == "simulator":
-        from datagen.simulator import SimulationEvaluator, SimulationOptions
+        from datagen.simulator import SimulationEvaluator
+        from surrogate.optimizers.proof import same_window
 
-        return SimulationEvaluator(SimulationOptions(events=SIMULATED_EVENTS, seed=seed))
+        options = same_window(
+            problem, events=SIMULATED_EVENTS, replications=SIMULATED_RUNS, seed=seed
+        )
+        return SimulationEvaluator(options)
     from surrogate.evaluator import load_surrogate
 
     return load_surrogate(name)
@@ -93,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     budget = Budget(seconds=seconds, evaluations=evaluations)
     problem, start = read_problem(arguments.problem)
-    evaluator = evaluator_named(arguments.evaluator, seed)
+    evaluator = evaluator_named(arguments.evaluator, problem, seed)
     result = place(problem, evaluator, budget, seed, start)
     if arguments.report is not None:
         from surrogate.report import placement_report

@@ -6,13 +6,14 @@ import time
 
 import numpy as np
 
+from datagen.deployment import Problem
 from datagen.evaluation import Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions
 from datagen.simulator.simulation import warm_up
 from surrogate.optimizers.objective import Objective, penalized
 from surrogate.optimizers.space import Placements, PlacementSpace
 
-__all__ = ["FINALISTS", "Proof"]
+__all__ = ["FINALISTS", "Proof", "same_window"]
 
 FINALISTS = 8
 """Best candidates of a search that are simulated before one is chosen; the start comes on top."""
@@ -38,6 +39,27 @@ PROBE_EVENTS = 1e5
 
 MARGIN = 1.3
 """Factor on the probed time: other programs may take the processor in between."""
+
+
+def same_window(
+    problem: Problem, *, events: float, replications: int, seed: int
+) -> SimulationOptions:
+    """Return options that give every placement of a problem one simulated time.
+
+    Options with a number of events give a placement whose fragments share steps a longer time than
+    others, in which it meets other jobs; differences would then not be of the placements alone.
+
+    Args:
+        problem: The problem.
+        events: Events of a placement that loses nothing and fuses no fragments, all runs together.
+        replications: Independent runs, >= 1.
+        seed: Master seed, >= 0.
+
+    Returns:
+        Options with a horizon.
+    """
+    rate = sum(chain.arrivals.rate * (1 + len(chain.fragments)) for chain in problem.chains)
+    return SimulationOptions(horizon=events / rate, replications=replications, seed=seed)
 
 
 class Proof:
@@ -74,9 +96,8 @@ class Proof:
 
     def _simulated(self, rows: Placements, events: float, runs: int, seed: int) -> Measures:
         """Simulate placements for one length of time, so that all meet the same jobs."""
-        chains = self._space.base.problem.chains
-        rate = sum(chain.arrivals.rate * (1 + len(chain.fragments)) for chain in chains)
-        options = SimulationOptions(horizon=events / rate, replications=runs, seed=seed)
+        problem = self._space.base.problem
+        options = same_window(problem, events=events, replications=runs, seed=seed)
         return SimulationEvaluator(options).evaluate(self._space.candidates(rows))
 
     def selected(self, rows: Placements, objective: Objective) -> int:

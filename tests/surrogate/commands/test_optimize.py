@@ -6,11 +6,16 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from datagen.deployment import Deployment
 from datagen.documents import read_deployment, to_yaml
+from datagen.evaluation import pack
 from surrogate.__main__ import main
+from surrogate.commands.optimize import evaluator_named
 from surrogate.optimizers import PlacementSpace, proof
+from surrogate.optimizers.baselines import least_loaded_start
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
 
@@ -75,6 +80,19 @@ def test_memory_too_small_is_an_answer(tmp_path: Path, capsys: pytest.CaptureFix
     assert math.isfinite(answer["verified"]["loss_ratio"])
     assert main(words(file, "--evaluations", "60")) == 0
     assert "nothing that fits was found" in capsys.readouterr().out
+
+
+def test_the_simulator_plays_the_same_jobs_for_every_candidate() -> None:
+    problem = small_problem(memory=None)
+    evaluator = evaluator_named("simulator", problem, 3)
+    rows = [poor_start(problem), least_loaded_start(problem)]
+    apart = {f"c{c}": (("d0", "d1", "d0"),) for c in range(3)}
+    rows.append(Deployment(problem=problem, placement=apart))
+    steps = {sum(len(path) for chain in row.steps() for path in chain) for row in rows}
+    assert len(steps) > 1, "placements that fuse alike would show nothing"
+    batch = pack(rows).with_key(np.zeros(len(rows)))
+    offered = evaluator.evaluate(batch).chain["offered"].reshape(len(rows), -1)
+    assert (offered == offered[0]).all()
 
 
 @pytest.mark.parametrize(
