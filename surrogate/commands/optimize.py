@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datagen.commands.options import number, whole, write_json, write_line
-from datagen.errors import require
 
 if TYPE_CHECKING:
     from datagen.deployment import Problem
@@ -93,9 +92,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.evaluations is not None:
         evaluations = whole("evaluations", arguments.evaluations, 0, 1)
     seed = whole("seed", arguments.seed, 0, 0)
-    if arguments.report is not None:
-        folder = Path(arguments.report).parent
-        require(folder.is_dir(), "report", "lie in a folder that exists", arguments.report)
+    report = None if arguments.report is None else Path(arguments.report)
+    if report is not None:
+        from surrogate.report.target import require_target
+
+        require_target(report)
 
     from datagen.documents import read_problem
     from surrogate.optimizers import Budget, place
@@ -104,14 +105,14 @@ def run(arguments: argparse.Namespace) -> int:
     problem, start = read_problem(arguments.problem)
     evaluator = evaluator_named(arguments.evaluator, problem, seed)
     result = place(problem, evaluator, budget, seed, start)
-    if arguments.report is not None:
-        from surrogate.report import placement_report
-
-        placement_report(result, Path(arguments.report))
     if arguments.json:
         write_json(result.to_dict())
     else:
         _write_summary(result)
+    if report is not None:  # last: what was found is out by now, whatever happens to the page
+        from surrogate.report import placement_report
+
+        placement_report(result, report)
     return 0
 
 

@@ -157,6 +157,29 @@ def test_a_report_in_no_folder_is_refused_before_the_search(
     assert "report must lie in a folder that exists" in one_error(capsys)
 
 
+@pytest.mark.parametrize("json_too", [True, False])
+def test_a_report_that_fails_in_the_end_costs_no_result(
+    problem_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    json_too: bool,
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("surrogate.report.page.Page.html", full_disk)
+    target = ["--report", str(tmp_path / "report.html"), *["--json"] * json_too]
+    assert main(words(problem_file, "--evaluations", "60", *target)) == 2
+    captured = capsys.readouterr()
+    if json_too:
+        assert json.loads(captured.out)["evaluations"] == 60
+    else:
+        assert "60 placements" in captured.out
+    assert captured.err.count("\n") == 1
+    assert "report must be a file that can be written (no space left" in captured.err
+
+
 @pytest.mark.parametrize("given", [["conquer"], []])
 def test_unknown_commands_are_one_line(
     capsys: pytest.CaptureFixture[str], given: list[str]
