@@ -29,11 +29,12 @@ class Parser(argparse.ArgumentParser):
     Args:
         command: Name of the command.
         description: What it does.
+        program: Name of the program that it belongs to.
     """
 
-    def __init__(self, command: str, description: str) -> None:
+    def __init__(self, command: str, description: str, *, program: str = "datagen") -> None:
         """Make the parser of a command."""
-        super().__init__(prog=f"datagen {command}", description=description, allow_abbrev=False)
+        super().__init__(prog=f"{program} {command}", description=description, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2 and one line."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from datagen.commands.options import Parser
+
 if TYPE_CHECKING:
     from surrogate.report import Judged
 
-__all__ = ["add_arguments", "evaluate", "judge", "run"]
+__all__ = ["evaluate", "judge", "main"]
 
 BATCH = 1024
 SINGLES = 200
@@ -23,18 +24,6 @@ WARM_UPS = 2
 THREADS = 2
 TIMED = 4096
 """How speed is measured: see the contract of ``ms_per_deployment`` in the documentation."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments.
-
-    Args:
-        parser: Parser of the command.
-    """
-    parser.add_argument("checkpoint", help="checkpoint folder, or name of a shipped one")
-    parser.add_argument("dataset", help="folder of a labelled data set")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
 
 
 def evaluate(checkpoint: str, dataset_path: str) -> dict[str, Any]:
@@ -110,23 +99,26 @@ def _single_ms(surrogate: Any, dataset: Any) -> float:
     return 1e3 * float(np.median(seconds))
 
 
-def run(arguments: argparse.Namespace) -> int:
+def main(arguments: list[str]) -> None:
     """Run the command.
 
     Args:
-        arguments: Parsed arguments.
-
-    Returns:
-        Status 0.
+        arguments: The words after its name.
     """
-    report = None if arguments.report is None else Path(arguments.report)
+    parser = Parser("evaluate", "Errors and speed of a released model.", program="surrogate")
+    parser.add_argument("checkpoint", help="checkpoint folder, or name of a shipped one")
+    parser.add_argument("dataset", help="folder of a labelled data set")
+    parser.add_json()
+    parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
+    given = parser.parse_args(arguments)
+    report = None if given.report is None else Path(given.report)
     if report is not None:
         from surrogate.report.target import require_target
 
         require_target(report)
-    judged = judge(arguments.checkpoint, arguments.dataset)
+    judged = judge(given.checkpoint, given.dataset)
     result = dict(judged.result)
-    if arguments.json:
+    if given.json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
     else:
         sys.stdout.write(summary(result))
@@ -134,7 +126,6 @@ def run(arguments: argparse.Namespace) -> int:
         from surrogate.report import evaluation_report
 
         evaluation_report(judged, report)
-    return 0
 
 
 def summary(result: dict[str, Any]) -> str:
