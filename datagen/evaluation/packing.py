@@ -128,7 +128,7 @@ class DeploymentTables:
         """Whether two slots are one fragment on different paths [F, F]; False of a slot itself."""
         fragment = np.array(self.slots)
         same = (fragment[:, None] == fragment[None]).all(axis=2)
-        return same & ~np.eye(len(fragment), dtype=bool)
+        return np.asarray(same & ~np.eye(len(fragment), dtype=bool))
 
     def added(self, placement: NDArray[np.int32], slot: Ints) -> Floats:
         """Return what placing one more slot of each row adds to each device: the memory rule.
@@ -165,7 +165,7 @@ class DeploymentTables:
             weights[lies_there.any(axis=1), slot] = 0.0
         place = placement + np.arange(count)[:, None] * devices
         total = np.bincount(place.ravel(), weights.ravel(), minlength=count * devices)
-        return total.reshape(count, devices)
+        return np.asarray(total.reshape(count, devices), dtype=np.float64)
 
     def memory_excess(self, placement: NDArray[np.int32]) -> Floats:
         """Return by how many bytes the weights exceed the memory of the devices.

@@ -75,10 +75,10 @@ def least_loaded(space: PlacementSpace) -> Placements:
         after = np.where(room, load + work[slot], np.inf)
         device = np.argmin(after, axis=1)
         load[device] = after[0, device]
-        return device
+        return np.asarray(device)
 
     order = np.argsort(-np.nanmin(work, axis=1), kind="stable")
-    return _placed(space, order[None], choose)[0]
+    return np.asarray(_placed(space, order[None], choose)[0])
 
 
 def first_fit(space: PlacementSpace, *, largest_first: bool = False) -> Placements:
@@ -94,7 +94,7 @@ def first_fit(space: PlacementSpace, *, largest_first: bool = False) -> Placemen
     order = np.arange(space.slots)
     if largest_first:
         order = np.argsort(-space.weights, kind="stable")
-    return _placed(space, order[None], lambda _, room: np.argmax(room, axis=1))[0]
+    return np.asarray(_placed(space, order[None], lambda _, room: room.argmax(axis=1))[0])
 
 
 def random_placements(space: PlacementSpace, count: int, rng: np.random.Generator) -> Placements:
@@ -113,7 +113,7 @@ def random_placements(space: PlacementSpace, count: int, rng: np.random.Generato
 
     def choose(_: Ints, room: NDArray[np.bool_]) -> Ints:
         pick = np.floor(rng.random(len(room)) * room.sum(axis=1))
-        return np.argmax(np.cumsum(room, axis=1) > pick[:, None], axis=1)
+        return np.asarray(np.argmax(np.cumsum(room, axis=1) > pick[:, None], axis=1))
 
     placement = np.empty((count, space.slots), dtype=np.int32)
     pending = np.arange(count)
