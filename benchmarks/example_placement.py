@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import shlex
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from public_data import cores, machine
+from result_file import command_line, head, machine, write_result
 
 from datagen.documents import read_problem
 from surrogate import load_surrogate
@@ -64,16 +62,13 @@ def result_text(report: dict[str, Any], command: str) -> str:
     Returns:
         Markdown.
     """
-    about = report["machine"]
     lines = [
-        "# Placement of examples/cameras.yaml",
-        "",
-        f"- date: {about['date']}",
-        f"- commit: {about['commit']}{'' if about['clean'] else ' with uncommitted changes'}",
-        f"- machine: {about['system']}, {about['architecture']}, {about['cores']} cores",
-        f"- configuration: checkpoint {report['checkpoint']}, {report['seconds']:g} s a search",
-        f"- command: `{command}`",
-        "",
+        *head(
+            "Placement of examples/cameras.yaml",
+            report["machine"],
+            configuration=f"checkpoint {report['checkpoint']}, {report['seconds']:g} s a search",
+            command=command,
+        ),
         "| seed | start, simulated | predicted | verified | 95 % interval | evaluations |",
         "|---|---|---|---|---|---|",
     ]
@@ -106,14 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(words)
     report = measure(given.checkpoint, given.seconds)
-    command = shlex.join(["python", "benchmarks/example_placement.py", *words])
-    text = result_text(report, command)
+    text = result_text(report, command_line("example_placement", words))
     if given.out is not None:
-        month = report["machine"]["date"][:7].replace("-", "")
-        hardware = f"{cores()}core-{platform.machine().replace('_', '-')}"
-        given.out.mkdir(parents=True, exist_ok=True)
-        path = given.out / f"example_placement_{hardware}_{month}.md"
-        path.write_text(text, encoding="utf-8")
+        path = write_result(given.out, "example_placement", text, date=report["machine"]["date"])
+        sys.stderr.write(f"written: {path}\n")
     sys.stdout.write(json.dumps(report, allow_nan=False) + "\n" if given.json else text)
     return 0
 

@@ -9,19 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import shlex
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from result_file import REPOSITORY, command_line, cores, head, machine, write_result
 
 HORIZON = 1e5
 """Simulated time of each deployment [s]: as long as makes our noise small beside the labels'."""
@@ -33,8 +28,6 @@ PER_CHAIN = (
     "arrival", "path", "service", "throughput", "responseTime", "tputRatio", "resptRatio",
 )  # fmt: skip
 """Text files of the format with one line per deployment, and per chain."""
-
-PACKAGES = ("edge-surrogate", "numba", "numpy", "torch")
 
 COLUMNS = ("mape", "mape_trimmed", "median", "p95", "p99", "mae")
 
@@ -116,42 +109,6 @@ def measure(
     }
 
 
-def machine() -> dict[str, Any]:
-    """Return the class of this machine, the commit and the versions."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree that is not installed
-            versions[package] = "source tree"
-    return {
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "cores": cores(),
-        "commit": _git("rev-parse", "--short=12", "HEAD") or "unknown",
-        "clean": _git("status", "--porcelain") == "",
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "versions": versions,
-    }
-
-
-def cores() -> int:
-    """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _git(*words: str) -> str | None:
-    try:
-        found = subprocess.run(
-            ["git", *words], cwd=REPOSITORY, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
-
-
 def table(report: dict[str, Any]) -> str:
     """Return the figures as a Markdown table.
 
@@ -176,33 +133,27 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def result_text(report: dict[str, Any], command: str, hardware: str) -> str:
+def result_text(report: dict[str, Any], command: str, hardware: str | None = None) -> str:
     """Return the content of a result file.
 
     Args:
         report: What :func:`measure` gave.
         command: The command that was run.
-        hardware: Class of the machine.
+        hardware: Class of the machine; this one's by default.
 
     Returns:
         Markdown.
     """
-    about = report["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-    dirty = "" if about["clean"] else " with uncommitted changes"
     return "\n".join([
-        "# Public data: simulator and released model against published labels",
-        "",
-        f"- date: {about['date']}",
-        f"- commit: {about['commit']}{dirty}",
-        f"- machine: {hardware} ({about['system']}, {about['architecture']}, "
-        f"{about['cores']} cores, no accelerator used)",
-        f"- versions: {versions}",
-        f"- configuration: {report['deployments']} deployments of ChainNet's validation set; "
-        f"numba engine, horizon {report['horizon']:g} s, seed {report['seed']}, "
-        f"{report['workers']} workers; checkpoint {report['checkpoint']}",
-        f"- command: `{command}`",
-        "",
+        *head(
+            "Public data: simulator and released model against published labels",
+            report["machine"],
+            configuration=f"{report['deployments']} deployments of ChainNet's validation set; "
+            f"numba engine, horizon {report['horizon']:g} s, seed {report['seed']}, "
+            f"{report['workers']} workers; checkpoint {report['checkpoint']}",
+            command=command,
+            hardware=hardware,
+        ),
         table(report),
         "Relative errors |a - b| / (b + 1e-5) over chains against the published labels, which",
         "carry simulation noise themselves; `mape_trimmed` leaves out the worst 0.1 %, `mae` is",
@@ -270,12 +221,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         horizon=given.horizon,
     )
     if given.out is not None:
-        hardware = given.hardware or f"{cores()}core-{platform.machine().replace('_', '-')}"
-        month = report["machine"]["date"][:7].replace("-", "")
-        given.out.mkdir(parents=True, exist_ok=True)
-        command = shlex.join(["python", "benchmarks/public_data.py", *words])
-        path = given.out / f"public_data_{hardware}_{month}.md"
-        path.write_text(result_text(report, command, hardware), encoding="utf-8")
+        command = command_line("public_data", words)
+        text = result_text(report, command, given.hardware)
+        date = report["machine"]["date"]
+        path = write_result(given.out, "public_data", text, date=date, hardware=given.hardware)
         sys.stderr.write(f"written: {path}\n")
     if given.json:
         sys.stdout.write(json.dumps(report, allow_nan=False) + "\n")

@@ -121,7 +121,7 @@ def _fit(runs: Path) -> Path:
     """Train the small model by the command line's own code; return its checkpoint folder."""
     import torch
 
-    from surrogate.commands.fit import run
+    from surrogate.commands import fit
 
     torch.set_num_threads(1)  # batches are small: a second thread costs more than it brings
     folder = runs / "fit"
@@ -130,7 +130,7 @@ def _fit(runs: Path) -> Path:
     # Standard output is for the table; the warning is Lightning's own, about a renamed function.
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprec")
-        run([
+        fit.main([
             "fit",
             f"--config={CLONE / 'configs' / 'train' / 'quickstart.yaml'}",
             f"--trainer.default_root_dir={folder}",

@@ -30,12 +30,20 @@ class Parser(argparse.ArgumentParser):
         command: Name of the command.
         description: What it does.
         epilog: What is said below the options.
+        program: Name of the program that it belongs to.
     """
 
-    def __init__(self, command: str, description: str, epilog: str | None = None) -> None:
+    def __init__(
+        self,
+        command: str,
+        description: str,
+        epilog: str | None = None,
+        *,
+        program: str = "datagen",
+    ) -> None:
         """Make the parser of a command."""
         super().__init__(
-            prog=f"datagen {command}", description=description, epilog=epilog, allow_abbrev=False
+            prog=f"{program} {command}", description=description, epilog=epilog, allow_abbrev=False
         )
 
     def error(self, message: str) -> NoReturn:

@@ -105,14 +105,4 @@ class Candidates:
         Returns:
             Total excess over all devices [B] [bytes]; 0 where everything fits.
         """
-        tables = self.tables
-        count, slots = self.placement.shape
-        memory = tables.devices["device_memory"]
-        hosted = np.zeros((count, len(memory)))
-        chain = np.array([c for c, _ in tables.slots])
-        fragment = np.array([f for _, f in tables.slots])
-        for slot in range(slots):
-            twin = (chain[:slot] == chain[slot]) & (fragment[:slot] == fragment[slot])
-            shared = (self.placement[:, :slot][:, twin] == self.placement[:, [slot]]).any(axis=1)
-            hosted[np.arange(count), self.placement[:, slot]] += tables.weights[slot] * ~shared
-        return np.asarray(np.maximum(hosted - memory, 0.0).sum(axis=1))
+        return self.tables.memory_excess(self.placement)

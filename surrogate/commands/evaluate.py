@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-__all__ = ["add_arguments", "evaluate", "run"]
+from datagen.commands.options import Parser
+
+if TYPE_CHECKING:
+    from surrogate.report import Judged
+
+__all__ = ["evaluate", "judge", "main"]
 
 BATCH = 1024
 SINGLES = 200
@@ -22,34 +26,36 @@ TIMED = 4096
 """How speed is measured: see the contract of ``ms_per_deployment`` in the documentation."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments.
-
-    Args:
-        parser: Parser of the command.
-    """
-    parser.add_argument("checkpoint", help="checkpoint folder, or name of a shipped one")
-    parser.add_argument("dataset", help="folder of a labelled data set")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
-
-
-def evaluate(checkpoint: str, dataset_path: str, report: str | None = None) -> dict[str, Any]:
+def evaluate(checkpoint: str, dataset_path: str) -> dict[str, Any]:
     """Judge a checkpoint on a data set.
 
     Args:
         checkpoint: Folder or shipped name.
         dataset_path: Folder of a labelled data set.
-        report: Where to write an HTML report, or None.
 
     Returns:
         Errors by target and regime, and milliseconds per deployment, batched and single.
+    """
+    return dict(judge(checkpoint, dataset_path).result)
+
+
+def judge(checkpoint: str, dataset_path: str, name: str | None = None) -> Judged:
+    """Judge a checkpoint on a data set; keep what a report shows of it.
+
+    Args:
+        checkpoint: Folder or shipped name.
+        dataset_path: Folder of a labelled data set.
+        name: What to call it; its own name by default.
+
+    Returns:
+        Deployments, predictions and labels, and the figures of :func:`evaluate`.
     """
     import torch
 
     from datagen.store import read_dataset
     from datagen.store.compare import compare_measures
     from surrogate.evaluator import load_surrogate
+    from surrogate.report import Judged
 
     torch.set_num_threads(THREADS)
     surrogate = load_surrogate(checkpoint)
@@ -61,11 +67,13 @@ def evaluate(checkpoint: str, dataset_path: str, report: str | None = None) -> d
     result |= {"deployments": len(batch), "in_distribution": inside}
     result["ms_per_deployment"] = _batched_ms(surrogate, batch)
     result["ms_single"] = _single_ms(surrogate, dataset)
-    if report is not None:
-        from surrogate.report import evaluation_report
-
-        evaluation_report(batch, measures, labels, result, Path(report))
-    return result
+    return Judged(
+        name=name or Path(checkpoint).name,
+        batch=batch,
+        measures=measures,
+        labels=labels,
+        result=result,
+    )
 
 
 def _batched_ms(surrogate: Any, batch: Any) -> float:
@@ -91,21 +99,33 @@ def _single_ms(surrogate: Any, dataset: Any) -> float:
     return 1e3 * float(np.median(seconds))
 
 
-def run(arguments: argparse.Namespace) -> int:
+def main(arguments: list[str]) -> None:
     """Run the command.
 
     Args:
-        arguments: Parsed arguments.
-
-    Returns:
-        Status 0.
+        arguments: The words after its name.
     """
-    result = evaluate(arguments.checkpoint, arguments.dataset, arguments.report)
-    if arguments.json:
+    parser = Parser("evaluate", "Errors and speed of a released model.", program="surrogate")
+    parser.add_argument("checkpoint", help="checkpoint folder, or name of a shipped one")
+    parser.add_argument("dataset", help="folder of a labelled data set")
+    parser.add_json()
+    parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
+    given = parser.parse_args(arguments)
+    report = None if given.report is None else Path(given.report)
+    if report is not None:
+        from surrogate.report.target import require_target
+
+        require_target(report)
+    judged = judge(given.checkpoint, given.dataset)
+    result = dict(judged.result)
+    if given.json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
     else:
         sys.stdout.write(summary(result))
-    return 0
+    if report is not None:  # last: the figures are out by now, whatever happens to the page
+        from surrogate.report import evaluation_report
+
+        evaluation_report(judged, report)
 
 
 def summary(result: dict[str, Any]) -> str:

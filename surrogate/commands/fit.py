@@ -27,7 +27,7 @@ from surrogate.release import release_run
 from surrogate.training.data import DeploymentData
 from surrogate.training.task import DeploymentTask
 
-__all__ = ["run"]
+__all__ = ["main"]
 
 _log = logging.getLogger(__name__)
 
@@ -60,14 +60,11 @@ def _config_files(argv: list[str]) -> list[str]:
     return files + [value for name, value in pairs if name in ("--config", "-c")]
 
 
-def run(argv: list[str]) -> int:
+def main(argv: list[str]) -> None:
     """Run one of Lightning's subcommands.
 
     Args:
         argv: The arguments of the program, the subcommand first.
-
-    Returns:
-        Status 0.
 
     Raises:
         ConfigError: If the arguments or the file do not describe a run.
@@ -92,4 +89,3 @@ def run(argv: list[str]) -> int:
         raise ConfigError(" ".join(str(error).split())) from None
     finally:
         sys.argv = given
-    return 0

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datagen.commands.options import number, whole, write_json, write_line
-from datagen.errors import require
+from datagen.commands.options import Parser, number, whole, write_json, write_line
 
 if TYPE_CHECKING:
+    from datagen.deployment import Problem
     from datagen.evaluation import Evaluator
     from surrogate.optimizers import SearchResult
 
-__all__ = ["add_arguments", "evaluator_named", "run"]
+__all__ = ["evaluator_named", "main"]
 
 PROBLEMS = ("place",)
 """Kinds of problems that can be searched."""
@@ -22,13 +21,14 @@ SIMULATED_EVENTS = 2e4
 """Events per candidate where the simulator guides the search: a few milliseconds each, and a loss
 ratio of 5 % to about a tenth of itself, with the same random numbers for all candidates."""
 
+SIMULATED_RUNS = 4
+"""Independent runs that share these events: fewer give no standard error worth the name."""
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments.
 
-    Args:
-        parser: Parser of the command.
-    """
+def _parser() -> Parser:
+    parser = Parser(
+        "optimize", "Search a deployment and prove it by simulation.", program="surrogate"
+    )
     parser.add_argument("kind", choices=PROBLEMS, help="what is decided")
     parser.add_argument("problem", metavar="PROBLEM.yaml", help="problem, perhaps with a start")
     parser.add_argument(
@@ -40,15 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
     parser.add_argument("--evaluations", metavar="N", help="largest number of candidates")
     parser.add_argument("--seed", metavar="S", help="seed of everything random (default: 0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_json()
     parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
+    return parser
 
 
-def evaluator_named(name: str, seed: int) -> Evaluator:
+def evaluator_named(name: str, problem: Problem, seed: int) -> Evaluator:
     """Return the evaluator that a command line names.
 
     Args:
         name: ``analytic``, ``simulator``, or a checkpoint.
+        problem: What is searched.
         seed: Seed of the simulator, where that is asked for.
 
     Returns:
@@ -59,51 +61,51 @@ def evaluator_named(name: str, seed: int) -> Evaluator:
 
         return AnalyticEvaluator()
     if name == "simulator":
-        from datagen.simulator import SimulationEvaluator, SimulationOptions
+        from datagen.simulator import SimulationEvaluator
+        from surrogate.optimizers.proof import same_window
 
-        return SimulationEvaluator(SimulationOptions(events=SIMULATED_EVENTS, seed=seed))
+        options = same_window(
+            problem, events=SIMULATED_EVENTS, replications=SIMULATED_RUNS, seed=seed
+        )
+        return SimulationEvaluator(options)
     from surrogate.evaluator import load_surrogate
 
     return load_surrogate(name)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command.
+def main(arguments: list[str]) -> None:
+    """Run the command; where nothing fits, the answer is the least infeasible placement.
 
     Args:
-        arguments: Parsed arguments.
-
-    Returns:
-        Status 0, also where nothing fits: the answer then is the least infeasible placement.
-
-    Raises:
-        InvalidInputError: If the arguments or the problem break a rule.
+        arguments: The words after its name.
     """
-    seconds = number("seconds", arguments.seconds)
+    given = _parser().parse_args(arguments)
+    seconds = number("seconds", given.seconds)
     evaluations = None
-    if arguments.evaluations is not None:
-        evaluations = whole("evaluations", arguments.evaluations, 0, 1)
-    seed = whole("seed", arguments.seed, 0, 0)
-    if arguments.report is not None:
-        folder = Path(arguments.report).parent
-        require(folder.is_dir(), "report", "lie in a folder that exists", arguments.report)
+    if given.evaluations is not None:
+        evaluations = whole("evaluations", given.evaluations, 0, 1)
+    seed = whole("seed", given.seed, 0, 0)
+    report = None if given.report is None else Path(given.report)
+    if report is not None:
+        from surrogate.report.target import require_target
+
+        require_target(report)
 
     from datagen.documents import read_problem
     from surrogate.optimizers import Budget, place
 
     budget = Budget(seconds=seconds, evaluations=evaluations)
-    problem, start = read_problem(arguments.problem)
-    evaluator = evaluator_named(arguments.evaluator, seed)
+    problem, start = read_problem(given.problem)
+    evaluator = evaluator_named(given.evaluator, problem, seed)
     result = place(problem, evaluator, budget, seed, start)
-    if arguments.report is not None:
-        from surrogate.report import placement_report
-
-        placement_report(result, Path(arguments.report))
-    if arguments.json:
+    if given.json:
         write_json(result.to_dict())
     else:
         _write_summary(result)
-    return 0
+    if report is not None:  # last: what was found is out by now, whatever happens to the page
+        from surrogate.report import placement_report
+
+        placement_report(result, report)
 
 
 def _write_summary(result: SearchResult) -> None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from datagen.errors import require
 from datagen.evaluation import Candidates
-from surrogate.optimizers.baselines import feasible_placement, first_fit, random_placement
+from surrogate.optimizers.baselines import feasible_placement, first_fit, random_placements
 from surrogate.optimizers.moves import propose
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import Placements, PlacementSpace
@@ -125,8 +125,8 @@ class Annealing(Search):
             rows.append(feasible_placement(space, rng))
         if count > 2:
             rows.append(first_fit(space))
-        rows += [random_placement(space, rng) for _ in range(count - len(rows))]
-        return np.stack(rows)
+        others = random_placements(space, count - len(rows), rng)
+        return np.concatenate([np.stack(rows), others])
 
     def _resize(self, rows: int) -> None:
         """Keep the best rows, or copy them, best first."""

@@ -19,32 +19,43 @@ __all__ = [
     "first_fit",
     "least_loaded",
     "least_loaded_start",
-    "random_placement",
+    "random_placements",
 ]
 
 RANDOM_TRIES = 200
 """Random placements drawn when the rules find none that fits the memory."""
 
-Choice = Callable[[int, NDArray[np.int64]], int]
-"""Given a slot and the devices that have room for it, the device to take."""
+REDRAWS = 4
+"""Draws of a random placement before one that does not fit is handed out."""
+
+Ints = NDArray[np.int64]
+Choice = Callable[[Ints, NDArray[np.bool_]], Ints]
+"""Given a slot per row [B] and the devices with room for it [B, D], the device to take per row."""
 
 
-def _placed(space: PlacementSpace, order: NDArray[np.int64], choose: Choice) -> Placements:
-    """Place slots one after the other; slots of one fragment share its weights on a device."""
-    free = space.memory.copy()
-    placement = np.zeros(space.slots, dtype=np.int32)
-    held: set[tuple[tuple[int, int], int]] = set()
-    for slot in order.tolist():
-        fragment = space.tables.slots[slot]
-        devices = np.flatnonzero(space.allowed[slot])
-        present = np.array([(fragment, d) in held for d in devices.tolist()])
-        need = np.where(present, 0.0, space.weights[slot])
-        room = devices[free[devices] >= need]
-        device = choose(slot, room) if len(room) else int(devices[np.argmax(free[devices])])
-        placement[slot] = device
-        if (fragment, device) not in held:
-            held.add((fragment, device))
-            free[device] -= space.weights[slot]
+def _placed(space: PlacementSpace, order: Ints, choose: Choice) -> Placements:
+    """Place slots one after the other, for many rows at once.
+
+    Args:
+        space: The placements of the problem.
+        order: The slots of each row in the order in which they are placed [B, F].
+        choose: Takes a device for each row.
+
+    Returns:
+        Device index per slot [B, F].
+    """
+    rows = np.arange(len(order))
+    free = np.tile(space.memory, (len(order), 1))
+    placement = np.full(order.shape, -1, dtype=np.int32)
+    for slot in order.T:
+        need = space.tables.added(placement, slot)
+        allowed = space.allowed[slot]
+        room = allowed & (free >= need)
+        full = np.flatnonzero(~room.any(axis=1))
+        room[full, np.argmax(np.where(allowed[full], free[full], -np.inf), axis=1)] = True
+        device = choose(slot, room)
+        placement[rows, slot] = device
+        free[rows, device] -= need[rows, device]
     return placement
 
 
@@ -60,13 +71,14 @@ def least_loaded(space: PlacementSpace) -> Placements:
     work = space.work()
     load = np.zeros(space.devices)
 
-    def choose(slot: int, room: NDArray[np.int64]) -> int:
-        device = int(room[np.argmin(load[room] + work[slot, room])])
-        load[device] += work[slot, device]
-        return device
+    def choose(slot: Ints, room: NDArray[np.bool_]) -> Ints:
+        after = np.where(room, load + work[slot], np.inf)
+        device = np.argmin(after, axis=1)
+        load[device] = after[0, device]
+        return np.asarray(device)
 
     order = np.argsort(-np.nanmin(work, axis=1), kind="stable")
-    return _placed(space, order, choose)
+    return np.asarray(_placed(space, order[None], choose)[0])
 
 
 def first_fit(space: PlacementSpace, *, largest_first: bool = False) -> Placements:
@@ -82,21 +94,36 @@ def first_fit(space: PlacementSpace, *, largest_first: bool = False) -> Placemen
     order = np.arange(space.slots)
     if largest_first:
         order = np.argsort(-space.weights, kind="stable")
-    return _placed(space, order, lambda _, room: int(room[0]))
+    return np.asarray(_placed(space, order[None], lambda _, room: room.argmax(axis=1))[0])
 
 
-def random_placement(space: PlacementSpace, rng: np.random.Generator) -> Placements:
+def random_placements(space: PlacementSpace, count: int, rng: np.random.Generator) -> Placements:
     """Place the fragments in random order on random devices with enough memory left.
+
+    Rows into which not everything fitted are drawn again a few times.
 
     Args:
         space: The placements of the problem.
+        count: How many.
         rng: Random numbers.
 
     Returns:
-        Device index per slot [F].
+        Device index per slot [B, F].
     """
-    order = rng.permutation(space.slots)
-    return _placed(space, order, lambda _, room: int(room[rng.integers(len(room))]))
+
+    def choose(_: Ints, room: NDArray[np.bool_]) -> Ints:
+        pick = np.floor(rng.random(len(room)) * room.sum(axis=1))
+        return np.asarray(np.argmax(np.cumsum(room, axis=1) > pick[:, None], axis=1))
+
+    placement = np.empty((count, space.slots), dtype=np.int32)
+    pending = np.arange(count)
+    for _ in range(REDRAWS):
+        order = rng.permuted(np.tile(np.arange(space.slots), (len(pending), 1)), axis=1)
+        placement[pending] = _placed(space, order, choose)
+        pending = pending[space.excess(placement[pending]) > 0]
+        if len(pending) == 0:
+            break
+    return placement
 
 
 def feasible_placement(space: PlacementSpace, rng: np.random.Generator) -> Placements:
@@ -109,18 +136,12 @@ def feasible_placement(space: PlacementSpace, rng: np.random.Generator) -> Place
     Returns:
         Device index per slot [F]; the one that exceeds the memory least if none fits.
     """
-    best = least_loaded(space)
-    least = space.excess(best[None])[0]
-    rules: list[Callable[[], Placements]] = [lambda: first_fit(space, largest_first=True)]
-    rules += [lambda: random_placement(space, rng)] * RANDOM_TRIES
-    for rule in rules:
-        if least <= 0:
-            break
-        trial = rule()
-        excess = space.excess(trial[None])[0]
-        if excess < least:
-            best, least = trial, excess
-    return best
+    rules = np.stack([least_loaded(space), first_fit(space, largest_first=True)])
+    fits = np.flatnonzero(space.excess(rules) <= 0)
+    if len(fits):
+        return np.asarray(rules[fits[0]])
+    trials = np.concatenate([rules, random_placements(space, RANDOM_TRIES, rng)])
+    return np.asarray(trials[np.argmin(space.excess(trials))])
 
 
 def least_loaded_start(problem: Problem) -> Deployment:

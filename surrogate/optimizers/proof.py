@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
+from datagen.deployment import Problem
 from datagen.evaluation import Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions
 from datagen.simulator.simulation import warm_up
+from surrogate.optimizers.baselines import least_loaded
 from surrogate.optimizers.objective import Objective, penalized
 from surrogate.optimizers.space import Placements, PlacementSpace
 
-__all__ = ["FINALISTS", "Proof"]
+__all__ = ["FINALISTS", "Proof", "same_window"]
 
 FINALISTS = 8
 """Best candidates of a search that are simulated before one is chosen; the start comes on top."""
@@ -36,8 +39,32 @@ VERIFICATION_RUNS = 8
 PROBE_EVENTS = 1e5
 """Events of the run that measures the speed of the simulator beforehand."""
 
+PROBE_CAPACITY = 10_000
+"""Stands for an unlimited buffer there: room for whatever queues up in so short a run."""
+
 MARGIN = 1.3
 """Factor on the probed time: other programs may take the processor in between."""
+
+
+def same_window(
+    problem: Problem, *, events: float, replications: int, seed: int
+) -> SimulationOptions:
+    """Return options that give every placement of a problem one simulated time.
+
+    Options with a number of events give a placement whose fragments share steps a longer time than
+    others, in which it meets other jobs; differences would then not be of the placements alone.
+
+    Args:
+        problem: The problem.
+        events: Events of a placement that loses nothing and fuses no fragments, all runs together.
+        replications: Independent runs, >= 1.
+        seed: Master seed, >= 0.
+
+    Returns:
+        Options with a horizon.
+    """
+    rate = sum(chain.arrivals.rate * (1 + len(chain.fragments)) for chain in problem.chains)
+    return SimulationOptions(horizon=events / rate, replications=replications, seed=seed)
 
 
 class Proof:
@@ -63,20 +90,36 @@ class Proof:
         self.events = SELECTION_EVENTS
         self.reserve = 0.0
         warm_up()
-        began = time.perf_counter()
-        self._simulated(space.start[None], PROBE_EVENTS, 4, selection_seed)
-        second_per_event = (time.perf_counter() - began) / PROBE_EVENTS
+        second_per_event = self._probed(selection_seed)
         if seconds is not None:
             second_per_event *= MARGIN
             affordable = SELECTION_SHARE * seconds / (second_per_event * (FINALISTS + 1))
             self.events = float(np.clip(affordable, LEAST_SELECTION_EVENTS, SELECTION_EVENTS))
             self.reserve = second_per_event * self.events * (FINALISTS + 1)
 
+    def _probed(self, seed: int) -> float:
+        """Measure the time that one event takes [s], on a placement like those that win.
+
+        The start may lose nearly everything at its first device, or have no steady state at all:
+        its events would be few and cheap. So the least-loaded placement is played, buffers without
+        a limit are given one, and the events that happened are counted, not those expected.
+        """
+        base = self._space.candidates(least_loaded(self._space)[None]).deployment(0)
+        devices = tuple(
+            replace(device, capacity=PROBE_CAPACITY) if device.capacity is None else device
+            for device in base.problem.devices
+        )
+        problem = replace(base.problem, devices=devices)
+        options = same_window(problem, events=PROBE_EVENTS, replications=4, seed=seed)
+        evaluator = SimulationEvaluator(options)
+        began = time.perf_counter()
+        measures = evaluator.evaluate([replace(base, problem=problem)])
+        return (time.perf_counter() - began) / float(measures.deployment["events"][0])
+
     def _simulated(self, rows: Placements, events: float, runs: int, seed: int) -> Measures:
         """Simulate placements for one length of time, so that all meet the same jobs."""
-        chains = self._space.base.problem.chains
-        rate = sum(chain.arrivals.rate * (1 + len(chain.fragments)) for chain in chains)
-        options = SimulationOptions(horizon=events / rate, replications=runs, seed=seed)
+        problem = self._space.base.problem
+        options = same_window(problem, events=events, replications=runs, seed=seed)
         return SimulationEvaluator(options).evaluate(self._space.candidates(rows))
 
     def selected(self, rows: Placements, objective: Objective) -> int:

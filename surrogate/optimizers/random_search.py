@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.evaluation import Candidates
-from surrogate.optimizers.baselines import random_placement
+from surrogate.optimizers.baselines import random_placements
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import PlacementSpace
 
@@ -23,11 +23,11 @@ class RandomSearch(Search):
         self._begun = False
 
     def ask(self, count: int) -> Candidates:
-        rows = [random_placement(self._space, self._rng) for _ in range(count)]
+        rows = random_placements(self._space, count, self._rng)
         if not self._begun:
             rows[0] = self._space.start
             self._begun = True
-        return self._space.candidates(np.stack(rows))
+        return self._space.candidates(rows)
 
     def tell(self, candidates: Candidates, values: NDArray[np.float64]) -> None:
         """Learn nothing."""

@@ -215,15 +215,7 @@ def violations(space: PlacementSpace, placement: Placements) -> tuple[Violation,
     Returns:
         One entry per device; empty if everything fits.
     """
-    needed = np.zeros(space.devices)
-    held = {
-        (fragment, device): weight
-        for fragment, device, weight in zip(
-            space.tables.slots, placement.tolist(), space.weights.tolist(), strict=True
-        )
-    }
-    for (_, device), weight in held.items():
-        needed[device] += weight
+    needed = space.tables.hosted(placement[None])[0]
     return tuple(
         Violation(
             device=space.base.problem.devices[d].name,

@@ -39,7 +39,6 @@ class PlacementSpace:
         self.choices_count: Ints = self.allowed.sum(axis=1)  # [F]
         order = np.argsort(~self.allowed, axis=1, kind="stable")
         self.choices: Placements = order.astype(np.int32)  # [F, D], the allowed devices first
-        self._shared = bool(np.any(self.tables.path_counts > 1))
 
     @property
     def start(self) -> Placements:
@@ -90,14 +89,7 @@ class PlacementSpace:
         Returns:
             Total excess [B] [bytes]; 0 where everything fits.
         """
-        if self._shared:
-            return self.candidates(placement).memory_excess()
-        count = len(placement)
-        place = placement + np.arange(count)[:, None] * self.devices
-        weights = np.broadcast_to(self.weights, placement.shape)
-        hosted = np.bincount(place.ravel(), weights.ravel(), minlength=count * self.devices)
-        over = hosted.reshape(count, self.devices) - self.memory
-        return np.asarray(np.maximum(over, 0.0).sum(axis=1))
+        return self.tables.memory_excess(placement)
 
     def random_devices(self, slots: Ints, rng: np.random.Generator) -> Placements:
         """Draw an allowed device for each of some slots.

@@ -218,26 +218,17 @@ def _add_regimes(page: Page, judged: Judged) -> None:
     page.table(header, rows)
 
 
-def evaluation_report(
-    batch: DeploymentBatch,
-    measures: Measures,
-    labels: Measures,
-    result: Mapping[str, Any],
-    path: Path,
-) -> None:
+def evaluation_report(judged: Judged, path: Path) -> None:
     """Write how well a surrogate reproduces labels.
 
     Args:
-        batch: The deployments.
-        measures: What the surrogate says.
-        labels: What is taken as true.
-        result: Figures, as ``surrogate evaluate --json`` prints them.
+        judged: The surrogate and how it did.
         path: The HTML file.
 
     Raises:
         InvalidInputError: If it cannot be written.
     """
-    judged = Judged(name="surrogate", batch=batch, measures=measures, labels=labels, result=result)
+    batch, measures, labels = judged.batch, judged.measures, judged.labels
     page = Page(
         "Surrogate against labels",
         f"Predictions of {measures.source} for {len(batch):,} deployments with "
@@ -248,7 +239,8 @@ def evaluation_report(
     page.heading("Errors and speed")
     page.text(
         "Relative errors |predicted - label| / label. One deployment alone takes "
-        f"{result['ms_single']:.2f} ms; the time per deployment below is for batches of 1,024."
+        f"{judged.result['ms_single']:.2f} ms; the time per deployment below is for batches of "
+        "1,024."
     )
     add_summary(page, [judged])
     page.heading("Predicted over label")

@@ -12,7 +12,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from datagen.errors import InvalidInputError
+from surrogate.report.target import writing
 
 __all__ = ["Page", "percent", "seconds"]
 
@@ -174,7 +174,7 @@ class Page:
         Raises:
             InvalidInputError: If it cannot be written.
         """
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
@@ -185,6 +185,3 @@ class Page:
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
                 raise
-        except OSError as error:
-            rule = f"be a file that can be written ({(error.strerror or 'unknown').lower()})"
-            raise InvalidInputError("report", rule, str(path)) from None

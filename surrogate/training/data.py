@@ -78,7 +78,8 @@ class DeploymentData(lightning.LightningDataModule):
         require(proper, "validation_share", "lie in (0, 1)", validation_share)
         if window is not None:
             require(window >= 1, "window", "be >= 1", window)
-            require(validation, "validation", "name data sets where window is given", validation)
+            named = bool(validation)
+            require(named, "validation", "name data sets where window is given", validation)
             require(limit is None, "limit", "be absent where window is given", limit)
         apart = set(train).isdisjoint(validation or ())
         require(apart, "validation", "name no data set that is trained on", validation)

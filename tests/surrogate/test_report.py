@@ -21,6 +21,7 @@ from datagen.store.compare import compare_measures
 from surrogate.optimizers.archive import Improvement
 from surrogate.optimizers.result import Outcome, SearchResult, Violation
 from surrogate.report import Judged, evaluation_report, placement_report, quickstart_report
+from surrogate.report.target import require_target
 from tests.surrogate.cases import made_up_labels, random_deployments
 
 ADDRESS = re.compile(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", re.IGNORECASE)
@@ -154,7 +155,7 @@ def searched(*, chains: int = 2, devices: int = 3, proved: bool = True) -> Searc
 
 def test_evaluation_report(judged: Judged, tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "report.html"
-    evaluation_report(judged.batch, judged.measures, judged.labels, dict(judged.result), path)
+    evaluation_report(judged, path)
     report = read(path)
     assert_self_contained(report)
     assert len(report.figures) == 2
@@ -170,7 +171,10 @@ def test_no_defined_label_at_all(batch: DeploymentBatch, judged: Judged, tmp_pat
     result = compare_measures(batch, judged.measures, unknown)
     result |= {"ms_per_deployment": 0.1, "ms_single": 5.0, "in_distribution": 1.0}
     path = tmp_path / "report.html"
-    evaluation_report(batch, judged.measures, unknown, result, path)
+    nothing = Judged(
+        name="small", batch=batch, measures=judged.measures, labels=unknown, result=result
+    )
+    evaluation_report(nothing, path)
     assert_self_contained(read(path))
 
 
@@ -226,6 +230,35 @@ def test_a_report_replaces_the_old_one_or_leaves_it(
     placement_report(searched(), path)
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
     assert path.read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("nowhere/report.html", "lie in a folder that exists"),
+        ("folder", "be a file, not a folder"),
+        ("x" * 252 + ".html", "be a file that can be written"),
+        ("file/report.html", "lie in a folder that exists"),
+    ],
+)
+def test_a_target_that_no_report_could_be_written_to_is_refused(
+    name: str, rule: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InvalidInputError, match=f"report must {rule}"):
+        require_target(tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_proper_target_is_left_as_it_is(tmp_path: Path) -> None:
+    old = tmp_path / "old.html"
+    old.write_text("old")
+    require_target(old)
+    require_target(tmp_path / "new.html")
+    assert [file.name for file in tmp_path.iterdir()] == ["old.html"]
+    assert old.read_text() == "old"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from datagen.arrivals import arrivals_from_parameters
 from datagen.deployment import Deployment, Exit
 from datagen.distributions import Deterministic, Exponential, Law, law_from_parameters
 from datagen.evaluation import DeploymentBatch, Effect, pack
+from datagen.evaluation.packing import DeploymentTables
 from datagen.exits import ExitMix, ExitTrace, Thresholds
 from tests.datagen.strategies import deployments
 from tests.helpers import tandem
@@ -132,3 +133,29 @@ def test_batches_are_read_only() -> None:
     batch = pack([tandem(0)])
     with pytest.raises(ValueError, match="read-only"):
         batch.chain_rate[0] = 2.0
+
+
+@settings(max_examples=40)
+@given(deployments(), st.data())
+def test_memory_holds_a_fragment_once_per_device(base: Deployment, data: st.DataObject) -> None:
+    tables = DeploymentTables(base)
+    device = st.integers(0, len(base.problem.devices) - 1)
+    row = st.lists(device, min_size=len(tables.slots), max_size=len(tables.slots))
+    placement = np.array(data.draw(st.lists(row, min_size=1, max_size=3)), dtype=np.int32)
+    expected = np.zeros((len(placement), len(base.problem.devices)))
+    for index, devices in enumerate(placement.tolist()):
+        held = set(zip(tables.slots, devices, strict=True))
+        for (chain, fragment), host in held:
+            expected[index, host] += base.problem.chains[chain].fragments[fragment].weights
+    assert tables.hosted(placement) == pytest.approx(expected)
+    memory = [np.inf if d.memory is None else d.memory for d in base.problem.devices]
+    excess = np.maximum(expected - memory, 0.0).sum(axis=1)
+    assert tables.memory_excess(placement) == pytest.approx(excess)
+    # Placing the slots one by one adds up to the same.
+    partial, total = np.full_like(placement, -1), np.zeros_like(expected)
+    rows = np.arange(len(placement))
+    for slot in range(placement.shape[1]):
+        added = tables.added(partial, np.full(len(placement), slot))
+        total[rows, placement[:, slot]] += added[rows, placement[:, slot]]
+        partial[:, slot] = placement[:, slot]
+    assert total == pytest.approx(expected)

@@ -104,3 +104,41 @@ def test_counts_what_has_no_steady_state_as_undefined(
     found = answer([str(folder), str(data)], capsys)
     assert found["throughput_ratio"]["n"] == 1
     assert found["throughput_ratio"]["undefined"] == 1
+
+
+def test_a_report_is_written_beside_the_figures(
+    checkpoint: Path, tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "report.html"
+    found = answer([str(checkpoint), str(tiny_dataset), "--report", str(page)], capsys)
+    assert f"{found['ms_single']:.2f} ms" in page.read_text(encoding="utf-8")
+
+
+def test_a_report_in_no_folder_is_refused_before_the_work(
+    checkpoint: Path,
+    tiny_dataset: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(evaluate, "judge", lambda *_: pytest.fail("the work was begun"))
+    given = ["evaluate", str(checkpoint), str(tiny_dataset), "--report", "no/where.html"]
+    assert main(given) == 2
+    assert "report must lie in a folder that exists" in capsys.readouterr().err
+
+
+def test_a_report_that_fails_in_the_end_costs_no_figures(
+    checkpoint: Path,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("surrogate.report.page.Page.html", full_disk)
+    target = ["--report", str(tmp_path / "report.html"), "--json"]
+    assert main(["evaluate", str(checkpoint), str(tiny_dataset), *target]) == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["deployments"] == 60
+    assert "report must be a file that can be written" in captured.err

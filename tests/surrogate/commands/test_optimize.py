@@ -6,11 +6,16 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from datagen.deployment import Deployment
 from datagen.documents import read_deployment, to_yaml
+from datagen.evaluation import pack
 from surrogate.__main__ import main
+from surrogate.commands.optimize import evaluator_named
 from surrogate.optimizers import PlacementSpace, proof
+from surrogate.optimizers.baselines import least_loaded_start
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
 
@@ -77,6 +82,19 @@ def test_memory_too_small_is_an_answer(tmp_path: Path, capsys: pytest.CaptureFix
     assert "nothing that fits was found" in capsys.readouterr().out
 
 
+def test_the_simulator_plays_the_same_jobs_for_every_candidate() -> None:
+    problem = small_problem(memory=None)
+    evaluator = evaluator_named("simulator", problem, 3)
+    rows = [poor_start(problem), least_loaded_start(problem)]
+    apart = {f"c{c}": (("d0", "d1", "d0"),) for c in range(3)}
+    rows.append(Deployment(problem=problem, placement=apart))
+    steps = {sum(len(path) for chain in row.steps() for path in chain) for row in rows}
+    assert len(steps) > 1, "placements that fuse alike would show nothing"
+    batch = pack(rows).with_key(np.zeros(len(rows)))
+    offered = evaluator.evaluate(batch).chain["offered"].reshape(len(rows), -1)
+    assert (offered == offered[0]).all()
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
@@ -137,6 +155,29 @@ def test_a_report_in_no_folder_is_refused_before_the_search(
 ) -> None:
     assert main(words(problem_file, "--seconds", "60", "--report", "no/where.html")) == 2
     assert "report must lie in a folder that exists" in one_error(capsys)
+
+
+@pytest.mark.parametrize("json_too", [True, False])
+def test_a_report_that_fails_in_the_end_costs_no_result(
+    problem_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    json_too: bool,
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("surrogate.report.page.Page.html", full_disk)
+    target = ["--report", str(tmp_path / "report.html"), *["--json"] * json_too]
+    assert main(words(problem_file, "--evaluations", "60", *target)) == 2
+    captured = capsys.readouterr()
+    if json_too:
+        assert json.loads(captured.out)["evaluations"] == 60
+    else:
+        assert "60 placements" in captured.out
+    assert captured.err.count("\n") == 1
+    assert "report must be a file that can be written (no space left" in captured.err
 
 
 @pytest.mark.parametrize("given", [["conquer"], []])

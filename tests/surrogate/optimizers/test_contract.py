@@ -92,9 +92,9 @@ class TestEverySearch:
             assert placement.max() < space.devices
             assert space.allowed[np.arange(space.slots), placement].all()
             assert (space.excess(placement) == candidates.memory_excess()).all()
-            # Rules may fail to pack a fresh placement; what a fitting one turns into always fits.
-            if round_ > 0 and name == "annealing" and count <= 8:
-                assert (space.excess(placement) == 0).mean() > 0.5
+            # Here every random placement is found a fit within a few draws, and what a fitting one
+            # turns into fits.
+            assert (space.excess(placement) == 0).all()
             loss = AnalyticEvaluator().evaluate(candidates)
             values = penalized(SystemLoss().values(loss), space.excess(placement))
             search.tell(candidates, values)
