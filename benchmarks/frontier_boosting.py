@@ -160,7 +160,7 @@ def boosting(dataset: Dataset, *, limit: int, threads: int) -> Entry:
     began = time.perf_counter()
     evaluator = BoostingEvaluator(dataset, limit)
     return Entry(
-        name="boosting, pooled features",
+        name="boosting",
         kind="baseline",
         evaluator=evaluator,
         threads=threads,

@@ -110,7 +110,7 @@ def formulas(threads: int) -> list[Entry]:
     """
     prior, analytic = PriorEvaluator(), AnalyticEvaluator()
     return [
-        Entry(name="prior, untrained", kind="formula", evaluator=prior, threads=threads),
+        Entry(name="prior", kind="formula", evaluator=prior, threads=threads),
         Entry(name="analytic", kind="formula", evaluator=analytic, threads=1),
     ]
 

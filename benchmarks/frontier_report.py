@@ -31,9 +31,9 @@ ABSOLUTE = ("mae", "log2_error")
 """Errors that are no shares."""
 
 PANELS = (
-    ("throughput_ratio", "mape_trimmed", "Throughput ratio, mean without worst 0.1 %"),
-    ("throughput_ratio", "p95", "Throughput ratio, 95 % of chains below"),
-    ("latency_ratio", "mape", "Latency ratio, mean"),
+    ("throughput_ratio", "mape_trimmed", "Throughput ratio,<br>mean without worst 0.1 %"),
+    ("throughput_ratio", "p95", "Throughput ratio,<br>95 % of chains below"),
+    ("latency_ratio", "mape", "Latency ratio,<br>mean"),
 )
 
 COLOURS = {
@@ -52,6 +52,11 @@ NOTE = (
 BEATS_NOTE = (
     "A simulation counts as beaten where its error is no smaller and its time no less; time is "
     "that of all threads together, so that two threads have to be twice as fast as one."
+)
+
+TIME_NOTE = (
+    "Times are warm and interleaved. Where other work shares the machine only their ratios mean "
+    "something, and threads that wait for each other lose most."
 )
 
 
@@ -86,13 +91,13 @@ def header() -> list[str]:
 def beaten_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Return per figure the longest simulation that is beaten, a line per rival of simulations."""
     keys = ["all", *(f"{target}.{key}" for target, key in FIGURES)]
-    length = {row["name"]: row["horizon"] for row in rows}
+    length = {row["name"]: row["horizon"] for row in rows if row["kind"] == "simulation"}
     lines = []
     for row in rows:
         if row["beats"] is None:
             continue
-        longest = [max(map(length.get, row["beats"].get(key, [])), default=None) for key in keys]
-        lines.append([row["name"], *("-" if end is None else f"{end:g} s" for end in longest)])
+        horizons = ([length[name] for name in row["beats"].get(key, [])] for key in keys)
+        lines.append([row["name"], *(f"{max(own):g} s" if own else "-" for own in horizons)])
     return lines
 
 
@@ -110,7 +115,8 @@ def markdown(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def fitted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each model that was fitted for the comparison."""
     return [
-        f"{row['name']}: fitted on {row['fitted_on']:,} deployments in {row['fit_s']:.0f} s."
+        f"{row['name']}, on pooled features: fitted on {row['fitted_on']:,} deployments in "
+        f"{row['fit_s']:.0f} s."
         for row in rows
         if row["fit_s"] is not None
     ]
@@ -167,7 +173,7 @@ def result_text(report: Mapping[str, Any], command: str, hardware: str | None) -
         command=command,
         hardware=hardware,
     )
-    return "\n".join([*lines, tables(report), NOTE, BEATS_NOTE, ""])
+    return "\n".join([*lines, tables(report), NOTE, BEATS_NOTE, TIME_NOTE, ""])
 
 
 def frontier_figure(rows: Sequence[Mapping[str, Any]]) -> Any:
@@ -179,7 +185,11 @@ def frontier_figure(rows: Sequence[Mapping[str, Any]]) -> Any:
     Returns:
         A plotly figure with one panel per error.
     """
-    figure = make_subplots(cols=len(PANELS), subplot_titles=[title for _, _, title in PANELS])
+    figure = make_subplots(
+        cols=len(PANELS),
+        subplot_titles=[title for _, _, title in PANELS],
+        horizontal_spacing=0.1,  # names of points reach beyond the axes
+    )
     for column, (target, key, _) in enumerate(PANELS, start=1):
         for kind, colour in COLOURS.items():
             own = [row for row in rows if row["kind"] == kind and row[target][key] is not None]
@@ -190,14 +200,16 @@ def frontier_figure(rows: Sequence[Mapping[str, Any]]) -> Any:
                 text=[f"{row['horizon']:g} s" if line else row["name"] for row in own],
                 mode="lines+markers+text" if line else "markers+text",
                 name=kind, legendgroup=kind, showlegend=column == 1 and bool(own),
-                textposition="top center", textfont={"size": 10},
+                textposition="middle right", textfont={"size": 10}, cliponaxis=False,
                 marker={"size": 9, "color": colour}, line={"color": colour, "width": 1},
                 hovertemplate="%{text}<br>%{x:.4g} ms<br>%{y:.3g} %<extra></extra>",
                 row=1, col=column,
             )  # fmt: skip
-        figure.update_xaxes(title_text="ms per deployment", type="log", row=1, col=column)
-        figure.update_yaxes(title_text="relative error [%]", type="log", row=1, col=column)
-    return styled(figure, height=480)
+    figure.update_xaxes(title_text="ms per deployment", type="log", dtick=1)
+    figure.update_yaxes(type="log", dtick="D2")
+    figure.update_yaxes(title_text="relative error [%]", col=1)
+    styled(figure, height=520)
+    return figure.update_layout(legend={"orientation": "h", "y": -0.2}, margin={"t": 80, "r": 60})
 
 
 def page(report: Mapping[str, Any]) -> Page:
@@ -220,9 +232,10 @@ def page(report: Mapping[str, Any]) -> Page:
     made.figure(
         frontier_figure(rows),
         "Left and below is better. The line joins simulations of growing length, one thread each; "
-        f"times are medians of {report['repeats']} interleaved passes.",
+        f"times are medians of {report['repeats']} passes.",
     )
     made.heading("Errors and times")
+    made.text(TIME_NOTE)
     made.table(header(), cells(rows))
     for sentence in fitted(rows):
         made.text(sentence)

@@ -249,9 +249,15 @@ def competitors(given: argparse.Namespace, dataset: Dataset) -> list[Entry]:
 
     Returns:
         Surrogates, baseline, formulas, simulations.
+
+    Raises:
+        InvalidInputError: If the baseline were fitted on what it is judged on.
     """
     entries = surrogates(given.checkpoint or ["chainnet"], given.threads)
     if given.boosting is not None:
+        apart = given.boosting.resolve() != given.dataset.resolve()
+        rule = "be another data set than the one that all are judged on"
+        require(apart, "boosting", rule, str(given.boosting))
         fitted_on = read_dataset(given.boosting)
         entries.append(boosting(fitted_on, limit=given.boosting_limit, threads=given.threads))
     entries += formulas(given.threads)

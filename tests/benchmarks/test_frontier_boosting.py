@@ -58,7 +58,7 @@ def test_boosting_corrects_the_prior(baseline: ModuleType, dataset: Dataset) -> 
     prior = import_module("frontier_entries").PriorEvaluator().evaluate(batch)
     fitted, untrained = (compare_measures(batch, known, labels) for known in (said, prior))
     for target in ("throughput_ratio", "latency_ratio"):
-        assert fitted[target]["mape"] < 0.8 * untrained[target]["mape"]
+        assert fitted[target]["mape"] < 0.85 * untrained[target]["mape"]
         assert said.chain[target].min() > 0
         assert said.chain[target].max() <= 1
 

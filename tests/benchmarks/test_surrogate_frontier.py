@@ -169,7 +169,7 @@ def test_the_program_reports_and_writes(
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     rows = {found["name"]: found for found in report["rows"]}
     assert list(rows) == [
-        "net", "prior, untrained", "analytic", "simulation, 100 s", "simulation, 200 s",
+        "net", "prior", "analytic", "simulation, 100 s", "simulation, 200 s",
     ]  # fmt: skip
     assert report["repeats"] >= 5
     for found in rows.values():
@@ -190,6 +190,26 @@ def test_the_program_reports_and_writes(
     assert page.count('data-figure="figure-1"') == 1
 
 
+def test_the_figure_shows_every_competitor_in_every_panel(frontier: ModuleType) -> None:
+    report = import_module("frontier_report")
+    rows = [
+        row(frontier, name, ms, 1, error) | {"kind": kind, "horizon": horizon}
+        for name, kind, horizon, ms, error in (
+            ("net", "surrogate", None, 0.05, 0.01),
+            ("unknown", "formula", None, 0.02, None),
+            ("short", "simulation", 100.0, 1.0, 0.1),
+            ("long", "simulation", 1e4, 2.0, 0.02),
+        )
+    ]
+    panels: dict[str, dict[str, tuple[float, float]]] = {}
+    for trace in report.frontier_figure(rows).data:
+        points = zip(trace.x, trace.y, strict=True)
+        panels.setdefault(trace.xaxis, {}).update(zip(trace.text, points, strict=True))
+    assert len(panels) == len(report.PANELS)
+    for shown in panels.values():  # per cent over milliseconds; what is not defined is not drawn
+        assert shown == {"net": (0.05, 1.0), "100 s": (1.0, 10.0), "10000 s": (2.0, 2.0)}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -197,6 +217,7 @@ def test_the_program_reports_and_writes(
         (["--simulated", "0"], "simulated must be >= 1"),
         (["--threads", "0"], "threads must be >= 1"),
         (["--horizons", "-5"], "horizon must be"),
+        (["--boosting", "DATASET"], "boosting must be another data set"),
     ],
 )
 def test_mistakes_are_said_in_a_line(
@@ -208,6 +229,7 @@ def test_mistakes_are_said_in_a_line(
     said: str,
 ) -> None:
     checkpoint = str(release(tmp_path / "net"))
+    words = [str(folder) if word == "DATASET" else word for word in words]
     with pytest.raises(SystemExit) as stop:
         frontier.main([str(folder), "--checkpoint", checkpoint, "--repeats", "1", *words])
     assert stop.value.code == 2
