@@ -153,6 +153,11 @@ def test_the_prior_is_a_network_without_training(entries: ModuleType, dataset: D
         close(np.asarray(found.chain[name], dtype=np.float32), getattr(expected, name))
 
 
+def test_chains_without_latency_are_told() -> None:
+    report = import_module("frontier_report")
+    assert report.no_latency({"latency_ratio": {"n": 150, "undefined": 50}}) == "25.0 %"
+
+
 def test_namesakes_are_numbered(entries: ModuleType, tmp_path: Path) -> None:
     folders = [str(release(tmp_path / parent / "net")) for parent in ("a", "b")]
     assert [entry.name for entry in entries.surrogates(folders, 1)] == ["net", "net (2)"]
@@ -182,6 +187,8 @@ def test_the_program_reports_and_writes(
     assert file.name.startswith("surrogate_frontier_board_")
     text = file.read_text(encoding="utf-8")
     assert "| analytic | 200 s | 200 s |" in text
+    titles = [line.count("|") for line in text.splitlines() if "thr. mape" in line]
+    assert titles == [13, 13, 11]
     for part in ("commit:", "machine: board", "configuration: data set tiny", "sha256"):
         assert part in text
     page = html.read_text(encoding="utf-8")
