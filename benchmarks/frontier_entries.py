@@ -1,0 +1,141 @@
+"""What competes on the frontier of error against time: networks, formulas, simulations.
+
+Each entry is an :class:`~datagen.evaluation.Evaluator` with what a table says about it. Simulations
+play one long run: for the time that they take, that is what gives the smallest errors, since every
+further run begins with empty queues again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from datagen.analytic.decomposition import COVERS, AnalyticEvaluator
+from datagen.evaluation import DeploymentBatch, Evaluator, Measures
+from datagen.evaluation.effects import refuse_uncovered
+from datagen.evaluation.loads import unstable
+from datagen.simulator import SimulationEvaluator, SimulationOptions
+from surrogate.evaluator import load_surrogate
+from surrogate.features.arrays import flow_arrays
+from surrogate.features.decomposition import Decomposition
+from surrogate.models.readout import read_out
+
+__all__ = ["Entry", "Kind", "PriorEvaluator", "formulas", "simulations", "surrogates"]
+
+Kind = Literal["surrogate", "baseline", "formula", "simulation"]
+
+SEED = 20_261
+"""Of the simulations, unless the labels were simulated with it: see :func:`simulations`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A competitor.
+
+    Args:
+        name: What to call it.
+        kind: What it is.
+        evaluator: How it evaluates.
+        threads: Threads it may use, >= 1.
+        horizon: Simulated time [s] of a simulation, else None.
+        fit_s: Time that a model fitted for this comparison took to fit [s], else None.
+        fitted_on: Deployments that it was fitted on, else None.
+    """
+
+    name: str
+    kind: Kind
+    evaluator: Evaluator
+    threads: int
+    horizon: float | None = None
+    fit_s: float | None = None
+    fitted_on: int | None = None
+
+    @property
+    def simulates(self) -> bool:
+        """Whether it is a simulation, one of the rivals."""
+        return self.kind == "simulation"
+
+
+class PriorEvaluator(Evaluator):
+    """The decomposition that surrogates correct, read out as it is: a network without training."""
+
+    def __init__(self) -> None:
+        self.decomposition = Decomposition()
+
+    def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
+        refuse_uncovered("prior", COVERS, batch.effects)
+        arrays = flow_arrays(batch)
+        prior = self.decomposition(arrays)
+        said = read_out(arrays, prior, arrays.step_mean.new_zeros(len(arrays.step_mean), 2))
+        names = ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
+        chain = {name: getattr(said, name).numpy().astype(np.float64) for name in names}
+        without = unstable(batch)
+        for values in chain.values():
+            values[without[batch.owner("chain")]] = np.nan
+        return Measures.of(batch, "analytic", deployment={"unstable": without}, chain=chain)
+
+
+def surrogates(checkpoints: Sequence[str], threads: int) -> list[Entry]:
+    """Return released networks.
+
+    Args:
+        checkpoints: Names of shipped ones, or folders.
+        threads: Threads that they may use.
+
+    Returns:
+        One entry each, named after the folder; namesakes are numbered.
+    """
+    entries: list[Entry] = []
+    for word in checkpoints:
+        short = Path(word).name
+        namesakes = sum(Path(earlier).name == short for earlier in checkpoints[: len(entries)])
+        name = f"{short} ({namesakes + 1})" if namesakes else short
+        evaluator = load_surrogate(word)
+        entries.append(Entry(name=name, kind="surrogate", evaluator=evaluator, threads=threads))
+    return entries
+
+
+def formulas(threads: int) -> list[Entry]:
+    """Return what needs neither training nor simulation.
+
+    Args:
+        threads: Threads that tensors may use; the compiled formula uses one.
+
+    Returns:
+        The surrogates' prior and the analytic evaluator.
+    """
+    prior, analytic = PriorEvaluator(), AnalyticEvaluator()
+    return [
+        Entry(name="prior", kind="formula", evaluator=prior, threads=threads),
+        Entry(name="analytic", kind="formula", evaluator=analytic, threads=1),
+    ]
+
+
+def simulations(horizons: Sequence[float], label_seed: int | None) -> list[Entry]:
+    """Return the compiled simulation at several horizons.
+
+    Args:
+        horizons: Simulated times [s], > 0.
+        label_seed: Seed of the labels, or None. Simulations take another one: with the same seed
+            they would meet the very jobs the labels were counted on.
+
+    Returns:
+        One entry each, shortest first.
+    """
+    seed = SEED + (label_seed == SEED)
+    return [
+        Entry(
+            name=f"simulation, {horizon:g} s",
+            kind="simulation",
+            evaluator=SimulationEvaluator(
+                SimulationOptions(engine="numba", horizon=horizon, replications=1, seed=seed)
+            ),
+            threads=1,
+            horizon=horizon,
+        )
+        for horizon in sorted(set(horizons))
+    ]
