@@ -44,8 +44,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from datagen.analytic.decomposition_kernel import Devices, Flows, Steps, settle
+from datagen.analytic.decomposition_kernel import settle
 from datagen.analytic.md1k_table import grid
+from datagen.analytic.stream_kernel import Devices, Flows, Steps
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Effect, Evaluator, Measures
 from datagen.evaluation.effects import refuse_uncovered
@@ -110,12 +111,16 @@ class AnalyticEvaluator(Evaluator):
 
 def _steps(batch: DeploymentBatch) -> Steps:
     """Return what the kernel reads, in the types it is compiled for."""
-    share = np.repeat(batch.path_probability, batch.counts("step"))
+    length = batch.counts("step")
+    share = np.repeat(batch.path_probability, length)
+    position = np.arange(len(share)) - np.repeat(batch.step_start[:-1], length)
     return Steps(
         deployment_path=_ints(batch.path_start[batch.chain_start]),
         path_step=_ints(batch.step_start),
         deployment_device=_ints(batch.device_start),
         device=_ints(batch.step_device_row),
+        position=_ints(position),
+        partner=_partners(batch.step_device_row, position),
         source_rate=_floats(batch.chain_rate[batch.step_chain] * share),
         # A path that takes a random share p of a stream has SCV 1 + p (SCV - 1).
         source_scv=_floats(1.0 + share * (batch.chain_scv[batch.step_chain] - 1.0)),
@@ -125,6 +130,20 @@ def _steps(batch: DeploymentBatch) -> Steps:
         servers=_floats(batch.device_servers),
         capacity=_floats(batch.device_capacity),
     )
+
+
+def _partners(device: Ints, position: Ints) -> Ints:
+    """Return of each step the next one that ends the same hop, in a ring [S]."""
+    partner = np.arange(len(device))
+    inner = np.flatnonzero(position > 0)
+    hop = device[inner - 1] * (device.max(initial=0) + 1) + device[inner]
+    order = np.argsort(hop, kind="stable")
+    inner, hop = inner[order], hop[order]
+    first = np.flatnonzero(np.diff(hop, prepend=-1))
+    following = np.roll(inner, -1)
+    following[np.append(first[1:], len(inner)) - 1] = inner[first]
+    partner[inner] = following
+    return partner
 
 
 def _ints(values: ArrayLike) -> Ints:
@@ -139,14 +158,12 @@ def _floats(values: ArrayLike) -> Floats:
 
 def _measures(batch: DeploymentBatch, flows: Flows, queues: Devices) -> Measures:
     accepted = flows.rate * flows.accepted
-    leaving = _per_device(batch, accepted)
     work = _per_device(batch, accepted * batch.step_mean)
     with np.errstate(divide="ignore", invalid="ignore"):
-        waiting = np.maximum(queues.jobs - work, 0.0) / leaving
-        sojourn = waiting[batch.step_device_row] + batch.step_mean
+        sojourn = flows.wait + batch.step_mean
         chain = _chain_measures(batch, accepted, sojourn)
-    idle = leaving <= 0
-    device = {"utilization": work / batch.device_servers, "jobs": np.where(idle, 0.0, queues.jobs)}
+    jobs = _per_device(batch, np.where(accepted > 0.0, accepted * sojourn, 0.0))
+    device = {"utilization": work / batch.device_servers, "jobs": jobs}
     step = {"sojourn": sojourn}
     no_steady_state = unstable(batch)
     reason = None

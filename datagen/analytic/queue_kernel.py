@@ -56,6 +56,16 @@ WAITING_SHIFT = 0.1
 SHIFT_EXPONENT = 0.7
 """Both shifts are divided by the load to this power."""
 
+LEAST_ROOM_SHARE = 0.05
+"""Smallest inverse of the room ratio, met where regular arrivals make a small room act like a large
+one (without arrivals' randomness nothing is lost below load 1)."""
+
+LEAST_WAITING_RATIO = 0.01
+"""Smallest ratio of waiting to that of exponential service and Poisson arrivals."""
+
+LEAST_BEND_REACH = -0.95
+"""Smallest bend x variability: the logarithm that weights it must stay finite."""
+
 UNLIMITED_ROOM = 1e12
 """Stands for an unlimited room: finite, so that no infinity meets a zero, and far above any room
 that could be told from infinity."""
@@ -180,8 +190,9 @@ def _ratios(log_load: float, scv: float, capacity: float, grid: Grid) -> tuple[f
     # Below load 1 unlimited waiting is linear in scv; above, waiting follows the room.
     above = off_one if log_load > 0.0 else 0.0
     waiting_weight = _weight(scv, math.sqrt((WAITING_SMALL_ROOM / capacity) ** 2 + above**2))
-    room_ratio = 1.0 / (1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0))
-    return room_ratio, 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
+    room_share = 1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0)
+    fewer = 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
+    return 1.0 / max(room_share, LEAST_ROOM_SHARE), max(fewer, LEAST_WAITING_RATIO)
 
 
 @inlined
@@ -195,7 +206,7 @@ def _beyond(ratio: float, room: float, shift: float) -> float:
 def _weight(scv: float, bend: float) -> float:
     """log(1 + bend scv) / log(1 + bend): 0 at scv 0, 1 at scv 1, a straight line for bend 0."""
     bend = max(bend, _MIN_BEND)
-    return math.log1p(bend * scv) / math.log1p(bend)
+    return math.log1p(max(bend * scv, LEAST_BEND_REACH)) / math.log1p(bend)
 
 
 @inlined

@@ -1,0 +1,263 @@
+"""Streams between the devices of the analytic evaluator: thinned, mixed, spaced out; compiled.
+
+What the rules mean and where they come from is told in :mod:`datagen.analytic.decomposition`.
+A *hop* is an ordered pair of devices, one step after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.compiled import inlined
+
+__all__ = [
+    "TINY",
+    "Devices",
+    "Flows",
+    "Steps",
+    "departing_scv_of",
+    "mix_arrivals",
+    "split_losses",
+    "sum_rates",
+]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SHORT_MEMORY = 0.3
+"""Share of the received variability that a device of load 1 loses even with an unlimited buffer:
+its successor does not look infinitely far back. Chosen on generated deployments."""
+
+SPACED_LOSS = 0.5
+"""Power of the remaining share of the wait that multiplies the odds of loss: jobs that come spaced
+out find a buffer full less often, too. Chosen on generated deployments."""
+
+SPLIT_OFFSET = 0.5
+"""Added to SCVs before their ratio splits a loss among streams: even a perfectly regular stream
+loses something. Chosen on generated deployments."""
+
+LARGEST_ROOM = 1e5
+"""Stands for an unlimited buffer in the elasticity."""
+
+SMALLEST_LOAD, LARGEST_LOAD = 1e-6, 1e3
+"""Loads are clipped to this range in the elasticity, which has met its limits there."""
+
+LEAST_LOG_LOAD = 1e-4
+"""Distance from the removable singularity of the elasticity at load 1."""
+
+LEAST_FREE = 0.01
+"""Smallest idle share that the wait at shared earlier devices is divided by."""
+
+TINY = 1e-300
+"""Keeps idle devices, which nothing reaches, away from 0/0."""
+
+
+class Steps(NamedTuple):
+    """What does not change between the rounds, by step [S] unless said otherwise.
+
+    Args:
+        deployment_path: First path of each deployment, and the end [B + 1].
+        path_step: First step of each path, and the end [P + 1].
+        deployment_device: First device of each deployment, and the end [B + 1].
+        device: Row of the device.
+        position: 0-based position in the path.
+        partner: The next step that ends the same hop, in a ring; itself where it is the only one
+            or the first of a path.
+        source_rate: Rate of the path's jobs before any loss [1/s].
+        source_scv: SCV of the path's external arrivals.
+        mean: Mean service time [s].
+        scv: SCV of the service time.
+        demand: Units that a job takes.
+        servers: Servers of each device [D].
+        capacity: Units of each device, infinite where unlimited [D].
+    """
+
+    deployment_path: Ints
+    path_step: Ints
+    deployment_device: Ints
+    device: Ints
+    position: Ints
+    partner: Ints
+    source_rate: Floats
+    source_scv: Floats
+    mean: Floats
+    scv: Floats
+    demand: Floats
+    servers: Floats
+    capacity: Floats
+
+
+class Flows(NamedTuple):
+    """What is iterated, by step [S].
+
+    Args:
+        rate: Rate of the arrivals [1/s].
+        scv: SCV of the times between them.
+        remaining: Share of the device's wait that spacing leaves, in [0, 1].
+        passed: Share of the arrivals that is accepted, as the round assumed it.
+        accepted: The same, as the round found it.
+        wait: Mean wait of those [s].
+    """
+
+    rate: Floats
+    scv: Floats
+    remaining: Floats
+    passed: Floats
+    accepted: Floats
+    wait: Floats
+
+
+class Devices(NamedTuple):
+    """Sums over the steps of each device, and what its queue does [D].
+
+    Args:
+        rate: Rate of the arrivals [1/s].
+        work: Servers that they would keep busy.
+        square: Their rate times second moment of service [s].
+        units: Their rate times demand [1/s].
+        scv: SCV of the mixed arrivals.
+        loss: Loss probability, as if all arrivals were alike.
+        waiting: Mean waiting jobs, likewise.
+        spaced_loss: Rate of losses in all, after spacing [1/s].
+        split_loss: The same, as the streams' shares would add up [1/s].
+        departing: SCV of the departures, as the round assumed it.
+        found: The same, as the round found it.
+    """
+
+    rate: Floats
+    work: Floats
+    square: Floats
+    units: Floats
+    scv: Floats
+    loss: Floats
+    waiting: Floats
+    spaced_loss: Floats
+    split_loss: Floats
+    departing: Floats
+    found: Floats
+
+
+@inlined
+def sum_rates(
+    steps: Steps, flows: Flows, devices: Devices, paths: tuple[int, int], bounds: tuple[int, int]
+) -> None:
+    """Thin the rates along each path, and sum them over the devices."""
+    for device in range(bounds[0], bounds[1]):
+        devices.rate[device] = devices.work[device] = devices.square[device] = 0.0
+        devices.units[device] = devices.scv[device] = 0.0
+        devices.spaced_loss[device] = devices.split_loss[device] = 0.0
+    for path in range(paths[0], paths[1]):
+        through = 1.0
+        for step in range(steps.path_step[path], steps.path_step[path + 1]):
+            rate = steps.source_rate[step] * through
+            through *= flows.passed[step]
+            flows.rate[step] = rate
+            device, mean = steps.device[step], steps.mean[step]
+            devices.rate[device] += rate
+            devices.work[device] += rate * mean
+            devices.square[device] += rate * (1.0 + steps.scv[step]) * mean * mean
+            devices.units[device] += rate * steps.demand[step]
+
+
+@inlined
+def mix_arrivals(
+    steps: Steps, flows: Flows, devices: Devices, steps_here: tuple[int, int]
+) -> None:
+    """Tell how irregular and how spaced out each stream comes, and mix them at each device."""
+    for step in range(steps_here[0], steps_here[1]):
+        device = steps.device[step]
+        share = flows.rate[step] / max(devices.rate[device], TINY)
+        if steps.position[step] == 0:
+            flows.scv[step], flows.remaining[step] = steps.source_scv[step], 1.0
+            devices.scv[device] += share * steps.source_scv[step]
+            continue
+        source = steps.device[step - 1]
+        leaving = max(devices.rate[source], TINY)
+        spaces = steps.servers[device] == 1.0
+        square = common = together = 0.0
+        leader = step
+        while True:
+            together += flows.rate[leader - 1]
+            if spaces:
+                spacing = _common_spacing(steps, leader, step)
+                common += flows.rate[leader] * spacing
+                square += flows.rate[leader] * spacing * spacing
+            leader = steps.partner[leader]
+            if leader == step:
+                break
+        # A random share p of a stream has SCV 1 + p (SCV - 1); a hop's jobs come as one stream.
+        excess = devices.departing[source] - 1.0
+        flows.scv[step] = 1.0 + flows.rate[step - 1] / leaving * excess
+        devices.scv[device] += share * (1.0 + min(together / leaving, 1.0) * excess)
+        spaced = min(square / max(devices.square[device], TINY), 1.0)
+        free = max(1.0 - devices.work[device], 0.0)
+        taken = spaced * free / max(1.0 - common, LEAST_FREE)
+        flows.remaining[step] = min(max(1.0 - taken, 0.0), 1.0)
+
+
+@inlined
+def _common_spacing(steps: Steps, leader: int, follower: int) -> float:
+    """Smallest time between the jobs of two steps of a hop, at most the leader's service [s].
+
+    It is the longest service of the follower at the devices both have just come through. Only
+    single servers with constant service space jobs out; variable service does so in part.
+    """
+    longest = 0.0
+    ahead, behind = leader - 1, follower - 1
+    while True:
+        if steps.servers[steps.device[behind]] == 1.0:
+            spacing = steps.mean[behind] * max(1.0 - steps.scv[behind], 0.0)
+            longest = max(longest, spacing)
+        if steps.position[ahead] == 0 or steps.position[behind] == 0:
+            break
+        ahead, behind = ahead - 1, behind - 1
+        if steps.device[ahead] != steps.device[behind]:
+            break
+    return float(min(longest, steps.mean[leader]))
+
+
+@inlined
+def departing_scv_of(load: float, capacity: float, arrival_scv: float, service_scv: float) -> float:
+    """SCV of departures: between the service's and the arrivals', as the throughput is elastic.
+
+    The elasticity is that of M/M/1/K, d log(throughput) / d log(load). The throughput is
+    proportional to a (1 - a^K) / (1 - a^(K+1)) at load a, and d log(1 - a^n) / d log(a) =
+    -n / (a^-n - 1).
+    """
+    log_load = math.log(min(max(load, SMALLEST_LOAD), LARGEST_LOAD))
+    if abs(log_load) < LEAST_LOG_LOAD:
+        log_load = LEAST_LOG_LOAD
+    room = min(capacity, LARGEST_ROOM)
+    full, fuller = room / np.expm1(-room * log_load), (room + 1.0) / np.expm1(-(room + 1.0) * log_load)
+    elasticity = min(max(1.0 - full + fuller, 0.0), 1.0)
+    kept = elasticity * (1.0 - SHORT_MEMORY * min(load, 1.0) ** 2)
+    return float(kept * arrival_scv + (1.0 - kept) * service_scv)
+
+
+@inlined
+def split_losses(
+    steps: Steps, flows: Flows, devices: Devices, steps_here: tuple[int, int]
+) -> None:
+    """Divide the losses of each device among its streams: more where they come irregularly."""
+    for step in range(steps_here[0], steps_here[1]):
+        device = steps.device[step]
+        odds = devices.loss[device] * max(flows.remaining[step], TINY) ** SPACED_LOSS
+        devices.spaced_loss[device] += flows.rate[step] * odds
+        weight = (flows.scv[step] + SPLIT_OFFSET) / (devices.scv[device] + SPLIT_OFFSET)
+        odds *= weight / max(1.0 - odds, TINY)
+        flows.accepted[step] = 1.0 / (1.0 + odds)
+        devices.split_loss[device] += flows.rate[step] * odds / (1.0 + odds)
+    for step in range(steps_here[0], steps_here[1]):
+        device = steps.device[step]
+        total, lost, rate = devices.spaced_loss[device], devices.split_loss[device], devices.rate[device]
+        # Scaling losses down or passing shares down keeps both inside [0, 1].
+        if total > lost:
+            flows.accepted[step] *= min(max((rate - total) / max(rate - lost, TINY), 0.0), 1.0)
+        elif lost > 0.0:
+            flows.accepted[step] = 1.0 - (1.0 - flows.accepted[step]) * total / lost
+        if steps.demand[step] > steps.capacity[device]:
+            flows.accepted[step] = 0.0
