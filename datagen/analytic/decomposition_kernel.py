@@ -14,8 +14,8 @@ from datagen.analytic.stream_kernel import (
     Devices,
     Flows,
     Steps,
-    departing_scv_of,
     mix_arrivals,
+    pass_variability_on,
     split_losses,
     sum_rates,
 )
@@ -33,15 +33,20 @@ alternate for ever."""
 SCV_WEIGHT = 0.05
 """What a change of a device's departures counts beside one of a passing share; it is the lesser."""
 
-LEAST_VARIABILITY = -0.9
-"""Smallest sum of both SCVs less 1 that the queue formula is asked for, up to load 1. Above, it
-rises to 0 at load 2: an overloaded queue is full whatever the variability, which the formula, made
-for loads around 1, does not know."""
+SMALLEST_SUM = 0.02
+"""Smallest sum of both SCVs: a device fed at constant distances with constant service would need no
+room at all, and its diffusion scale would be 0/0."""
 
 
 @compiled
 def settle(
-    steps: Steps, flows: Flows, devices: Devices, grid: Grid, rounds: int, tolerance: float
+    steps: Steps,
+    flows: Flows,
+    devices: Devices,
+    grid: Grid,
+    short_memory: float,
+    rounds: int,
+    tolerance: float,
 ) -> None:
     """Iterate the flows of every deployment until they settle, each at its own pace."""
     for deployment in range(steps.deployment_path.size - 1):
@@ -51,13 +56,14 @@ def settle(
         for step in range(steps_here[0], steps_here[1]):
             flows.passed[step] = 1.0
         for device in range(bounds[0], bounds[1]):
-            devices.departing[device] = 1.0
+            devices.departing[device] = devices.pace[device] = 1.0
+            devices.forgotten[device] = 0.0
         gain, before = 1.0, math.inf
         for _ in range(rounds):
             sum_rates(steps, flows, devices, paths, bounds)
             mix_arrivals(steps, flows, devices, steps_here)
             for device in range(bounds[0], bounds[1]):
-                _serve(steps, devices, grid, device)
+                _serve(steps, devices, grid, device, short_memory)
             split_losses(steps, flows, devices, steps_here)
             change = _change(steps, flows, devices, steps_here, bounds, gain)
             if change <= tolerance:
@@ -69,7 +75,7 @@ def settle(
 
 
 @inlined
-def _serve(steps: Steps, devices: Devices, grid: Grid, device: int) -> None:
+def _serve(steps: Steps, devices: Devices, grid: Grid, device: int, short_memory: float) -> None:
     """Find loss, waiting jobs and departures of one device from the mix of its arrivals."""
     servers = steps.servers[device]
     rate, work = max(devices.rate[device], TINY), devices.work[device]
@@ -77,14 +83,17 @@ def _serve(steps: Steps, devices: Devices, grid: Grid, device: int) -> None:
     service_scv = 0.0
     if mean > 0.0:
         service_scv = max(devices.square[device] / rate / mean**2 - 1.0, 0.0)
-    arrival_scv = devices.scv[device] if devices.rate[device] > 0.0 else 1.0
     capacity = max(steps.capacity[device] / max(devices.units[device] / rate, 1.0), 1.0)
-    least = LEAST_VARIABILITY * min(max(2.0 - load, 0.0), 1.0)
-    variability = max(arrival_scv + service_scv - 1.0, least)
-    loss, jobs = loss_and_jobs_of(load, variability, capacity, servers, grid)
-    devices.loss[device] = loss
-    devices.waiting[device] = max(jobs - work * (1.0 - loss), 0.0)
-    devices.found[device] = departing_scv_of(load, capacity, arrival_scv, service_scv)
+    both = max(devices.scv[device] + service_scv, SMALLEST_SUM)
+    loss, jobs = loss_and_jobs_of(load, both - 1.0, capacity, servers, grid)
+    waiting = max(jobs - work * (1.0 - loss), 0.0)
+    smooth = devices.smooth[device]
+    if smooth > 0.0:
+        idle = max(1.0 - load, 0.0)
+        rarer = math.exp(-2.0 * idle * smooth**2 / (3.0 * max(load, TINY) * both))
+        loss, waiting = loss * rarer, waiting * rarer
+    devices.loss[device], devices.waiting[device] = loss, waiting
+    pass_variability_on(devices, device, load, capacity, service_scv, short_memory)
 
 
 @inlined
@@ -103,9 +112,11 @@ def _change(
         flows.passed[step] += gain * thinner
         largest = max(largest, abs(thinner))
     for device in range(bounds[0], bounds[1]):
-        smoother = devices.found[device] - devices.departing[device]
+        smoother = devices.found_departing[device] - devices.departing[device]
+        shorter = devices.found_forgotten[device] - devices.forgotten[device]
         devices.departing[device] += gain * smoother
-        largest = max(largest, SCV_WEIGHT * abs(smoother))
+        devices.forgotten[device] += gain * shorter
+        largest = max(largest, SCV_WEIGHT * abs(smoother), SCV_WEIGHT * abs(shorter))
     return largest
 
 

@@ -56,16 +56,6 @@ WAITING_SHIFT = 0.1
 SHIFT_EXPONENT = 0.7
 """Both shifts are divided by the load to this power."""
 
-LEAST_ROOM_SHARE = 0.05
-"""Smallest inverse of the room ratio, met where regular arrivals make a small room act like a large
-one (without arrivals' randomness nothing is lost below load 1)."""
-
-LEAST_WAITING_RATIO = 0.01
-"""Smallest ratio of waiting to that of exponential service and Poisson arrivals."""
-
-LEAST_BEND_REACH = -0.95
-"""Smallest bend x variability: the logarithm that weights it must stay finite."""
-
 UNLIMITED_ROOM = 1e12
 """Stands for an unlimited room: finite, so that no infinity meets a zero, and far above any room
 that could be told from infinity."""
@@ -161,21 +151,27 @@ def _odd_part(x: float) -> float:
 def loss_and_jobs_of(
     load: float, scv: float, capacity: float, servers: float, grid: Grid
 ) -> tuple[float, float]:
-    """Loss probability and mean jobs of M/G/c/K, infinite where no steady state exists."""
+    """Loss probability and mean jobs of M/G/c/K, infinite where no steady state exists.
+
+    An SCV in (-1, 0) stands for a sum v = 1 + scv of both SCVs below that of Poisson arrivals and
+    constant service. A diffusion of variance v in a room R is one of variance 1 in R / v, times v.
+    """
     offered = load * servers
     working = min(servers, math.floor(capacity)) if capacity < math.inf else servers
     log_rho = log_load_of(offered / working)
     blocking = erlang_b_of(working, math.exp(log_rho) * working)
+    scale = min(1.0 + scv, 1.0)
     room = min(capacity - working, UNLIMITED_ROOM)
-    room_ratio, waiting_ratio = _ratios(log_rho, scv, room + 1.0, grid)
+    longer = min(room / scale, UNLIMITED_ROOM)
+    room_ratio, waiting_ratio = _ratios(log_rho, max(scv, 0.0), longer + 1.0, grid)
     if working > 1.0:
         shift = (working - 1.0) * math.exp(-SHIFT_EXPONENT * log_rho)
-        room_ratio = _beyond(room_ratio, room, LOSS_SHIFT * shift)
-        waiting_ratio = _beyond(waiting_ratio, room, WAITING_SHIFT * shift)
-    loss = room_loss_of(log_rho, blocking, room * room_ratio)
+        room_ratio = _beyond(room_ratio, longer, LOSS_SHIFT * shift)
+        waiting_ratio = _beyond(waiting_ratio, longer, WAITING_SHIFT * shift)
+    loss = room_loss_of(log_rho, blocking, longer * room_ratio)
     if capacity == math.inf and offered >= working:
         return loss, math.inf
-    waiting = waiting_ratio * room_waiting_of(log_rho, blocking, room * room_ratio)
+    waiting = scale * waiting_ratio * room_waiting_of(log_rho, blocking, longer * room_ratio)
     return loss, offered * (1.0 - loss) + min(waiting, room)
 
 
@@ -190,9 +186,8 @@ def _ratios(log_load: float, scv: float, capacity: float, grid: Grid) -> tuple[f
     # Below load 1 unlimited waiting is linear in scv; above, waiting follows the room.
     above = off_one if log_load > 0.0 else 0.0
     waiting_weight = _weight(scv, math.sqrt((WAITING_SMALL_ROOM / capacity) ** 2 + above**2))
-    room_share = 1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0)
-    fewer = 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
-    return 1.0 / max(room_share, LEAST_ROOM_SHARE), max(fewer, LEAST_WAITING_RATIO)
+    room_ratio = 1.0 / (1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0))
+    return room_ratio, 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
 
 
 @inlined
@@ -206,7 +201,7 @@ def _beyond(ratio: float, room: float, shift: float) -> float:
 def _weight(scv: float, bend: float) -> float:
     """log(1 + bend scv) / log(1 + bend): 0 at scv 0, 1 at scv 1, a straight line for bend 0."""
     bend = max(bend, _MIN_BEND)
-    return math.log1p(max(bend * scv, LEAST_BEND_REACH)) / math.log1p(bend)
+    return math.log1p(bend * scv) / math.log1p(bend)
 
 
 @inlined

@@ -19,8 +19,8 @@ __all__ = [
     "Devices",
     "Flows",
     "Steps",
-    "departing_scv_of",
     "mix_arrivals",
+    "pass_variability_on",
     "split_losses",
     "sum_rates",
 ]
@@ -28,17 +28,20 @@ __all__ = [
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SHORT_MEMORY = 0.3
-"""Share of the received variability that a device of load 1 loses even with an unlimited buffer:
-its successor does not look infinitely far back. Chosen on generated deployments."""
+REACH_EXPONENT = 2.0
+"""Power of the ratio of both devices' paces that multiplies the memory lost. This and the next
+three were chosen on generated deployments."""
+
+REACH_OF_PLACE = 3.0
+"""What the inverse of a buffer counts in the pace, against the distance of the load from 1."""
 
 SPACED_LOSS = 0.5
 """Power of the remaining share of the wait that multiplies the odds of loss: jobs that come spaced
-out find a buffer full less often, too. Chosen on generated deployments."""
+out find a buffer full less often, too."""
 
 SPLIT_OFFSET = 0.5
 """Added to SCVs before their ratio splits a loss among streams: even a perfectly regular stream
-loses something. Chosen on generated deployments."""
+loses something."""
 
 LARGEST_ROOM = 1e5
 """Stands for an unlimited buffer in the elasticity."""
@@ -120,12 +123,16 @@ class Devices(NamedTuple):
         square: Their rate times second moment of service [s].
         units: Their rate times demand [1/s].
         scv: SCV of the mixed arrivals.
+        smooth: What the sources are below Poisson's SCV of 1, by their shares of the arrivals.
         loss: Loss probability, as if all arrivals were alike.
         waiting: Mean waiting jobs, likewise.
         spaced_loss: Rate of losses in all, after spacing [1/s].
         split_loss: The same, as the streams' shares would add up [1/s].
-        departing: SCV of the departures, as the round assumed it.
-        found: The same, as the round found it.
+        pace: Inverse of the number of jobs over which the device evens out arrivals.
+        departing: SCV of the departures over long times, as the round assumed it.
+        forgotten: What a successor of a quicker pace does not see of it, as the round assumed it.
+        found_departing: The SCV of the departures, as the round found it.
+        found_forgotten: What is not seen of it, as the round found it.
     """
 
     rate: Floats
@@ -133,12 +140,16 @@ class Devices(NamedTuple):
     square: Floats
     units: Floats
     scv: Floats
+    smooth: Floats
     loss: Floats
     waiting: Floats
     spaced_loss: Floats
     split_loss: Floats
+    pace: Floats
     departing: Floats
-    found: Floats
+    forgotten: Floats
+    found_departing: Floats
+    found_forgotten: Floats
 
 
 @inlined
@@ -148,7 +159,7 @@ def sum_rates(
     """Thin the rates along each path, and sum them over the devices."""
     for device in range(bounds[0], bounds[1]):
         devices.rate[device] = devices.work[device] = devices.square[device] = 0.0
-        devices.units[device] = devices.scv[device] = 0.0
+        devices.units[device] = devices.scv[device] = devices.smooth[device] = 0.0
         devices.spaced_loss[device] = devices.split_loss[device] = 0.0
     for path in range(paths[0], paths[1]):
         through = 1.0
@@ -164,9 +175,7 @@ def sum_rates(
 
 
 @inlined
-def mix_arrivals(
-    steps: Steps, flows: Flows, devices: Devices, steps_here: tuple[int, int]
-) -> None:
+def mix_arrivals(steps: Steps, flows: Flows, devices: Devices, steps_here: tuple[int, int]) -> None:
     """Tell how irregular and how spaced out each stream comes, and mix them at each device."""
     for step in range(steps_here[0], steps_here[1]):
         device = steps.device[step]
@@ -174,6 +183,7 @@ def mix_arrivals(
         if steps.position[step] == 0:
             flows.scv[step], flows.remaining[step] = steps.source_scv[step], 1.0
             devices.scv[device] += share * steps.source_scv[step]
+            devices.smooth[device] += share * max(1.0 - steps.source_scv[step], 0.0)
             continue
         source = steps.device[step - 1]
         leaving = max(devices.rate[source], TINY)
@@ -190,7 +200,7 @@ def mix_arrivals(
             if leader == step:
                 break
         # A random share p of a stream has SCV 1 + p (SCV - 1); a hop's jobs come as one stream.
-        excess = devices.departing[source] - 1.0
+        excess = _seen(devices, source, device) - 1.0
         flows.scv[step] = 1.0 + flows.rate[step - 1] / leaving * excess
         devices.scv[device] += share * (1.0 + min(together / leaving, 1.0) * excess)
         spaced = min(square / max(devices.square[device], TINY), 1.0)
@@ -221,31 +231,55 @@ def _common_spacing(steps: Steps, leader: int, follower: int) -> float:
 
 
 @inlined
-def departing_scv_of(load: float, capacity: float, arrival_scv: float, service_scv: float) -> float:
-    """SCV of departures: between the service's and the arrivals', as the throughput is elastic.
+def _seen(devices: Devices, source: int, device: int) -> float:
+    """SCV of a device's departures as its successor feels it."""
+    slower = min(devices.pace[device] / max(devices.pace[source], TINY), 1.0)
+    return float(devices.departing[source] - devices.forgotten[source] * slower**REACH_EXPONENT)
 
-    The elasticity is that of M/M/1/K, d log(throughput) / d log(load). The throughput is
-    proportional to a (1 - a^K) / (1 - a^(K+1)) at load a, and d log(1 - a^n) / d log(a) =
-    -n / (a^-n - 1).
+
+@inlined
+def pass_variability_on(
+    devices: Devices,
+    device: int,
+    load: float,
+    capacity: float,
+    service_scv: float,
+    short_memory: float,
+) -> None:
+    """Find the SCV of departures: the arrivals' or the service's, as the throughput is elastic.
+
+    A queue evens out what happens over about 1 / |1 - load| jobs, or its buffer if that is less.
+    What it holds back over shorter times, only a successor that is as slow to react misses.
+    """
+    elasticity, arrival_scv = _elasticity(load, capacity), devices.scv[device]
+    devices.found_departing[device] = service_scv + elasticity * (arrival_scv - service_scv)
+    held_back = short_memory * min(load, 1.0) ** 2 * elasticity
+    devices.found_forgotten[device] = held_back * (arrival_scv - service_scv)
+    devices.pace[device] = abs(1.0 - load) + REACH_OF_PLACE / capacity
+
+
+@inlined
+def _elasticity(load: float, capacity: float) -> float:
+    """Elasticity of the throughput of M/M/1/K, d log(throughput) / d log(load), in [0, 1].
+
+    The throughput is proportional to a (1 - a^K) / (1 - a^(K+1)) at load a, and
+    d log(1 - a^n) / d log(a) = -n / (a^-n - 1).
     """
     log_load = math.log(min(max(load, SMALLEST_LOAD), LARGEST_LOAD))
     if abs(log_load) < LEAST_LOG_LOAD:
         log_load = LEAST_LOG_LOAD
     room = min(capacity, LARGEST_ROOM)
-    full, fuller = room / np.expm1(-room * log_load), (room + 1.0) / np.expm1(-(room + 1.0) * log_load)
-    elasticity = min(max(1.0 - full + fuller, 0.0), 1.0)
-    kept = elasticity * (1.0 - SHORT_MEMORY * min(load, 1.0) ** 2)
-    return float(kept * arrival_scv + (1.0 - kept) * service_scv)
+    full = room / np.expm1(-room * log_load)
+    fuller = (room + 1.0) / np.expm1(-(room + 1.0) * log_load)
+    return float(min(max(1.0 - full + fuller, 0.0), 1.0))
 
 
 @inlined
-def split_losses(
-    steps: Steps, flows: Flows, devices: Devices, steps_here: tuple[int, int]
-) -> None:
+def split_losses(steps: Steps, flows: Flows, devices: Devices, steps_here: tuple[int, int]) -> None:
     """Divide the losses of each device among its streams: more where they come irregularly."""
     for step in range(steps_here[0], steps_here[1]):
         device = steps.device[step]
-        odds = devices.loss[device] * max(flows.remaining[step], TINY) ** SPACED_LOSS
+        odds = devices.loss[device] * flows.remaining[step] ** SPACED_LOSS
         devices.spaced_loss[device] += flows.rate[step] * odds
         weight = (flows.scv[step] + SPLIT_OFFSET) / (devices.scv[device] + SPLIT_OFFSET)
         odds *= weight / max(1.0 - odds, TINY)
@@ -253,7 +287,11 @@ def split_losses(
         devices.split_loss[device] += flows.rate[step] * odds / (1.0 + odds)
     for step in range(steps_here[0], steps_here[1]):
         device = steps.device[step]
-        total, lost, rate = devices.spaced_loss[device], devices.split_loss[device], devices.rate[device]
+        total, lost, rate = (
+            devices.spaced_loss[device],
+            devices.split_loss[device],
+            devices.rate[device],
+        )
         # Scaling losses down or passing shares down keeps both inside [0, 1].
         if total > lost:
             flows.accepted[step] *= min(max((rate - total) / max(rate - lost, TINY), 0.0), 1.0)
