@@ -84,7 +84,7 @@ COVERS = (
 """What is covered; arrivals and service by two moments, deadlines without their attainment. Other
 disciplines, links, exits, accelerators, parallel chains and blocking are refused."""
 
-SHORT_MEMORY = 0.6
+SHORT_MEMORY = 0.7
 """Share of the received variability that a device of load 1 loses even with an unlimited buffer,
 for a successor that looks no further back than itself. Chosen on generated deployments."""
 

@@ -122,7 +122,8 @@ class Devices(NamedTuple):
         work: Servers that they would keep busy.
         square: Their rate times second moment of service [s].
         units: Their rate times demand [1/s].
-        scv: SCV of the mixed arrivals.
+        scv: SCV of the mixed arrivals, as the device feels it.
+        lasting: The same over long times.
         smooth: What the sources are below Poisson's SCV of 1, by their shares of the arrivals.
         loss: Loss probability, as if all arrivals were alike.
         waiting: Mean waiting jobs, likewise.
@@ -140,6 +141,7 @@ class Devices(NamedTuple):
     square: Floats
     units: Floats
     scv: Floats
+    lasting: Floats
     smooth: Floats
     loss: Floats
     waiting: Floats
@@ -159,7 +161,8 @@ def sum_rates(
     """Thin the rates along each path, and sum them over the devices."""
     for device in range(bounds[0], bounds[1]):
         devices.rate[device] = devices.work[device] = devices.square[device] = 0.0
-        devices.units[device] = devices.scv[device] = devices.smooth[device] = 0.0
+        devices.units[device] = devices.scv[device] = 0.0
+        devices.lasting[device] = devices.smooth[device] = 0.0
         devices.spaced_loss[device] = devices.split_loss[device] = 0.0
     for path in range(paths[0], paths[1]):
         through = 1.0
@@ -183,6 +186,7 @@ def mix_arrivals(steps: Steps, flows: Flows, devices: Devices, steps_here: tuple
         if steps.position[step] == 0:
             flows.scv[step], flows.remaining[step] = steps.source_scv[step], 1.0
             devices.scv[device] += share * steps.source_scv[step]
+            devices.lasting[device] += share * steps.source_scv[step]
             devices.smooth[device] += share * max(1.0 - steps.source_scv[step], 0.0)
             continue
         source = steps.device[step - 1]
@@ -202,7 +206,9 @@ def mix_arrivals(steps: Steps, flows: Flows, devices: Devices, steps_here: tuple
         # A random share p of a stream has SCV 1 + p (SCV - 1); a hop's jobs come as one stream.
         excess = _seen(devices, source, device) - 1.0
         flows.scv[step] = 1.0 + flows.rate[step - 1] / leaving * excess
-        devices.scv[device] += share * (1.0 + min(together / leaving, 1.0) * excess)
+        together = share * min(together / leaving, 1.0)
+        devices.scv[device] += share + together * excess
+        devices.lasting[device] += share + together * (devices.departing[source] - 1.0)
         spaced = min(square / max(devices.square[device], TINY), 1.0)
         free = max(1.0 - devices.work[device], 0.0)
         taken = spaced * free / max(1.0 - common, LEAST_FREE)
@@ -251,10 +257,12 @@ def pass_variability_on(
     A queue evens out what happens over about 1 / |1 - load| jobs, or its buffer if that is less.
     What it holds back over shorter times, only a successor that is as slow to react misses.
     """
-    elasticity, arrival_scv = _elasticity(load, capacity), devices.scv[device]
-    devices.found_departing[device] = service_scv + elasticity * (arrival_scv - service_scv)
-    held_back = short_memory * min(load, 1.0) ** 2 * elasticity
-    devices.found_forgotten[device] = held_back * (arrival_scv - service_scv)
+    elasticity = _elasticity(load, capacity)
+    kept = elasticity * (1.0 - short_memory * min(load, 1.0) ** 2)
+    departing = service_scv + elasticity * (devices.lasting[device] - service_scv)
+    short_term = service_scv + kept * (devices.scv[device] - service_scv)
+    devices.found_departing[device] = departing
+    devices.found_forgotten[device] = departing - short_term
     devices.pace[device] = abs(1.0 - load) + REACH_OF_PLACE / capacity
 
 

@@ -29,7 +29,7 @@ SETTLED = 0.02
 TWINS = {"rtol": 1e-4, "atol": 1e-6}
 """The prior's table is in float32, and its exponents and loads are clipped."""
 
-THROUGHPUT_GAP, LATENCY_GAP = 0.01, 0.02
+THROUGHPUT_GAP, LATENCY_GAP = 0.003, 0.004
 """Mean distances of both twins, whose differences the analytic evaluator describes."""
 
 
@@ -142,7 +142,6 @@ def test_the_twins_are_near_as_they_are() -> None:
     latency = arrays.sum_to_flows(prior.step_wait + arrays.step_mean)[arrays.flow_chain.argsort()]
     expected = AnalyticEvaluator().evaluate_batch(batch).chain
     gap = np.abs(passed.numpy() - expected["throughput_ratio"])
-    print("GAPS", gap.mean(), np.abs(latency.numpy() / expected["latency"] - 1).mean())
     assert gap.mean() < THROUGHPUT_GAP
     assert np.abs(latency.numpy() / expected["latency"] - 1).mean() < LATENCY_GAP
 
