@@ -191,28 +191,38 @@ def mix_arrivals(steps: Steps, flows: Flows, devices: Devices, steps_here: tuple
             continue
         source = steps.device[step - 1]
         leaving = max(devices.rate[source], TINY)
-        spaces = steps.servers[device] == 1.0
-        square = common = together = 0.0
-        leader = step
-        while True:
-            together += flows.rate[leader - 1]
-            if spaces:
-                spacing = _common_spacing(steps, leader, step)
-                common += flows.rate[leader] * spacing
-                square += flows.rate[leader] * spacing * spacing
-            leader = steps.partner[leader]
-            if leader == step:
-                break
+        together, common, square = _in_front(steps, flows, step)
         # A random share p of a stream has SCV 1 + p (SCV - 1); a hop's jobs come as one stream.
         excess = _seen(devices, source, device) - 1.0
         flows.scv[step] = 1.0 + flows.rate[step - 1] / leaving * excess
         together = share * min(together / leaving, 1.0)
         devices.scv[device] += share + together * excess
         devices.lasting[device] += share + together * (devices.departing[source] - 1.0)
+        # Several servers let jobs overtake each other: their waits are left as they are.
+        if steps.servers[device] > 1.0:
+            square = 0.0
         spaced = min(square / max(devices.square[device], TINY), 1.0)
         free = max(1.0 - devices.work[device], 0.0)
         taken = spaced * free / max(1.0 - common, LEAST_FREE)
         flows.remaining[step] = min(max(1.0 - taken, 0.0), 1.0)
+
+
+@inlined
+def _in_front(steps: Steps, flows: Flows, step: int) -> tuple[float, float, float]:
+    """Rate of all that leaves for a step's hop, and of what arrives times its spacing, and squared.
+
+    The jobs of a step are in front of one another, too.
+    """
+    together = common = square = 0.0
+    leader = step
+    while True:
+        spacing = _common_spacing(steps, leader, step)
+        together += flows.rate[leader - 1]
+        common += flows.rate[leader] * spacing
+        square += flows.rate[leader] * spacing * spacing
+        leader = steps.partner[leader]
+        if leader == step:
+            return together, common, square
 
 
 @inlined
@@ -255,7 +265,7 @@ def pass_variability_on(
     """Find the SCV of departures: the arrivals' or the service's, as the throughput is elastic.
 
     A queue evens out what happens over about 1 / |1 - load| jobs, or its buffer if that is less.
-    What it holds back over shorter times, only a successor that is as slow to react misses.
+    A successor that looks further back sees through that.
     """
     elasticity = _elasticity(load, capacity)
     kept = elasticity * (1.0 - short_memory * min(load, 1.0) ** 2)
