@@ -21,14 +21,16 @@ Flows between devices are not Poisson. The rules are those of the prior of the l
   at the service SCV that gives the same sum behind Poisson arrivals.
 
 Four things differ from the prior, and could be taken over by it. Errors are means over generated
-deployments: 4,096 and 1,024 of the public kind, and 2,048 placements.
+deployments: 4,096 and 1,024 of the public kind, and 2,048 placements. The constants were chosen
+there; on the public validation set, which had no say, the mean error of latency ratios is 2.3 % and
+that of throughput 2.6 %.
 
 - *Small sums.* Below a sum v of 1 the formula is read at a room 1/v as long, and the line it tells
   is v times shorter; the prior goes on to negative SCVs. Latency ratios come closer, from 2.34 %,
   2.33 % and 2.51 % to 2.20 %, 2.18 % and 2.46 %, throughput by 0.01 %.
 - *Reach.* A busy device evens out arrivals over short times, but not over long ones. The prior lets
   it forget a share of their variability, whoever comes next; here that share is larger, and only
-  devices that look no further back miss it: by |1 - load| and the inverse of their buffer. Errors
+  devices that look no further back miss it (load near 1 and long buffers look far back). Errors
   fall to 2.15 %, 2.20 % and 2.40 % in latency, and from 2.92 %, 2.27 % and 2.41 % to 2.81 %, 2.16 %
   and 2.37 % in throughput. A line of devices with constant service and unlimited buffers waits as
   long as its slowest device alone to 6 % in the tests, to 17 % without this.
@@ -89,7 +91,8 @@ SHORT_MEMORY = 0.7
 for a successor that looks no further back than itself. Chosen on generated deployments."""
 
 DEFAULT_ROUNDS = 100
-"""Rounds after which the iteration stops at the latest; nearly all deployments settle in ten."""
+"""Rounds after which the iteration stops at the latest. Nine in ten generated deployments settle in
+ten (eight in ten large placements), and all of 6,144 in fewer than this."""
 
 TOLERANCE = 3e-4
 """Largest change of a step's passing share in one round at which a deployment has settled. What is
