@@ -5,33 +5,49 @@ variability of the mixture. What a device loses thins the flow to the next step 
 loads of the devices depend on each other; they are found by iteration. Waiting follows from
 Little's law on the accepted jobs, and latency is the sum over steps of waiting and own service.
 
-Flows between devices are smoother, or burstier, than Poisson arrivals. Four rules say what that
-changes; c is a squared coefficient of variation (SCV), rho the load and b the share of busy time.
+Flows between devices are not Poisson. The rules are those of the prior of the learned models,
+``surrogate.features.decomposition``, iterated until they settle; a test holds the two together.
 
-- **Departures.** A device pauses after a job that leaves it empty, for the rest of an interarrival
-  time. So the times between departures have SCV
-  b^2 c_service + (1 - b) (2 b/rho - 1 + b) c_arrival, which is exact for M/G/1/K, and the queueing
-  network analyzer's rule where nothing is lost. Streams split and mix by that analyzer's rules.
-- **Waiting once.** Jobs of one stream that were served one by one are apart by that service at
-  least, and have waited for each other already: a line of devices with constant service waits as
-  long in all as the slowest one would alone, and behind a slower device nobody waits at all. A
-  stream that is a share p of a device's arrivals waits for itself with weight p; there its SCV
-  counts as no more than the part of its wait that exceeds the one behind its longest service so
-  far. In a line without other streams it counts as no less than that part of the source's SCV
-  either, but for what losses smooth.
-- **Heavy traffic.** The loss formula is read at the service SCV that gives the same sum of both,
-  as diffusion limits see that sum only. Below a sum v of 1 it is read at a room 1/v as long, and
-  the line it tells is v times shorter.
-- **Light traffic.** Where arrivals are smoother than Poisson, fewer jobs meet at all: waiting and
-  loss are reduced by Kraemer and Langenbach-Belz's factor.
+- **Variability.** Seen over the long times that matter to a full buffer, a device with room to
+  spare sends on the variability it receives, a saturated one that of its own service. In between
+  stands the elasticity of its throughput: by how many per cent more jobs it lets pass if one per
+  cent more come. A random share p of a stream with squared coefficient of variation (SCV) c has
+  SCV 1 + p (c - 1); mixed streams average by rate, but those that make the same hop come as one.
+- **Spacing.** Jobs that left the same server come at least a service apart and have waited for each
+  other already: a line of devices with constant service makes nobody wait behind a slower device.
+  So it is, pair of flows by pair of flows, in any network of lightly loaded single servers.
+- **Shares of a loss.** Spaced and regular streams find a full buffer less often than others.
+- **Heavy traffic** sees the sum of the SCVs of arrivals and service only: the queue formula is read
+  at the service SCV that gives the same sum behind Poisson arrivals.
+
+Four things differ from the prior, and could be taken over by it. Errors are means over generated
+deployments: 4,096 and 1,024 of the public kind, and 2,048 placements. The constants were chosen
+there; on the public validation set, which had no say, the mean error of latency ratios is 2.3 % and
+that of throughput 2.6 %.
+
+- *Small sums.* Below a sum v of 1 the formula is read at a room 1/v as long, and the line it tells
+  is v times shorter; the prior goes on to negative SCVs. Latency ratios come closer, from 2.34 %,
+  2.33 % and 2.51 % to 2.20 %, 2.18 % and 2.46 %, throughput by 0.01 %.
+- *Reach.* A busy device evens out arrivals over short times, but not over long ones. The prior lets
+  it forget a share of their variability, whoever comes next; here that share is larger, and only
+  devices that look no further back miss it (load near 1 and long buffers look far back). Errors
+  fall to 2.15 %, 2.20 % and 2.40 % in latency, and from 2.92 %, 2.27 % and 2.41 % to 2.81 %, 2.16 %
+  and 2.37 % in throughput. A line of devices with constant service and unlimited buffers waits as
+  long as its slowest device alone to 6 % in the tests, to 17 % without this.
+- *Smooth sources.* Where external arrivals are smoother than Poisson, fewer jobs meet at all:
+  waiting and loss are reduced by Kraemer and Langenbach-Belz's factor, by the share of such
+  arrivals. For inner streams, which spacing has dealt with, it would make latencies worse.
+- *Paths.* One that takes a share of a chain's jobs starts with the SCV of that share.
 
 Buffers counted in units hold the capacity over the mean demand of the jobs.
 
 References:
-    Whitt, The queueing network analyzer, Bell System Technical Journal 62, 1983 (superposition,
-    thinning, splitting and departures by two moments).
     Friedman, Reduction methods for tandem queuing systems, Operations Research 13, 1965 (constant
     service: only the slowest device makes jobs wait).
+    Whitt, The queueing network analyzer, Bell System Technical Journal 62, 1983 (superposition,
+    thinning, splitting and departures by two moments).
+    Whitt and You, A robust queueing network analyzer based on indices of dispersion, Naval Research
+    Logistics 69, 2022 (variability that depends on the time scale).
     Kraemer and Langenbach-Belz, Approximate formulae for the delay in the queueing system GI/G/1,
     8th International Teletraffic Congress, 1976.
     Kerbache and MacGregor Smith, The generalized expansion method for open finite queueing
@@ -44,8 +60,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from datagen.analytic.decomposition_kernel import Devices, Flows, Steps, settle
+from datagen.analytic.decomposition_kernel import settle
 from datagen.analytic.md1k_table import grid
+from datagen.analytic.stream_kernel import Devices, Flows, Steps
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Effect, Evaluator, Measures
 from datagen.evaluation.effects import refuse_uncovered
@@ -69,8 +86,13 @@ COVERS = (
 """What is covered; arrivals and service by two moments, deadlines without their attainment. Other
 disciplines, links, exits, accelerators, parallel chains and blocking are refused."""
 
+SHORT_MEMORY = 0.7
+"""Share of the received variability that a device of load 1 loses even with an unlimited buffer,
+for a successor that looks no further back than itself. Chosen on generated deployments."""
+
 DEFAULT_ROUNDS = 100
-"""Rounds after which the iteration stops at the latest; nearly all deployments settle in ten."""
+"""Rounds after which the iteration stops at the latest. Nine in ten generated deployments settle in
+ten (eight in ten large placements), and all of 6,144 in fewer than this."""
 
 TOLERANCE = 3e-4
 """Largest change of a step's passing share in one round at which a deployment has settled. What is
@@ -104,18 +126,22 @@ class AnalyticEvaluator(Evaluator):
         count, devices = len(batch.step_mean), len(batch.device_speed)
         flows = Flows(*np.empty((len(Flows._fields), count)))
         queues = Devices(*np.empty((len(Devices._fields), devices)))
-        settle(steps, flows, queues, grid(), self.rounds, TOLERANCE)
+        settle(steps, flows, queues, grid(), SHORT_MEMORY, self.rounds, TOLERANCE)
         return _measures(batch, flows, queues)
 
 
 def _steps(batch: DeploymentBatch) -> Steps:
     """Return what the kernel reads, in the types it is compiled for."""
-    share = np.repeat(batch.path_probability, batch.counts("step"))
+    length = batch.counts("step")
+    share = np.repeat(batch.path_probability, length)
+    position = np.arange(len(share)) - np.repeat(batch.step_start[:-1], length)
     return Steps(
         deployment_path=_ints(batch.path_start[batch.chain_start]),
         path_step=_ints(batch.step_start),
         deployment_device=_ints(batch.device_start),
         device=_ints(batch.step_device_row),
+        position=_ints(position),
+        partner=_partners(batch.step_device_row, position),
         source_rate=_floats(batch.chain_rate[batch.step_chain] * share),
         # A path that takes a random share p of a stream has SCV 1 + p (SCV - 1).
         source_scv=_floats(1.0 + share * (batch.chain_scv[batch.step_chain] - 1.0)),
@@ -125,6 +151,19 @@ def _steps(batch: DeploymentBatch) -> Steps:
         servers=_floats(batch.device_servers),
         capacity=_floats(batch.device_capacity),
     )
+
+
+def _partners(device: Ints, position: Ints) -> Ints:
+    """Return of each step the next one that ends the same hop, in a ring [S]."""
+    partner = np.arange(len(device))
+    inner = np.flatnonzero(position > 0)
+    hop = device[inner - 1] * (device.max(initial=0) + 1) + device[inner]
+    order = np.argsort(hop, kind="stable")
+    inner, hop = inner[order], hop[order]
+    following = np.roll(inner, -1)
+    following[np.diff(hop, append=-1) != 0] = inner[np.diff(hop, prepend=-1) != 0]
+    partner[inner] = following
+    return partner
 
 
 def _ints(values: ArrayLike) -> Ints:
@@ -139,14 +178,12 @@ def _floats(values: ArrayLike) -> Floats:
 
 def _measures(batch: DeploymentBatch, flows: Flows, queues: Devices) -> Measures:
     accepted = flows.rate * flows.accepted
-    leaving = _per_device(batch, accepted)
     work = _per_device(batch, accepted * batch.step_mean)
     with np.errstate(divide="ignore", invalid="ignore"):
-        waiting = np.maximum(queues.jobs - work, 0.0) / leaving
-        sojourn = waiting[batch.step_device_row] + batch.step_mean
+        sojourn = flows.wait + batch.step_mean
         chain = _chain_measures(batch, accepted, sojourn)
-    idle = leaving <= 0
-    device = {"utilization": work / batch.device_servers, "jobs": np.where(idle, 0.0, queues.jobs)}
+    jobs = _per_device(batch, np.where(accepted > 0.0, accepted * sojourn, 0.0))
+    device = {"utilization": work / batch.device_servers, "jobs": jobs}
     step = {"sojourn": sojourn}
     no_steady_state = unstable(batch)
     reason = None

@@ -151,21 +151,27 @@ def _odd_part(x: float) -> float:
 def loss_and_jobs_of(
     load: float, scv: float, capacity: float, servers: float, grid: Grid
 ) -> tuple[float, float]:
-    """Loss probability and mean jobs of M/G/c/K, infinite where no steady state exists."""
+    """Loss probability and mean jobs of M/G/c/K, infinite where no steady state exists.
+
+    An SCV in (-1, 0) stands for a sum v = 1 + scv of both SCVs below that of Poisson arrivals and
+    constant service. A diffusion of variance v in a room R is one of variance 1 in R / v, times v.
+    """
     offered = load * servers
     working = min(servers, math.floor(capacity)) if capacity < math.inf else servers
     log_rho = log_load_of(offered / working)
     blocking = erlang_b_of(working, math.exp(log_rho) * working)
+    scale = min(1.0 + scv, 1.0)
     room = min(capacity - working, UNLIMITED_ROOM)
-    room_ratio, waiting_ratio = _ratios(log_rho, scv, room + 1.0, grid)
+    longer = min(room / scale, UNLIMITED_ROOM)
+    room_ratio, waiting_ratio = _ratios(log_rho, max(scv, 0.0), longer + 1.0, grid)
     if working > 1.0:
         shift = (working - 1.0) * math.exp(-SHIFT_EXPONENT * log_rho)
-        room_ratio = _beyond(room_ratio, room, LOSS_SHIFT * shift)
-        waiting_ratio = _beyond(waiting_ratio, room, WAITING_SHIFT * shift)
-    loss = room_loss_of(log_rho, blocking, room * room_ratio)
+        room_ratio = _beyond(room_ratio, longer, LOSS_SHIFT * shift)
+        waiting_ratio = _beyond(waiting_ratio, longer, WAITING_SHIFT * shift)
+    loss = room_loss_of(log_rho, blocking, longer * room_ratio)
     if capacity == math.inf and offered >= working:
         return loss, math.inf
-    waiting = waiting_ratio * room_waiting_of(log_rho, blocking, room * room_ratio)
+    waiting = scale * waiting_ratio * room_waiting_of(log_rho, blocking, longer * room_ratio)
     return loss, offered * (1.0 - loss) + min(waiting, room)
 
 

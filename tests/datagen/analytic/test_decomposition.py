@@ -7,7 +7,9 @@ import pytest
 
 from datagen.analytic import md1k, mm1k, mmck
 from datagen.analytic.decomposition import AnalyticEvaluator
-from datagen.arrivals import Periodic, Poisson
+from datagen.analytic.md1k_table import grid
+from datagen.analytic.queue_kernel import loss_and_jobs_of
+from datagen.arrivals import Arrivals, Periodic, Poisson
 from datagen.deployment import Chain, Deployment, Device, Fragment, Link, Problem
 from datagen.distributions import Deterministic, Exponential, Law
 from datagen.errors import InvalidInputError, NotSupportedError
@@ -191,6 +193,62 @@ def test_chains_of_the_public_kind_agree_with_simulation() -> None:
         off = np.abs(chain[name] - simulated[name])
         assert np.median(off) < median
         assert np.mean(off) < mean
+
+
+@pytest.mark.parametrize("servers", [1, 3])
+def test_smooth_arrivals_change_nothing_without_room_to_wait(servers: int) -> None:
+    smooth, poisson = (
+        loss_and_jobs_of(0.8, scv, float(servers), float(servers), grid()) for scv in (-0.9, 0.0)
+    )
+    assert smooth == pytest.approx(poisson, rel=1e-9)
+
+
+def test_the_smaller_the_sum_of_variabilities_the_less_is_lost_and_waits() -> None:
+    found = [loss_and_jobs_of(0.9, scv, 6.0, 1.0, grid()) for scv in (-0.98, -0.5, -1e-9, 0.0, 0.5)]
+    loss, jobs = np.array(found).T
+    assert (np.diff(loss) >= 0).all()
+    assert (np.diff(jobs) >= 0).all()
+    assert loss[0] < 1e-9 < loss[-1]
+    # Without variability only the job in service is there.
+    assert jobs[0] == pytest.approx(0.9, abs=0.1)
+    assert found[2] == pytest.approx(found[3], rel=1e-6)
+
+
+def test_jobs_of_one_origin_wait_less_for_each_other() -> None:
+    """Two chains meet at the last device, after one device or after one of their own."""
+
+    def wait(second_origin: str) -> float:
+        devices = tuple(Device(name=name) for name in ("a", "b", "last"))
+        fragments = tuple(
+            Fragment(name=f"f{k}", service=law) for k, law in enumerate(constant(0.5, 0.6))
+        )
+        chains = tuple(
+            Chain(name=name, arrivals=Poisson(rate=0.2), fragments=fragments) for name in "xy"
+        )
+        deployment = Deployment(
+            problem=Problem(devices=devices, chains=chains),
+            placement={"x": (("a", "last"),), "y": ((second_origin, "last"),)},
+        )
+        return float(evaluated(deployment).step["sojourn"][-1]) - 0.6
+
+    assert wait("a") < 0.8 * wait("b")
+
+
+def test_periodic_arrivals_are_lost_less_than_random_ones() -> None:
+    fragment = Fragment(name="f", service=Exponential(mean=0.7))
+
+    def lost(arrivals: Arrivals) -> float:
+        chain = Chain(name="c", arrivals=arrivals, fragments=(fragment,))
+        problem = Problem(devices=(Device(name="d", capacity=4),), chains=(chain,))
+        return float(
+            evaluated(Deployment(problem=problem, placement={"c": (("d",),)})).chain["loss_ratio"][
+                0
+            ]
+        )
+
+    # D/M/1/4 loses 1.64 % by its embedded Markov chain; M/M/1/4 loses 8.66 %.
+    assert lost(Periodic(period=1.0)) == pytest.approx(0.0164, abs=0.01)
+    assert lost(Poisson(rate=1.0)) == pytest.approx(mm1k(1.0, 1 / 0.7, 4).loss_probability)
 
 
 def test_loops_settle() -> None:

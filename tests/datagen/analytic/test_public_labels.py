@@ -23,9 +23,10 @@ def test_public_validation_set(public_data: Path, tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path / "public")
     batch, evaluator = dataset.batch(), AnalyticEvaluator()
     report = compare_measures(batch, evaluator.evaluate(batch), dataset.measures())
-    assert report["throughput_ratio"]["mape"] <= 0.046
-    assert report["throughput_ratio"]["mape_trimmed"] <= 0.039
-    assert report["latency_ratio"]["mape_trimmed"] <= 0.030
+    assert report["throughput_ratio"]["mape"] <= 0.027
+    assert report["throughput_ratio"]["mape_trimmed"] <= 0.023
+    assert report["latency_ratio"]["mape"] <= 0.024
+    assert report["latency_ratio"]["mape_trimmed"] <= 0.022
     part = batch.select(np.arange(1024))
     seconds = []
     for _ in range(9):
