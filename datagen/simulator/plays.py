@@ -15,7 +15,7 @@ from datagen.simulator.engine import Engine, Run
 from datagen.simulator.estimation import Estimates, estimate
 from datagen.simulator.network import Network
 from datagen.simulator.options import SimulationOptions
-from datagen.simulator.sources import chain_contexts, chain_draws, chain_process, chain_routes
+from datagen.simulator.sources import chain_contexts, chain_process, chain_routes, chain_sources
 from datagen.simulator.stopping import first_horizon, is_reached
 from datagen.simulator.tally import RunLength
 from datagen.simulator.warmup import warmup_time
@@ -145,11 +145,11 @@ class Play:
 
     def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
         """Play a window of every replication."""
+        sources, seed = chain_sources(self.batch, self.index), self.options.seed
         played = []
         for replication in range(self.replications):
-            seed = self.options.seed
-            sources = chain_draws(self.batch, self.index, seed=seed, replication=replication)
-            played.append(self.engine.run(self.network, sources, length, log=log))
+            draws = [source.draws(seed=seed, replication=replication) for source in sources]
+            played.append(self.engine.run(self.network, draws, length, log=log))
         return played
 
     def warmup(self, own: float) -> float:
