@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +156,7 @@ def _chain_measures(
         chain["latency_ratio_se"] = unloaded / value**2 * mean.se
     if network.features is not None:
         chain |= _accuracy(network, runs, counts)
-    chain |= _percentiles(sum(run.tally.histogram for run in runs))
+    chain |= _percentiles(reduce(np.add, (run.tally.histogram for run in runs)))
     if np.isfinite(network.deadline).any():
         on_time, by_run = _stack(runs, "on_time"), offered.sum(axis=2)
         attained, se = run_ratio(on_time, by_run)

@@ -118,8 +118,9 @@ class _Feed:
 
     def _fill(self, chain: int, time: float, room: int) -> int:
         """Draw the jobs after a time into the last columns, and return the first of these."""
-        first = self.draws.arrival.shape[1] - min(self._expected(chain, time), room)
-        chunk = self.sources[chain].next_chunk(self.draws.arrival.shape[1] - first)
+        count = min(self._expected(chain, time), room)
+        first = int(self.draws.arrival.shape[1]) - count
+        chunk = self.sources[chain].next_chunk(count)
         self.draws.arrival[chain, first:] = chunk.arrivals
         if not chunk.is_fixed:
             self.draws.service[self._steps(chain), first:] = chunk.service
