@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.arrivals import ARRIVAL_NAMES
-from datagen.deployment import DISCIPLINES, Deployment, Device, Problem, run_starts
+from datagen.deployment import DISCIPLINES, Deployment, Problem, run_starts
 from datagen.distributions import LAW_NAMES, Law
 from datagen.errors import require
 from datagen.evaluation.batch import DeploymentBatch, concatenate
@@ -22,6 +22,9 @@ __all__ = ["DeploymentTables", "pack"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+LAW_CODES = {name: code for code, name in enumerate(LAW_NAMES)}
 
 
 def _optional(value: float | None, absent: float) -> float:
@@ -199,36 +202,30 @@ class DeploymentTables:
         return latency, bandwidth, release
 
     @cached_property
-    def allowed(self) -> NDArray[np.bool_]:
-        """Whether each slot may be placed on each device [F, D]."""
-        problem = self.base.problem
-        return np.array([
-            [problem.chains[c].fragments[f].may_run_on(d.name) for d in problem.devices]
-            for c, f in self.slots
-        ])
-
-    @cached_property
     def laws(self) -> list[list[tuple[Law, float] | None]]:
         """Service law and divisor of each slot on each device; None where it may not run."""
+        problem = self.base.problem
+        fragments = [problem.chains[c].fragments[f] for c, f in self.slots]
+        return [
+            [item.time_on(d) if item.may_run_on(d.name) else None for d in problem.devices]
+            for item in fragments
+        ]
 
-        def law(chain: int, fragment: int, device: Device) -> tuple[Law, float] | None:
-            item = self.base.problem.chains[chain].fragments[fragment]
-            return item.time_on(device) if item.may_run_on(device.name) else None
-
-        return [[law(c, f, d) for d in self.base.problem.devices] for c, f in self.slots]
+    @cached_property
+    def allowed(self) -> NDArray[np.bool_]:
+        """Whether each slot may be placed on each device [F, D]."""
+        return np.array([[entry is not None for entry in row] for row in self.laws])
 
     @cached_property
     def moments(self) -> tuple[Floats, Floats]:
         """Mean [s] and variance [s^2] of each slot's time by device [F, D], NaN if not allowed."""
-        mean = np.full(self.allowed.shape, np.nan)
-        variance = np.full(self.allowed.shape, np.nan)
-        for slot, row in enumerate(self.laws):
-            for device, entry in enumerate(row):
-                if entry is not None:
-                    law, speed = entry
-                    mean[slot, device] = law.mean / speed
-                    variance[slot, device] = law.scv * mean[slot, device] ** 2
-        return mean, variance
+
+        def table(value: Callable[[Law, float], float]) -> Floats:
+            return np.array([[value(*e) if e else np.nan for e in row] for row in self.laws])
+
+        # Squared as numbers: arrays are squared by another routine, which may round otherwise.
+        variance = table(lambda law, speed: law.scv * (law.mean / speed) ** 2)
+        return table(lambda law, speed: law.mean / speed), variance
 
     @cached_property
     def leaving(self) -> ExitTables:
@@ -244,16 +241,11 @@ class DeploymentTables:
 
     @cached_property
     def law_columns(self) -> tuple[NDArray[np.int8], Floats, Ints, Floats]:
-        """Code [F, D], divisor [F, D], offsets [F * D + 1] and parameters of the laws."""
-        shape = self.allowed.shape
-        code, speed = np.zeros(shape, dtype=np.int8), np.ones(shape)
-        parameters: list[tuple[float, ...]] = []
-        for slot, row in enumerate(self.laws):
-            for device, entry in enumerate(row):
-                if entry is not None:
-                    code[slot, device] = LAW_NAMES.index(entry[0].name)
-                    speed[slot, device] = entry[1]
-                parameters.append(entry[0].parameters() if entry is not None else ())
+        """Code [F * D], divisor [F * D], offsets [F * D + 1] and parameters of the laws."""
+        entries = [entry for row in self.laws for entry in row]
+        parameters = [entry[0].parameters() if entry else () for entry in entries]
+        code = np.array([LAW_CODES[entry[0].name] if entry else 0 for entry in entries], np.int8)
+        speed = np.array([entry[1] if entry else 1.0 for entry in entries])
         counts = np.array([len(values) for values in parameters], dtype=np.int64)
         flat = np.array([x for values in parameters for x in values], dtype=np.float64)
         return code, speed, starts_of(counts), flat
@@ -362,14 +354,14 @@ class DeploymentTables:
         self, slot: Ints, device: NDArray[np.int32], begin: Ints, count: int
     ) -> dict[str, NDArray[np.generic]]:
         code, speed, start, flat = self.law_columns
-        entry = slot * speed.shape[1] + device
+        entry = slot * len(self.base.problem.devices) + device
         counts = start[entry + 1] - start[entry]
         arrivals = np.array([len(p) for p in self.arrival_parameters], dtype=np.int64)
         parameters = np.array([x for p in self.arrival_parameters for x in p])
         return {
             "fragment_start": np.append(begin, len(slot)),
-            "fragment_law": code.ravel()[entry],
-            "fragment_speed": speed.ravel()[entry],
+            "fragment_law": code[entry],
+            "fragment_speed": speed[entry],
             "law_parameter_start": starts_of(counts),
             "law_parameter": flat[ranges(start[entry], counts)],
             "arrival_parameter_start": starts_of(np.tile(arrivals, count)),

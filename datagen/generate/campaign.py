@@ -24,8 +24,11 @@ from datagen.store.schema import INDEX, known_fields
 
 __all__ = ["CHUNK_ROWS", "CampaignLimits", "run_campaign"]
 
-CHUNK_ROWS = 16
-"""Deployments that a worker labels at a time: about a second of work."""
+CHUNK_ROWS = (16, 64)
+"""Fewest and most deployments that a worker labels at a time: about a second of work at most."""
+
+CHUNKS = 32
+"""Chunks that a campaign has at least, chunks allowing: no worker idles for long at its end."""
 
 TOLERATED_SHARE = 0.01
 """Share of failed deployments from which the configuration is taken to be wrong, not a few rows."""
@@ -42,19 +45,26 @@ class CampaignLimits:
         resume: Whether to go on with an unfinished data set of the same identity.
         retry_failed: Whether to try the deployments again that failed before; implies ``resume``.
         most_failures: Failed deployments that end the run when exceeded; None for 1 %, at least 10.
-        chunk_rows: Deployments labelled at a time, >= 1.
+        chunk_rows: Deployments labelled at a time, >= 1; None to choose by their number.
     """
 
     resume: bool = False
     retry_failed: bool = False
     most_failures: int | None = None
-    chunk_rows: int = CHUNK_ROWS
+    chunk_rows: int | None = None
 
     def failures_of(self, rows: int) -> int:
         """Return how many of some rows may fail."""
         if self.most_failures is not None:
             return self.most_failures
         return max(int(TOLERATED_SHARE * rows), min(ALWAYS_TOLERATED, rows - 1))
+
+    def chunk_of(self, rows: int) -> int:
+        """Return how many of some rows are labelled at a time."""
+        if self.chunk_rows is not None:
+            return self.chunk_rows
+        fewest, most = CHUNK_ROWS
+        return min(max(rows // CHUNKS, fewest), most)
 
 
 def run_campaign(
@@ -158,13 +168,9 @@ class _Campaign:
 
     def _chunks(self, rows: list[int]) -> Iterator[range]:
         """Cut rows into ranges of neighbours, none longer than a chunk."""
-        first = 0
+        first, most = 0, self.limits.chunk_of(self.writer.rows_here)
         for place in range(1, len(rows) + 1):
-            if (
-                place == len(rows)
-                or rows[place] != rows[place - 1] + 1
-                or place - first == self.limits.chunk_rows
-            ):
+            if place == len(rows) or rows[place] != rows[place - 1] + 1 or place - first == most:
                 yield range(rows[first], rows[place - 1] + 1)
                 first = place
 

@@ -56,11 +56,13 @@ class _Sums(ArrivalTimes):
 
     @abstractmethod
     def gaps(self, count: int) -> Floats:
-        """Return the next gaps [s] [count]; the first ever is the first arrival time."""
+        """Return the next gaps [s] in a new array [count]; the first is the first arrival time."""
 
     def next(self, count: int) -> Floats:
         # One addition per arrival, over chunks too: last + cumsum(gaps) would round otherwise.
-        times = np.cumsum(np.concatenate(([self.last], self.gaps(count))))[1:]
+        times = self.gaps(count)
+        times[0] += self.last
+        np.cumsum(times, out=times)
         self.last = float(times[-1])
         return times
 
@@ -71,7 +73,9 @@ class _PoissonTimes(_Sums):
         self.rate = rate
 
     def gaps(self, count: int) -> Floats:
-        return self.rng.standard_exponential(count) / self.rate
+        gaps = self.rng.standard_exponential(count)
+        gaps /= self.rate
+        return gaps
 
 
 class _RenewalTimes(_Sums):

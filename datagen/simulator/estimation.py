@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,26 +35,47 @@ class Estimates:
     window: dict[str, Floats] = field(default_factory=dict)
 
 
-def _percentiles(histogram: Floats) -> dict[str, Floats]:
+def _bins() -> tuple[Floats, Floats]:
+    """Return the lower end and the width of each histogram bin [s] [bins]."""
+    edges = bin_edges()
+    edges[0] = edges[1] = 0.0  # that bin holds what takes no time, or hardly any
+    return edges[:-1], np.diff(edges)
+
+
+_LOWER, _WIDTH = _bins()
+
+
+def _percentiles(histogram: NDArray[np.int64]) -> dict[str, Floats]:
     """Return latency percentiles [s] [C] from counts [C, bins], interpolated inside a bin."""
-    lower, upper = bin_edges()[:-1], bin_edges()[1:]
-    lower[0] = upper[0] = 0.0  # that bin holds what takes no time, or hardly any
-    result = {name: np.full(len(histogram), np.nan) for name in PERCENTILES}
+    wanted = np.array(list(PERCENTILES.values()))
+    found = np.full((len(histogram), len(wanted)), np.nan)
     for chain, counts in enumerate(histogram):
-        total = counts.sum()
-        if total < MIN_COMPLETED:
-            continue
         reached = np.cumsum(counts)
-        for name, share in PERCENTILES.items():
-            wanted = share * total
-            index = int(np.searchsorted(reached, wanted))
-            inside = (wanted - (reached[index] - counts[index])) / counts[index]
-            result[name][chain] = lower[index] + inside * (upper[index] - lower[index])
-    return result
+        if reached[-1] < MIN_COMPLETED:
+            continue
+        ranks = wanted * reached[-1]
+        index = np.searchsorted(reached, ranks)
+        inside = (ranks - (reached[index] - counts[index])) / counts[index]
+        found[chain] = _LOWER[index] + inside * _WIDTH[index]
+    return dict(zip(PERCENTILES, found.T, strict=True))
 
 
 def _stack(runs: list[Run], field: str) -> Floats:
-    return np.stack([getattr(run.tally, field) for run in runs]).astype(np.float64)
+    return np.array([getattr(run.tally, field) for run in runs], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What became of the jobs of each chain, by run, chain and batch [R, C, BATCHES]."""
+
+    offered: Floats
+    completed: Floats
+    lost: Floats
+    latency: Floats
+
+    @classmethod
+    def of(cls, runs: list[Run]) -> _Counts:
+        return cls(*(_stack(runs, name) for name in ("offered", "completed", "lost", "latency")))
 
 
 def _by_route(runs: list[Run]) -> Floats:
@@ -73,9 +95,10 @@ def _over_routes(network: Network, runs: list[Run], values: Floats) -> Floats:
         return np.bincount(chain, weights=completed * values, minlength=network.chains) / total
 
 
-def _accuracy(network: Network, runs: list[Run], accuracy: Floats) -> dict[str, Floats]:
+def _accuracy(network: Network, runs: list[Run], counts: _Counts) -> dict[str, Floats]:
     """Return right answers per completed and per offered job, where some route knows them."""
     assert network.features is not None
+    accuracy = network.features.route_accuracy
     if not np.isfinite(accuracy).any():
         return {}
     first = network.features.chain_route[:-1]
@@ -84,19 +107,18 @@ def _accuracy(network: Network, runs: list[Run], accuracy: Floats) -> dict[str, 
     right = np.add.reduceat(right, first, axis=1)
     measures = {}
     for name in ("completed", "offered"):
-        value, se = run_ratio(right, _stack(runs, name).sum(axis=2))
+        value, se = run_ratio(right, getattr(counts, name).sum(axis=2))
         measures[f"accuracy_{name}"], measures[f"accuracy_{name}_se"] = value, se
-    few = _stack(runs, "completed").sum(axis=(0, 2)) < MIN_COMPLETED
+    few = counts.completed.sum(axis=(0, 2)) < MIN_COMPLETED
     for name in ("accuracy_completed", "accuracy_completed_se"):
         measures[name] = np.where(few, np.nan, measures[name])
     return measures
 
 
-def _completed_by_step(network: Network, runs: list[Run]) -> Floats:
+def _completed_by_step(network: Network, runs: list[Run], counts: _Counts) -> Floats:
     """Return how many completed jobs passed each step [R, S]."""
     if network.features is None:
-        by_chain = _stack(runs, "completed").sum(axis=2)
-        return np.repeat(by_chain, np.diff(network.chain_start), axis=1)
+        return np.repeat(counts.completed.sum(axis=2), np.diff(network.chain_start), axis=1)
     steps = network.features.route_steps
     rows = ranges(network.features.route_first, steps)
     by_route = np.repeat(_by_route(runs), steps, axis=1)
@@ -104,17 +126,14 @@ def _completed_by_step(network: Network, runs: list[Run]) -> Floats:
 
 
 def _chain_measures(
-    network: Network, runs: list[Run], length: RunLength, unloaded: Floats
+    network: Network, runs: list[Run], counts: _Counts, length: RunLength, unloaded: Floats
 ) -> tuple[dict[str, Floats], bool]:
-    offered, completed = _stack(runs, "offered"), _stack(runs, "completed")
-    lost, latency = _stack(runs, "lost"), _stack(runs, "latency")
-    passed, mean = ratio(completed, offered), ratio(latency, completed)
-    loss, window = ratio(lost, offered), length.horizon - length.warmup
-    throughput = rate(completed, window)
+    offered, completed = counts.offered, counts.completed
+    passed, mean = ratio(completed, offered), ratio(counts.latency, completed)
+    loss = ratio(counts.lost, offered)
+    throughput = rate(completed, length.horizon - length.warmup)
     totals = {
-        "offered": offered.sum(axis=(0, 2)),
-        "completed": completed.sum(axis=(0, 2)),
-        "lost": lost.sum(axis=(0, 2)),
+        name: getattr(counts, name).sum(axis=(0, 2)) for name in ("offered", "completed", "lost")
     }
     unloaded = _over_routes(network, runs, unloaded)
     known = totals["completed"] >= MIN_COMPLETED
@@ -136,8 +155,8 @@ def _chain_measures(
         chain["latency_ratio"] = unloaded / value
         chain["latency_ratio_se"] = unloaded / value**2 * mean.se
     if network.features is not None:
-        chain |= _accuracy(network, runs, network.features.route_accuracy)
-    chain |= _percentiles(_stack(runs, "histogram").sum(axis=0))
+        chain |= _accuracy(network, runs, counts)
+    chain |= _percentiles(reduce(np.add, (run.tally.histogram for run in runs)))
     if np.isfinite(network.deadline).any():
         on_time, by_run = _stack(runs, "on_time"), offered.sum(axis=2)
         attained, se = run_ratio(on_time, by_run)
@@ -147,10 +166,10 @@ def _chain_measures(
     return chain, passed.phase_dependent or mean.phase_dependent
 
 
-def _step_measures(network: Network, runs: list[Run]) -> dict[str, Floats]:
+def _step_measures(network: Network, runs: list[Run], counts: _Counts) -> dict[str, Floats]:
     step = {name: _stack(runs, f"step_{name}").sum(axis=0) for name in ("offered", "lost")}
     served = _stack(runs, "step_served")
-    completed = _completed_by_step(network, runs)
+    completed = _completed_by_step(network, runs, counts)
     sojourn, sojourn_se = run_ratio(_stack(runs, "step_sojourn"), served)
     later, later_se = run_ratio(_stack(runs, "step_sojourn_completed"), completed)
     few, few_completed = served.sum(axis=0) < MIN_COMPLETED, completed.sum(axis=0) < MIN_COMPLETED
@@ -163,27 +182,25 @@ def _step_measures(network: Network, runs: list[Run]) -> dict[str, Floats]:
 
 
 def _device_measures(network: Network, runs: list[Run], length: RunLength) -> dict[str, Floats]:
-    window = length.horizon - length.warmup
-    areas = {"utilization": "busy", "jobs": "jobs", "units": "units"}
-    device: dict[str, Floats] = {}
-    for name, area in areas.items():
-        averages = _stack(runs, area) / window
-        if name == "utilization":
-            averages = averages / network.servers
-        device[name] = averages.mean(axis=0)
-        if len(runs) > 1:
-            device[f"{name}_se"] = averages.std(axis=0, ddof=1) / np.sqrt(len(runs))
+    names = {"utilization": "busy", "jobs": "jobs", "units": "units"}
+    areas = np.array([_stack(runs, area) for area in names.values()])
+    averages = areas / (length.horizon - length.warmup)
+    averages[0] /= network.servers
+    device = dict(zip(names, averages.mean(axis=1), strict=True))
+    if len(runs) > 1:
+        errors = averages.std(axis=1, ddof=1) / np.sqrt(len(runs))
+        device |= {f"{name}_se": error for name, error in zip(names, errors, strict=True)}
     return device
 
 
-def _window_measures(runs: list[Run], length: RunLength, windows: int) -> dict[str, Floats]:
+def _window_measures(counts: _Counts, length: RunLength, windows: int) -> dict[str, Floats]:
     """Return the course of each chain's measures by when its jobs arrive [C * windows]."""
 
-    def cut(name: str) -> Floats:
-        sums = _stack(runs, name)
-        return sums.reshape(len(runs), -1, BATCHES // windows)
+    def cut(sums: Floats) -> Floats:
+        return sums.reshape(len(sums), -1, BATCHES // windows)
 
-    offered, completed, lost, latency = map(cut, ("offered", "completed", "lost", "latency"))
+    offered, completed, lost = cut(counts.offered), cut(counts.completed), cut(counts.lost)
+    latency = cut(counts.latency)
     edges = np.linspace(length.warmup, length.horizon, windows + 1)
     chains = offered.shape[1] // windows
     throughput = rate(completed, (length.horizon - length.warmup) / windows)
@@ -220,9 +237,9 @@ def estimate(
         The estimates. Chains without offered jobs and latencies with fewer than
         ``MIN_COMPLETED`` completed jobs are NaN.
     """
-    chain, phase_dependent = _chain_measures(network, runs, length, unloaded)
-    lost = _stack(runs, "lost").sum(axis=1, keepdims=True)
-    offered = _stack(runs, "offered").sum(axis=1, keepdims=True)
+    counts = _Counts.of(runs)
+    chain, phase_dependent = _chain_measures(network, runs, counts, length, unloaded)
+    lost, offered = (sums.sum(axis=1, keepdims=True) for sums in (counts.lost, counts.offered))
     system = ratio(lost, offered)
     low, high = wilson(system.value, system.se, offered.sum(axis=(0, 2)))
     return Estimates(
@@ -237,7 +254,7 @@ def estimate(
             "phase_dependent": phase_dependent,
         },
         chain=chain,
-        step=_step_measures(network, runs),
+        step=_step_measures(network, runs, counts),
         device=_device_measures(network, runs, length),
-        window=_window_measures(runs, length, windows) if windows else {},
+        window=_window_measures(counts, length, windows) if windows else {},
     )

@@ -14,7 +14,8 @@ from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED
 from datagen.simulator.keys import ADMIT, event_key
 from datagen.simulator.network import Features, Network
 from datagen.simulator.randomness import ChainDraws
-from datagen.simulator.state_kernel import NONE, SENDING, Draws, Extras, Log, State
+from datagen.simulator.remaining_kernel import count_remaining
+from datagen.simulator.state_kernel import NONE, Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally
 
 __all__ = ["NumbaEngine"]
@@ -22,6 +23,8 @@ __all__ = ["NumbaEngine"]
 _CHUNK = 4096
 """Jobs drawn at a time and chain: drawing is vectorised, and memory stays small."""
 _SMALLEST_CHUNK = 64
+_SPARE_DEVIATIONS = 3.0
+"""Standard deviations of a Poisson count that a chunk has beyond the jobs that are expected."""
 _FIRST_SLOTS = 256
 _FIRST_LOG = 1 << 14
 
@@ -55,7 +58,7 @@ class NumbaEngine(Engine):
                 records = _with_more_room(records)
             else:
                 break
-        _count_remaining(network, length, state, tally)
+        count_remaining(plain, length, state, tally)
         size = int(records.size[0])
         return Run(
             tally=tally,
@@ -84,12 +87,18 @@ def _writable(network: Network) -> Network:
 
 
 class _Feed:
-    """The drawn jobs the kernel reads, refilled chain by chain."""
+    """The drawn jobs the kernel reads, refilled chain by chain.
+
+    The jobs of a chain are in the last columns, as many as its window is expected to need: what is
+    drawn beyond that is drawn for nothing.
+    """
 
     def __init__(self, network: Network, sources: list[ChainDraws], length: RunLength) -> None:
         self.network = network
         self.sources = sources
-        columns = _chunk_size(network, sources, length)
+        self.horizon = length.horizon
+        wanted = [self._expected(chain, 0.0) for chain in range(network.chains)]
+        columns = min(max(wanted), _CHUNK)
         self.draws = Draws(
             arrival=np.empty((network.chains, columns)),
             service=np.empty((network.steps, columns)),
@@ -97,29 +106,39 @@ class _Feed:
         )
         self.route = np.zeros((network.chains, columns), dtype=np.int64)
         for chain in range(network.chains):
-            self._fill(chain, 0)
+            self.draws.base[chain] = -self._fill(chain, 0.0, columns)
 
-    def _fill(self, chain: int, column: int) -> None:
-        steps = slice(self.network.chain_start[chain], self.network.chain_start[chain + 1])
-        chunk = self.sources[chain].next_chunk(self.draws.arrival.shape[1] - column)
-        self.draws.arrival[chain, column:] = chunk.arrivals
-        self.draws.service[steps, column:] = chunk.service
+    def _expected(self, chain: int, time: float) -> int:
+        """Return how many jobs will hardly be too few from a time to the end of the window."""
+        mean = self.sources[chain].process.rate * max(self.horizon - time, 0.0)
+        return int(min(mean + _SPARE_DEVIATIONS * np.sqrt(mean), _CHUNK)) + _SMALLEST_CHUNK
+
+    def _steps(self, chain: int) -> slice:
+        return slice(self.network.chain_start[chain], self.network.chain_start[chain + 1])
+
+    def _fill(self, chain: int, time: float, room: int) -> int:
+        """Draw the jobs after a time into the last columns, and return the first of these."""
+        count = min(self._expected(chain, time), room)
+        first = int(self.draws.arrival.shape[1]) - count
+        chunk = self.sources[chain].next_chunk(count)
+        self.draws.arrival[chain, first:] = chunk.arrivals
+        if not chunk.is_fixed:
+            self.draws.service[self._steps(chain), first:] = chunk.service
+        elif time == 0.0:  # later jobs are served like the first ones
+            self.draws.service[self._steps(chain)] = chunk.service[:, :1]
         if chunk.route is not None:
-            self.route[chain, column:] = chunk.route
+            self.route[chain, first:] = chunk.route
+        return first
 
     def refill(self, chain: int, job: int) -> None:
-        """Draw on, keeping the one job that has not arrived yet in the first column."""
-        steps = slice(self.network.chain_start[chain], self.network.chain_start[chain + 1])
-        self.draws.arrival[chain, 0] = self.draws.arrival[chain, -1]
-        self.draws.service[steps, 0] = self.draws.service[steps, -1]
-        self.route[chain, 0] = self.route[chain, -1]
-        self.draws.base[chain] = job
-        self._fill(chain, 1)
-
-
-def _chunk_size(network: Network, sources: list[ChainDraws], length: RunLength) -> int:
-    expected = max(source.process.rate for source in sources) * length.horizon
-    return int(np.clip(expected * 1.1, _SMALLEST_CHUNK, _CHUNK))
+        """Draw on, keeping the one job that has not arrived yet before the new ones."""
+        draws, steps = self.draws, self._steps(chain)
+        time, route = draws.arrival[chain, -1], self.route[chain, -1]
+        service = draws.service[steps, -1].copy()
+        kept = self._fill(chain, time, draws.arrival.shape[1] - 1) - 1
+        draws.arrival[chain, kept], self.route[chain, kept] = time, route
+        draws.service[steps, kept] = service
+        draws.base[chain] = job - kept
 
 
 def _initial_state(network: Network, draws: Draws) -> State:
@@ -132,7 +151,10 @@ def _initial_state(network: Network, draws: Draws) -> State:
         slot=np.empty(events, dtype=np.int64),
         size=np.array([chains]),
     )
-    first = [(draws.arrival[c, 0], event_key(ADMIT, c, 0, 0), -1 - c) for c in range(chains)]
+    columns = -draws.base  # of the first job of each chain
+    first = [
+        (draws.arrival[c, columns[c]], event_key(ADMIT, c, 0, 0), -1 - c) for c in range(chains)
+    ]
     for index, (time, key, slot) in enumerate(sorted(first)):  # a sorted array is a heap
         heap.time[index], heap.key[index], heap.slot[index] = time, key, slot
     integers = {name: np.zeros(slots, dtype=np.int64) for name in _SLOT_INTEGERS}
@@ -192,24 +214,3 @@ def _empty_log(room: int) -> Log:
 
 def _with_more_room(log: Log) -> Log:
     return Log(time=_doubled(log.time), record=_doubled(log.record), size=log.size)
-
-
-def _count_remaining(network: Network, length: RunLength, state: State, tally: Tally) -> None:
-    """Add the job-seconds of jobs still present: they count up to the end of the window.
-
-    A job that is being sent is no longer present, but still has its units.
-    """
-    in_use = np.ones(len(state.row), dtype=bool)
-    slot = int(state.free[0])
-    while slot != NONE:
-        in_use[slot] = False
-        slot = int(state.following[slot])
-    sending = np.zeros(len(state.row), dtype=bool)
-    pending = state.heap.slot[: state.heap.size[0]]
-    sending[pending[pending >= SENDING] - SENDING] = True
-    entered = np.clip(state.entered, length.warmup, length.horizon)
-    seconds = length.horizon - entered[in_use]
-    rows = state.row[in_use]
-    device = network.step_device[rows]
-    np.add.at(tally.jobs, device, np.where(sending[in_use], 0.0, seconds))
-    np.add.at(tally.units, device, seconds * network.step_demand[rows])

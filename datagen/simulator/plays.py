@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from datagen.simulator.engine import Engine, Run
 from datagen.simulator.estimation import Estimates, estimate
 from datagen.simulator.network import Network
 from datagen.simulator.options import SimulationOptions
-from datagen.simulator.sources import chain_contexts, chain_draws, chain_process, chain_routes
+from datagen.simulator.sources import chain_contexts, chain_process, chain_routes, chain_sources
 from datagen.simulator.stopping import first_horizon, is_reached
 from datagen.simulator.tally import RunLength
 from datagen.simulator.warmup import warmup_time
@@ -55,7 +55,7 @@ def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> n
     return np.add.reduceat(batch.step_mean[starts[0] : starts[-1]], starts[:-1] - starts[0])
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Play:
     """One deployment and how it is played.
 
@@ -77,7 +77,7 @@ class Play:
 
     def result(self) -> Estimates:
         """Play for the length asked for, or until the stopping rule is content."""
-        options, horizon = self.options, self.first_horizon()
+        options, horizon = self.options, self.first_horizon
         most = options.max_events / (self.rate * self.copies)
         while True:
             estimates = self.estimates(horizon)
@@ -91,20 +91,20 @@ class Play:
                 return estimates
             horizon = min(2.0 * horizon, most)
 
-    @property
+    @cached_property
     def rate(self) -> float:
         """Events per second in the long run if nothing were lost."""
         rows = slice(self.batch.chain_start[self.index], self.batch.chain_start[self.index + 1])
         # One after the other: lengths, and with them labels, hang on the last bit of this sum.
         return float(np.cumsum(self.batch.chain_rate[rows] * self.per_job)[-1])
 
-    @property
+    @cached_property
     def replications(self) -> int:
         """Number of independent runs: one where all would be the same recording."""
         random = all(process.is_random for process in _arrivals(self.batch, self.index))
         return self.options.replications if random else 1
 
-    @property
+    @cached_property
     def copies(self) -> int:
         """How often the length is played: by the runs together, or by each of them.
 
@@ -112,16 +112,17 @@ class Play:
         contexts, would be cut by that to its beginning, and windows show the course of the whole
         length: every run plays all of it then.
         """
-        shared = _is_stationary(self.batch, self.index) and self.options.windows is None
+        shared = self.options.windows is None and _is_stationary(self.batch, self.index)
         return 1 if shared else self.replications
 
+    @cached_property
     def first_horizon(self) -> float:
         """Return the length of the first round [s]."""
         return first_horizon(self.batch, self.index, self.rate, self.copies, self.options)
 
     def events(self) -> float:
         """Return the expected events of the first round, schedules followed."""
-        own = self.first_horizon() * self.copies / self.replications
+        own = self.first_horizon * self.copies / self.replications
         first = int(self.batch.chain_start[self.index])
         jobs = [
             chain_process(self.batch, first + chain).expected(own)
@@ -145,11 +146,11 @@ class Play:
 
     def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
         """Play a window of every replication."""
+        sources, seed = chain_sources(self.batch, self.index), self.options.seed
         played = []
         for replication in range(self.replications):
-            seed = self.options.seed
-            sources = chain_draws(self.batch, self.index, seed=seed, replication=replication)
-            played.append(self.engine.run(self.network, sources, length, log=log))
+            draws = [source.draws(seed=seed, replication=replication) for source in sources]
+            played.append(self.engine.run(self.network, draws, length, log=log))
         return played
 
     def warmup(self, own: float) -> float:

@@ -62,11 +62,13 @@ class Chunk:
         arrivals: Arrival times [s], non-decreasing [N].
         service: Service time of each step for each job [s] [S_c, N].
         route: Which of the chain's routes each job takes [N]; None where there is one.
+        is_fixed: Whether all jobs of the chain, also those of other chunks, are served alike.
     """
 
     arrivals: Floats
     service: Floats
     route: NDArray[np.int64] | None = None
+    is_fixed: bool = False
 
 
 class ChainDraws:
@@ -95,9 +97,10 @@ class ChainDraws:
         self.laws = laws
         rng = stream(seed, problem, replication, "arrivals", chain)
         self._arrivals = arrival_times(process, rng)
-        self._fixed = [
-            sum(law.mean / speed for law, speed in step if not law.is_random) for step in laws
-        ]
+        self._fixed = np.array(
+            [sum(law.mean / speed for law, speed in step if not law.is_random) for step in laws],
+            dtype=np.float64,
+        )
         self._uniforms: dict[int, np.random.Generator] = {}
         fragment = 0
         for step in laws:
@@ -118,10 +121,11 @@ class ChainDraws:
             Their draws.
         """
         arrivals = self._arrivals.next(count)
-        service = np.empty((len(self.laws), count))
-        fragment = 0
+        service = np.broadcast_to(self._fixed[:, None], (len(self.laws), count))
+        if not self._uniforms:
+            return Chunk(arrivals=arrivals, service=service, is_fixed=True)
+        service, fragment = service.copy(), 0
         for step, parts in enumerate(self.laws):
-            service[step] = self._fixed[step]
             for law, speed in parts:
                 if law.is_random:
                     uniforms = self._uniforms[fragment].random(count)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,13 +14,75 @@ from datagen.exits import Contexts, contexts_from_parameters
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.routes import Part, RoutedDraws, Routes
 
-__all__ = ["chain_contexts", "chain_draws", "chain_process", "chain_routes"]
+__all__ = [
+    "ChainSource",
+    "chain_contexts",
+    "chain_draws",
+    "chain_process",
+    "chain_routes",
+    "chain_sources",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChainSource:
+    """What the jobs of a chain are drawn from, in whatever replication.
+
+    Args:
+        process: Arrival process.
+        way: Its routes, or where there is one only, per step and fragment of it the law and the
+            divisor of its samples.
+        problem: Key of the problem.
+        chain: 0-based chain.
+    """
+
+    process: Arrivals
+    way: Routes | list[list[tuple[Law, float]]]
+    problem: int
+    chain: int
+
+    def draws(self, *, seed: int, replication: int) -> ChainDraws:
+        """Return the draws of one replication, from the first job on.
+
+        Args:
+            seed: Master seed.
+            replication: Independent run.
+
+        Returns:
+            The draws.
+        """
+        key = {"problem": self.problem, "replication": replication, "chain": self.chain}
+        if isinstance(self.way, Routes):
+            return RoutedDraws(self.process, self.way, seed=seed, **key)
+        return ChainDraws(self.process, self.way, seed=seed, **key)
+
+
+def chain_sources(batch: DeploymentBatch, index: int) -> list[ChainSource]:
+    """Return what the jobs of every chain of one deployment are drawn from.
+
+    Args:
+        batch: Packed deployments with their laws.
+        index: 0-based deployment.
+
+    Returns:
+        One source per chain.
+    """
+    first, last = int(batch.chain_start[index]), int(batch.chain_start[index + 1])
+    return [
+        ChainSource(
+            process=chain_process(batch, row),
+            way=chain_routes(batch, row) if is_routed(batch, row) else _path_laws(batch, row),
+            problem=int(batch.key[index]),
+            chain=row - first,
+        )
+        for row in range(first, last)
+    ]
 
 
 def chain_draws(
     batch: DeploymentBatch, index: int, *, seed: int, replication: int
 ) -> list[ChainDraws]:
-    """Return the draws of every chain of one deployment.
+    """Return the draws of every chain of one deployment in one replication.
 
     Args:
         batch: Packed deployments with their laws.
@@ -27,35 +91,10 @@ def chain_draws(
         replication: Independent run.
 
     Returns:
-        One source per chain.
+        Draws per chain.
     """
-    sources: list[ChainDraws] = []
-    first = int(batch.chain_start[index])
-    for row in range(first, int(batch.chain_start[index + 1])):
-        process, chain, problem = chain_process(batch, row), row - first, int(batch.key[index])
-        if is_routed(batch, row):
-            routed = RoutedDraws(
-                process,
-                chain_routes(batch, row),
-                seed=seed,
-                problem=problem,
-                replication=replication,
-                chain=chain,
-            )
-            sources.append(routed)
-            continue
-        path = int(batch.path_start[row])
-        steps = range(int(batch.step_start[path]), int(batch.step_start[path + 1]))
-        plain = ChainDraws(
-            process,
-            [_step_laws(batch, step) for step in steps],
-            seed=seed,
-            problem=problem,
-            replication=replication,
-            chain=chain,
-        )
-        sources.append(plain)
-    return sources
+    sources = chain_sources(batch, index)
+    return [source.draws(seed=seed, replication=replication) for source in sources]
 
 
 def is_routed(batch: DeploymentBatch, row: int) -> bool:
@@ -176,6 +215,13 @@ def chain_process(batch: DeploymentBatch, row: int) -> Arrivals:
     assert values is not None
     code = int(batch.chain_arrivals[row])
     return arrivals_from_parameters(code, values[start[row] : start[row + 1]])
+
+
+def _path_laws(batch: DeploymentBatch, row: int) -> list[list[tuple[Law, float]]]:
+    """Return the laws of each step of a chain that has one path."""
+    path = int(batch.path_start[row])
+    steps = range(int(batch.step_start[path]), int(batch.step_start[path + 1]))
+    return [_step_laws(batch, step) for step in steps]
 
 
 def _step_laws(batch: DeploymentBatch, step: int) -> list[tuple[Law, float]]:

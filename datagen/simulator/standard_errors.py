@@ -136,10 +136,11 @@ def wilson(ratio: Floats, se: Floats, offered: Floats) -> tuple[Floats, Floats]:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.where(se > 0, ratio * (1 - ratio) / se**2, offered)
-        size = np.clip(size, 1.0, np.maximum(offered, 1.0))
+        size = np.minimum(np.maximum(size, 1.0), np.maximum(offered, 1.0))
         centre = (ratio + Z_LEVEL**2 / (2 * size)) / (1 + Z_LEVEL**2 / size)
         half = (Z_LEVEL / (1 + Z_LEVEL**2 / size)) * np.sqrt(
             ratio * (1 - ratio) / size + Z_LEVEL**2 / (4 * size**2)
         )
     # Where nothing or everything was lost, rounding alone would leave the ratio outside.
-    return np.clip(centre - half, 0.0, ratio), np.clip(centre + half, ratio, 1.0)
+    low, high = np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+    return np.minimum(low, ratio), np.maximum(high, ratio)

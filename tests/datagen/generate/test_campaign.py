@@ -40,6 +40,12 @@ def test_a_generated_data_set_is_valid_and_says_what_it_is(whole: Path) -> None:
     assert dataset[11][0] == CONFIG.scenario.sample(11, 5)
 
 
+def test_chunks_grow_with_the_run_up_to_a_limit() -> None:
+    sizes = [CampaignLimits().chunk_of(rows) for rows in (1, 100, 1000, 20_000)]
+    assert sizes == [16, 16, 31, 64]
+    assert CampaignLimits(chunk_rows=3).chunk_of(20_000) == 3
+
+
 def test_a_row_is_the_simulation_of_its_deployment(whole: Path) -> None:
     dataset = read_dataset(whole)
     alone = simulate_batch(dataset.batch([13]), replace(CONFIG.simulation, seed=5))

@@ -23,6 +23,7 @@ from datagen.simulator.engine import Run
 from datagen.simulator.kernel import _batch_of, _latency_bin
 from datagen.simulator.network import Network
 from datagen.simulator.numba_engine import NumbaEngine
+from datagen.simulator.randomness import ChainDraws, Chunk
 from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import FIRST_BIN, HISTOGRAM_BINS, RunLength, bin_edges, latency_bin
 from tests.datagen.simulator.systems import (
@@ -124,6 +125,25 @@ def test_chunks_of_draws_do_not_matter(
     monkeypatch.setattr(simpy_engine, "CHUNK", size)
     same_bits(run, play(deployment))
     same_bits(run, reference(deployment))
+
+
+@pytest.mark.parametrize("horizon", [400.0, 40_000.0])
+def test_hardly_more_jobs_are_drawn_than_arrive(
+    monkeypatch: pytest.MonkeyPatch, horizon: float
+) -> None:
+    network, sources = packed(overloaded(1.5), seed=3)
+    drawn = dict.fromkeys(sources, 0)
+    original = ChainDraws.next_chunk
+
+    def counted(draws: ChainDraws, count: int) -> Chunk:
+        drawn[draws] += count
+        return original(draws, count)
+
+    monkeypatch.setattr(ChainDraws, "next_chunk", counted)
+    run = NumbaEngine().run(network, sources, RunLength.of(0.0, horizon))
+    for source, arrived in zip(sources, run.tally.offered.sum(axis=1), strict=True):
+        spare = drawn[source] - arrived
+        assert 0 < spare < 6.0 * np.sqrt(arrived) + 2 * numba_engine._SMALLEST_CHUNK
 
 
 def test_there_are_two_loops_whatever_the_arrays_of_a_network_are() -> None:

@@ -131,7 +131,19 @@ def test_deterministic_laws_add_up_without_a_draw() -> None:
     parts = [[(Deterministic(mean=0.3), 1.5), (Deterministic(mean=0.4), 2.0)]]
     draws = ChainDraws(Poisson(rate=1.0), parts, seed=1, problem=2, replication=3, chain=0)
     assert draws._uniforms == {}
-    assert np.unique(draws.next_chunk(10).service).tolist() == [0.3 / 1.5 + 0.4 / 2.0]
+    chunk = draws.next_chunk(10)
+    assert chunk.is_fixed
+    assert chunk.service.shape == (1, 10)
+    assert np.unique(chunk.service).tolist() == [0.3 / 1.5 + 0.4 / 2.0]
+
+
+def test_one_random_fragment_makes_the_service_of_a_chain_random() -> None:
+    parts = [[(Deterministic(mean=0.3), 1.0)], [(Exponential(mean=0.4), 2.0)]]
+    draws = ChainDraws(Poisson(rate=1.0), parts, seed=1, problem=2, replication=3, chain=0)
+    first, second = draws.next_chunk(10), draws.next_chunk(10)
+    assert not first.is_fixed
+    assert np.unique(first.service[0]).tolist() == [0.3]
+    assert len(np.unique([first.service[1], second.service[1]])) == 20
 
 
 def test_periodic_streams_have_no_common_phase() -> None:
