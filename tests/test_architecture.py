@@ -36,6 +36,8 @@ ORDER: dict[str, list[set[str]]] = {
         {"fields"},
         {"batch"},
         {"effects"},
+        {"exit_tables"},
+        {"varied_exits"},
         {"packing", "loads"},
         {"candidates", "measures"},
         {"evaluator"},

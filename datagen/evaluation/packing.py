@@ -15,8 +15,9 @@ from datagen.distributions import LAW_NAMES, Law
 from datagen.errors import require
 from datagen.evaluation.batch import DeploymentBatch, concatenate
 from datagen.evaluation.effects import Effect, effects_of
+from datagen.evaluation.exit_tables import ExitTables
 from datagen.evaluation.fields import ranges, starts_of
-from datagen.exits import ExitMix, Thresholds
+from datagen.evaluation.varied_exits import VariedExits
 
 __all__ = ["DeploymentTables", "pack"]
 
@@ -231,86 +232,9 @@ class DeploymentTables:
         return mean, variance
 
     @cached_property
-    def heads(self) -> list[Law | None]:
-        """Law of the open classifier after each slot [F], or None."""
-        exits = self.base.exits or {}
-        heads: list[Law | None] = []
-        for c, f in self.slots:
-            chain = self.base.problem.chains[c]
-            item, decision = chain.fragments[f].exit, exits.get(chain.name)
-            is_open = isinstance(decision, ExitMix)
-            if isinstance(decision, Thresholds) and item is not None and chain.trace is not None:
-                place = sum(fragment.exit is not None for fragment in chain.fragments[:f])
-                is_open = decision.tau[place] <= 1  # no confidence is above 1
-            heads.append(item.head if item is not None and is_open else None)
-        return heads
-
-    @cached_property
-    def head_moments(self) -> tuple[Floats, Floats]:
-        """Mean [s] and variance [s^2] of the open classifier of each slot by device [F, D]."""
-        speed = self.devices["device_speed"]
-        mean = np.array([0.0 if head is None else head.mean for head in self.heads])
-        scv = np.array([0.0 if head is None else head.scv for head in self.heads])
-        times = mean[:, None] / speed
-        return times, scv[:, None] * times**2
-
-    @cached_property
-    def exits(self) -> list[dict[str, list[float]]]:
-        """Rows of the exits of each chain."""
-        rows: list[dict[str, list[float]]] = []
-        for chain in self.base.problem.chains:
-            decision, outcomes = (self.base.exits or {}).get(chain.name), self.outcomes[chain.name]
-            places: list[float] = [k for k, f in enumerate(chain.fragments) if f.exit is not None]
-            places.append(len(chain.fragments) - 1)
-            if len(outcomes):
-                counts = np.bincount(outcomes, minlength=2 * len(places))
-                rows.append({
-                    "probability": (counts / len(outcomes)).tolist(),
-                    "fragment": [place for place in places for _ in range(2)],
-                    "accuracy": [0.0, 1.0] * len(places),
-                })
-                continue
-            if not isinstance(decision, ExitMix):
-                rows.append({"probability": [], "fragment": [], "accuracy": []})
-                continue
-            rows.append({
-                "probability": list(decision.p),
-                "fragment": places,
-                "accuracy": list(decision.accuracy or [np.nan] * len(decision.p)),
-            })
-        return rows
-
-    @cached_property
-    def outcomes(self) -> dict[str, NDArray[np.int16]]:
-        """Where each sample of a chain's trace leaves, twice that, plus one if it is right."""
-        traces = {trace.name: trace for trace in self.base.problem.traces}
-        outcomes = {}
-        for chain in self.base.problem.chains:
-            decision = (self.base.exits or {}).get(chain.name)
-            outcome = np.zeros(0, dtype=np.int64)
-            if isinstance(decision, Thresholds) and chain.trace is not None:
-                trace = traces[chain.trace]
-                leave = trace.confidences >= np.append(decision.tau, 0.0)
-                exits = leave.argmax(axis=1)
-                outcome = 2 * exits + trace.correct[np.arange(len(exits)), exits]
-            outcomes[chain.name] = outcome.astype(np.int16)
-        return outcomes
-
-    @cached_property
-    def has_exits(self) -> bool:
-        """Whether jobs of any chain may leave early."""
-        return any(rows["fragment"] for rows in self.exits)
-
-    @cached_property
-    def passing(self) -> Floats:
-        """Share of the jobs of a path that need each slot [F]."""
-        shares = []
-        for c, f in self.slots:
-            rows = self.exits[c]
-            passed = zip(rows["probability"], rows["fragment"], strict=True)
-            share = sum(p for p, last in passed if last >= f)
-            shares.append(share if rows["fragment"] and f > rows["fragment"][0] else 1.0)
-        return np.array(shares)
+    def leaving(self) -> ExitTables:
+        """Where jobs may leave."""
+        return ExitTables(self.base, self.slots)
 
     @cached_property
     def law_columns(self) -> tuple[NDArray[np.int8], Floats, Ints, Floats]:
@@ -337,11 +261,22 @@ class DeploymentTables:
         """Return the base deployment's placement vector [F]."""
         return placement_vector(self.base.problem, self.base.placement)
 
-    def rows(self, placement: NDArray[np.int32], *, laws: bool = True) -> DeploymentBatch:
-        """Pack placements of the problem.
+    def rows(
+        self,
+        placement: NDArray[np.int32],
+        *,
+        thresholds: Floats | None = None,
+        routing: Floats | None = None,
+        laws: bool = True,
+    ) -> DeploymentBatch:
+        """Pack variants of the base.
 
         Args:
             placement: Device index per slot [B, F], each allowed.
+            thresholds: Thresholds of the chains that the base decides by some [B, T], or None to
+                keep the base's.
+            routing: Probability of each path [B, P], 1 in all per chain, or None to keep the
+                base's.
             laws: Whether fragments and their laws are wanted (simulation) or not (models).
 
         Returns:
@@ -352,7 +287,12 @@ class DeploymentTables:
         begin = np.flatnonzero(first.ravel())
         slot = np.broadcast_to(np.arange(slots), placement.shape).ravel()
         device = placement.ravel()
-        step_mean, step_variance, reached = self._moments(slot, device, begin)
+        leaving: ExitTables | VariedExits = self.leaving
+        place = slot
+        if thresholds is not None and self.leaving.has_exits:
+            leaving = VariedExits(self.leaving, thresholds)
+            place = np.arange(count * slots)
+        step_mean, step_variance, reached = self._moments(slot, device, begin, leaving, place)
         square = np.where(step_mean > 0, step_mean, 1.0) ** 2
         paths = len(self.path_probability)
         step_path = (self.slot_path + np.arange(count)[:, None] * paths).ravel()[begin]
@@ -362,7 +302,9 @@ class DeploymentTables:
             "device_start": np.arange(count + 1) * len(self.base.problem.devices),
             "chain_start": np.arange(count + 1) * len(self.base.problem.chains),
             "path_start": starts_of(np.tile(self.path_counts, count)),
-            "path_probability": np.tile(self.path_probability, count),
+            "path_probability": (
+                np.tile(self.path_probability, count) if routing is None else routing.ravel()
+            ),
             "step_start": starts_of(np.bincount(step_path, minlength=count * paths)),
             "step_device": device[begin].astype(np.int32),
             "step_mean": step_mean,
@@ -373,27 +315,32 @@ class DeploymentTables:
             "device_names": tuple(d.name for d in self.base.problem.devices) * count,
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
-        content |= self._exit_rows(count)
+        content |= leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
         content |= {name: np.tile(values, count) for name, values in self.devices.items()}
         content |= {name: np.tile(values, count) for name, values in self.chains.items()}
         if laws:
             content |= self._law_rows(slot, device, begin, count)
-            content |= self._head_rows(slot, device)
-            content |= self._trace_rows(count)
+            content |= leaving.head_rows(place, device)
+            content |= leaving.draw_rows(count)
         return DeploymentBatch(**content)
 
     def _moments(
-        self, slot: Ints, device: NDArray[np.int32], begin: Ints
+        self,
+        slot: Ints,
+        device: NDArray[np.int32],
+        begin: Ints,
+        leaving: ExitTables | VariedExits,
+        place: Ints,
     ) -> tuple[Floats, Floats, Floats]:
         """Return the mean and variance of the time of each step, and the share that reaches it."""
         mean, variance = (values[slot, device] for values in self.moments)
-        if not self.has_exits:
+        if not leaving.has_exits:
             ones = np.ones(len(begin))
             return np.add.reduceat(mean, begin), np.add.reduceat(variance, begin), ones
-        for values, heads in zip((mean, variance), self.head_moments, strict=True):
-            values += heads[slot, device]
-        passing = self.passing[slot]
+        for values, heads in zip((mean, variance), leaving.head_moments, strict=True):
+            values += heads[place, device]
+        passing = leaving.passing[place]
         reached = passing[begin]
         with np.errstate(divide="ignore", invalid="ignore"):
             share = passing / np.repeat(reached, np.diff(np.append(begin, len(slot))))
@@ -402,65 +349,12 @@ class DeploymentTables:
         # E[T^2] by the largest fragment that a job reaches: shares fall along a step.
         order = np.arange(len(slot)) - np.repeat(begin, np.diff(np.append(begin, len(slot))))
         before = np.zeros(len(slot))
-        for place in range(1, int(order.max(initial=0)) + 1):
-            here = np.flatnonzero(order == place)
+        for rank in range(1, int(order.max(initial=0)) + 1):
+            here = np.flatnonzero(order == rank)
             before[here] = before[here - 1] + mean[here - 1]
         sums = share * (variance + mean**2 + 2.0 * before * mean)
         step_variance = np.add.reduceat(sums, begin) - step_mean**2
         return step_mean, np.maximum(step_variance, 0.0), reached
-
-    def _exit_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
-        if not self.has_exits:
-            none = np.empty(0)
-            return {
-                "exit_start": np.zeros(count * len(self.exits) + 1, dtype=np.int64),
-                "exit_probability": none,
-                "exit_fragment": none,
-                "exit_accuracy": none,
-            }
-        sizes = np.array([len(rows["fragment"]) for rows in self.exits], dtype=np.int64)
-        columns = {
-            name: np.tile([x for rows in self.exits for x in rows[name]], count)
-            for name in ("probability", "fragment", "accuracy")
-        }
-        return {
-            "exit_start": starts_of(np.tile(sizes, count)),
-            "exit_probability": columns["probability"],
-            "exit_fragment": columns["fragment"],
-            "exit_accuracy": columns["accuracy"],
-        }
-
-    def _trace_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
-        outcomes = list(self.outcomes.values())
-        if not self.has_exits:
-            start = np.zeros(count * len(outcomes) + 1, dtype=np.int64)
-            return {"trace_start": start, "trace_exit": outcomes[0]}
-        sizes = np.array([len(outcome) for outcome in outcomes], dtype=np.int64)
-        return {
-            "trace_start": starts_of(np.tile(sizes, count)),
-            "trace_exit": np.tile(np.concatenate(outcomes), count),
-        }
-
-    def _head_rows(self, slot: Ints, device: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
-        if not self.has_exits:
-            return {
-                "fragment_head": np.full(len(slot), -1),
-                "fragment_head_speed": np.ones(len(slot)),
-                "head_parameter_start": np.zeros(len(slot) + 1, dtype=np.int64),
-                "head_parameter": np.empty(0),
-            }
-        codes = [-1 if head is None else LAW_NAMES.index(head.name) for head in self.heads]
-        parameters = [() if head is None else head.parameters() for head in self.heads]
-        sizes = np.array([len(values) for values in parameters], dtype=np.int64)
-        flat = np.array([x for values in parameters for x in values], dtype=np.float64)
-        code = np.array(codes, dtype=np.int8)[slot]
-        speed = np.where(code >= 0, self.devices["device_speed"][device], 1.0)
-        return {
-            "fragment_head": code,
-            "fragment_head_speed": speed,
-            "head_parameter_start": starts_of(sizes[slot]),
-            "head_parameter": flat[ranges(starts_of(sizes)[slot], sizes[slot])],
-        }
 
     def _transfers(
         self, slot: Ints, device: NDArray[np.int32], begin: Ints
