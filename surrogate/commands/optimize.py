@@ -112,10 +112,7 @@ def _write_summary(result: SearchResult) -> None:
     for chain, devices in result.placement.items():
         write_line(f"{chain:<16} {' '.join(map(str, devices))}")
     for violation in result.violations:
-        write_line(
-            f"{violation.device} needs {violation.needed:.6g} bytes and has {violation.memory:.6g}:"
-            " nothing that fits was found"
-        )
+        write_line(f"{violation}: nothing that keeps this was found")
     low, high = result.verified.ci95 or (float("nan"), float("nan"))
     write_line(
         f"loss ratio: start {result.start.loss_ratio:.4g}, predicted"

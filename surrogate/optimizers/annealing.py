@@ -163,7 +163,7 @@ class Annealing(Search):
             "current": self._current.copy(),
             "values": self._values.copy(),
             "best": self._best.copy(),
-            "best_value": self._best_value,
+            "best_value": None if np.isinf(self._best_value) else self._best_value,
             "worsening": self._worsening,
             "rounds": self._rounds,
             "cycle": self._cycle,
@@ -172,10 +172,11 @@ class Annealing(Search):
 
     def restore(self, state: dict[str, Any]) -> None:
         self._rng.bit_generator.state = state["rng"]
-        self._current = np.array(state["current"], dtype=np.int32)
+        current = np.array(state["current"], dtype=np.int32)
+        self._current = current.reshape(-1, self._space.slots)
         self._values = np.array(state["values"], dtype=np.float64)
         self._best = np.array(state["best"], dtype=np.int32)
-        self._best_value = state["best_value"]
+        self._best_value = np.inf if state["best_value"] is None else state["best_value"]
         self._worsening = state["worsening"]
         self._rounds, self._cycle = state["rounds"], state["cycle"]
         self.progress = state["progress"]

@@ -79,7 +79,7 @@ def test_memory_too_small_is_an_answer(tmp_path: Path, capsys: pytest.CaptureFix
     assert all(v["needed"] > v["memory"] for v in answer["violations"])
     assert math.isfinite(answer["verified"]["loss_ratio"])
     assert main(words(file, "--evaluations", "60")) == 0
-    assert "nothing that fits was found" in capsys.readouterr().out
+    assert "nothing that keeps this was found" in capsys.readouterr().out
 
 
 def test_the_simulator_plays_the_same_jobs_for_every_candidate() -> None:

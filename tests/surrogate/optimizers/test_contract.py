@@ -23,7 +23,7 @@ from surrogate.optimizers import (
     optimize,
 )
 from surrogate.optimizers.archive import Improvement
-from surrogate.optimizers.objective import penalized
+from surrogate.optimizers.goal import penalized
 from surrogate.optimizers.proof import Proof
 from tests.surrogate.optimizers.problems import poor_start, small_problem
 
