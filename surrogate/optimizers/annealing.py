@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from datagen.errors import require
 from datagen.evaluation import Candidates
-from surrogate.optimizers.baselines import feasible_placement, first_fit, random_placements
+from surrogate.optimizers.baselines import first_rows
 from surrogate.optimizers.moves import propose
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import Placements, PlacementSpace
@@ -83,7 +83,7 @@ class Annealing(Search):
 
     def ask(self, count: int) -> Candidates:
         if len(self._current) == 0:
-            return self._space.candidates(self._first_rows(count))
+            return self._space.candidates(first_rows(self._space, count, self._rng))
         self._resize(max(1, count // self.tries))
         self._row = np.arange(count) % len(self._current)
         return self._space.candidates(propose(self._space, self._current[self._row], self._rng))
@@ -117,16 +117,6 @@ class Annealing(Search):
         self._values = self._values.copy()
         self._current[row] = placement[taken[first]]
         self._values[row] = values[taken[first]]
-
-    def _first_rows(self, count: int) -> Placements:
-        space, rng = self._space, self._rng
-        rows = [space.start]
-        if count > 1:
-            rows.append(feasible_placement(space, rng))
-        if count > 2:
-            rows.append(first_fit(space))
-        others = random_placements(space, count - len(rows), rng)
-        return np.concatenate([np.stack(rows), others])
 
     def _resize(self, rows: int) -> None:
         """Keep the best rows, or copy them, best first."""
