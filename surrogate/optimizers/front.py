@@ -85,9 +85,8 @@ class Front:
         first.sort()
         pool, pool_values = pool[first], pool_values[first]
         best = np.flatnonzero(nondominated(pool_values))
-        if len(best) > MOST_POINTS:
-            kept = np.argsort(-crowding(pool_values[best]), kind="stable")[:MOST_POINTS]
-            best = best[np.sort(kept)]
+        while len(best) > MOST_POINTS:  # one by one: all of a dense place would go at once
+            best = np.delete(best, np.argmin(crowding(pool_values[best])))
         self.placements, self.values = pool[best], pool_values[best]
 
     def spread(self, count: int) -> Placements:
