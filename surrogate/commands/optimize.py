@@ -17,6 +17,14 @@ __all__ = ["evaluator_named", "main"]
 PROBLEMS = ("place",)
 """Kinds of problems that can be searched."""
 
+SEARCHES = {
+    "annealing": "Annealing",
+    "genetic": "GeneticSearch",
+    "local": "LocalSearch",
+    "random": "RandomSearch",
+}
+"""Searches by the names of the command line; their classes, which are costly to import."""
+
 SIMULATED_EVENTS = 2e4
 """Events per candidate where the simulator guides the search: a few milliseconds each, and a loss
 ratio of 5 % to about a tenth of itself, with the same random numbers for all candidates."""
@@ -37,6 +45,10 @@ def _parser() -> Parser:
         required=True,
         help="analytic, simulator, or a checkpoint: a folder or the name of a shipped one",
     )
+    parser.add_argument(
+        "--search", choices=tuple(SEARCHES), default="annealing", help="what proposes candidates"
+    )
+    parser.add_argument("--max-latency", metavar="L", help="mean latency of any chain at most [s]")
     parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
     parser.add_argument("--evaluations", metavar="N", help="largest number of candidates")
     parser.add_argument("--seed", metavar="S", help="seed of everything random (default: 0)")
@@ -92,12 +104,22 @@ def main(arguments: list[str]) -> None:
         require_target(report)
 
     from datagen.documents import read_problem
-    from surrogate.optimizers import Budget, place
+    from surrogate import optimizers
+    from surrogate.optimizers import Budget, LatencyLimit, place
 
     budget = Budget(seconds=seconds, evaluations=evaluations)
     problem, start = read_problem(given.problem)
     evaluator = evaluator_named(given.evaluator, problem, seed)
-    result = place(problem, evaluator, budget, seed, start)
+    limit = number("max_latency", given.max_latency)
+    result = place(
+        problem,
+        evaluator,
+        budget,
+        seed,
+        start,
+        search=getattr(optimizers, SEARCHES[given.search])(),
+        constraints=() if limit is None else (LatencyLimit(limit),),
+    )
     if given.json:
         write_json(result.to_dict())
     else:
@@ -112,10 +134,7 @@ def _write_summary(result: SearchResult) -> None:
     for chain, devices in result.placement.items():
         write_line(f"{chain:<16} {' '.join(map(str, devices))}")
     for violation in result.violations:
-        write_line(
-            f"{violation.device} needs {violation.needed:.6g} bytes and has {violation.memory:.6g}:"
-            " nothing that fits was found"
-        )
+        write_line(f"{violation}: nothing that keeps this was found")
     low, high = result.verified.ci95 or (float("nan"), float("nan"))
     write_line(
         f"loss ratio: start {result.start.loss_ratio:.4g}, predicted"

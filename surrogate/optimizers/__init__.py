@@ -2,24 +2,47 @@
 
 from surrogate.optimizers.annealing import Annealing
 from surrogate.optimizers.budget import Budget
+from surrogate.optimizers.constraints import Constraint, LatencyLimit
 from surrogate.optimizers.driver import optimize
-from surrogate.optimizers.objective import Objective, SystemLoss
+from surrogate.optimizers.evolution import GeneticSearch, NondominatedSearch
+from surrogate.optimizers.local_search import LocalSearch
+from surrogate.optimizers.objective import (
+    Energy,
+    Latency,
+    MissedDeadlines,
+    Mix,
+    Objective,
+    SystemLoss,
+    Throughput,
+)
 from surrogate.optimizers.place import place
 from surrogate.optimizers.random_search import RandomSearch
 from surrogate.optimizers.result import Outcome, SearchResult
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import PlacementSpace
+from surrogate.optimizers.state import SearchState
 
 __all__ = [
     "Annealing",
     "Budget",
+    "Constraint",
+    "Energy",
+    "GeneticSearch",
+    "Latency",
+    "LatencyLimit",
+    "LocalSearch",
+    "MissedDeadlines",
+    "Mix",
+    "NondominatedSearch",
     "Objective",
     "Outcome",
     "PlacementSpace",
     "RandomSearch",
     "Search",
     "SearchResult",
+    "SearchState",
     "SystemLoss",
+    "Throughput",
     "optimize",
     "place",
 ]

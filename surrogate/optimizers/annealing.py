@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from datagen.errors import require
 from datagen.evaluation import Candidates
-from surrogate.optimizers.baselines import feasible_placement, first_fit, random_placements
+from surrogate.optimizers.baselines import first_rows
 from surrogate.optimizers.moves import propose
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import Placements, PlacementSpace
@@ -83,7 +83,7 @@ class Annealing(Search):
 
     def ask(self, count: int) -> Candidates:
         if len(self._current) == 0:
-            return self._space.candidates(self._first_rows(count))
+            return self._space.candidates(first_rows(self._space, count, self._rng))
         self._resize(max(1, count // self.tries))
         self._row = np.arange(count) % len(self._current)
         return self._space.candidates(propose(self._space, self._current[self._row], self._rng))
@@ -117,16 +117,6 @@ class Annealing(Search):
         self._values = self._values.copy()
         self._current[row] = placement[taken[first]]
         self._values[row] = values[taken[first]]
-
-    def _first_rows(self, count: int) -> Placements:
-        space, rng = self._space, self._rng
-        rows = [space.start]
-        if count > 1:
-            rows.append(feasible_placement(space, rng))
-        if count > 2:
-            rows.append(first_fit(space))
-        others = random_placements(space, count - len(rows), rng)
-        return np.concatenate([np.stack(rows), others])
 
     def _resize(self, rows: int) -> None:
         """Keep the best rows, or copy them, best first."""
@@ -163,7 +153,7 @@ class Annealing(Search):
             "current": self._current.copy(),
             "values": self._values.copy(),
             "best": self._best.copy(),
-            "best_value": self._best_value,
+            "best_value": None if np.isinf(self._best_value) else self._best_value,
             "worsening": self._worsening,
             "rounds": self._rounds,
             "cycle": self._cycle,
@@ -172,10 +162,11 @@ class Annealing(Search):
 
     def restore(self, state: dict[str, Any]) -> None:
         self._rng.bit_generator.state = state["rng"]
-        self._current = np.array(state["current"], dtype=np.int32)
+        current = np.array(state["current"], dtype=np.int32)
+        self._current = current.reshape(-1, self._space.slots)
         self._values = np.array(state["values"], dtype=np.float64)
         self._best = np.array(state["best"], dtype=np.int32)
-        self._best_value = state["best_value"]
+        self._best_value = np.inf if state["best_value"] is None else state["best_value"]
         self._worsening = state["worsening"]
         self._rounds, self._cycle = state["rounds"], state["cycle"]
         self.progress = state["progress"]

@@ -17,6 +17,7 @@ from surrogate.optimizers.space import Placements, PlacementSpace
 __all__ = [
     "feasible_placement",
     "first_fit",
+    "first_rows",
     "least_loaded",
     "least_loaded_start",
     "random_placements",
@@ -142,6 +143,26 @@ def feasible_placement(space: PlacementSpace, rng: np.random.Generator) -> Place
         return np.asarray(rules[fits[0]])
     trials = np.concatenate([rules, random_placements(space, RANDOM_TRIES, rng)])
     return np.asarray(trials[np.argmin(space.excess(trials))])
+
+
+def first_rows(space: PlacementSpace, count: int, rng: np.random.Generator) -> Placements:
+    """Return what a search looks at first: the start, placements by rules, then random ones.
+
+    Args:
+        space: The placements of the problem.
+        count: How many, >= 1.
+        rng: Random numbers.
+
+    Returns:
+        Device index per slot [B, F].
+    """
+    rows = [space.start]
+    if count > 1:
+        rows.append(feasible_placement(space, rng))
+    if count > 2:
+        rows.append(first_fit(space))
+    others = random_placements(space, count - len(rows), rng)
+    return np.concatenate([np.stack(rows), others])
 
 
 def least_loaded_start(problem: Problem) -> Deployment:

@@ -22,13 +22,17 @@ class Budget:
     Args:
         seconds: Wall-clock time [s], > 0, or None for no limit.
         evaluations: Placements evaluated, >= 1, or None for no limit.
+        planned: Evaluations of the whole run where this budget is for the first part of one that
+            will be resumed, >= evaluations: batches and schedules are laid out for it, and the part
+            ends with the batch in which its evaluations are spent.
 
     Raises:
-        InvalidInputError: If neither is given or one is not positive.
+        InvalidInputError: If neither limit is given or a number breaks its rule.
     """
 
     seconds: float | None = None
     evaluations: int | None = None
+    planned: int | None = None
 
     def __post_init__(self) -> None:
         limited = self.seconds is not None or self.evaluations is not None
@@ -39,32 +43,57 @@ class Budget:
         if self.evaluations is not None:
             whole = self.evaluations == int(self.evaluations) and self.evaluations >= 1
             require(whole, "evaluations", "be a whole number >= 1", self.evaluations)
+        if self.planned is not None:
+            enough = self.evaluations is not None and self.planned >= self.evaluations
+            require(enough, "planned", f"be >= evaluations, {self.evaluations}", self.planned)
 
-    def start(self) -> Clock:
+    def start(self, *, evaluations: int = 0, seconds: float = 0.0) -> Clock:
         """Start the clock.
+
+        Args:
+            evaluations: Evaluations that earlier parts of the run spent.
+            seconds: Time that they took [s].
 
         Returns:
             A clock that counts from now.
         """
-        return Clock(self)
+        return Clock(self, evaluations=evaluations, seconds=seconds)
+
+    def laid_out_for(self, evaluations: int = 0) -> int | None:
+        """Return the evaluations that batches and schedules are laid out for.
+
+        Args:
+            evaluations: Evaluations that earlier parts of the run spent.
+
+        Returns:
+            Evaluations of the whole run; None without a limit.
+        """
+        if self.evaluations is None:
+            return None
+        return self.planned or evaluations + int(self.evaluations)
 
 
 class Clock:
     """A running budget.
 
     Args:
-        budget: What may be spent.
+        budget: What may be spent from now on.
+        evaluations: Evaluations that earlier parts of the run spent.
+        seconds: Time that they took [s].
     """
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, *, evaluations: int = 0, seconds: float = 0.0) -> None:
         self.budget = budget
-        self.evaluations = 0
+        self.evaluations = evaluations
+        self.planned = budget.laid_out_for(evaluations)
+        self._end = None if budget.evaluations is None else evaluations + budget.evaluations
+        self._earlier = seconds
         self._began = time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        """Time since the start [s]."""
-        return time.perf_counter() - self._began
+        """Time of the run, earlier parts included [s]."""
+        return self._earlier + time.perf_counter() - self._began
 
     def seconds_left(self, reserve: float = 0.0) -> float:
         """Return the time left when some is kept for later.
@@ -77,13 +106,11 @@ class Clock:
         """
         if self.budget.seconds is None:
             return float("inf")
-        return self.budget.seconds - reserve - self.seconds
+        return self.budget.seconds - reserve - (self.seconds - self._earlier)
 
     def evaluations_left(self) -> float:
-        """Return the evaluations left; infinity without a limit."""
-        if self.budget.evaluations is None:
-            return float("inf")
-        return self.budget.evaluations - self.evaluations
+        """Return the evaluations left of the whole run; infinity without a limit."""
+        return float("inf") if self.planned is None else self.planned - self.evaluations
 
     def spent(self, reserve: float = 0.0) -> float:
         """Return the share of the tighter limit that is spent.
@@ -97,9 +124,9 @@ class Clock:
         shares = [0.0]
         if self.budget.seconds is not None:
             usable = max(self.budget.seconds - reserve, 1e-9)
-            shares.append(self.seconds / usable)
-        if self.budget.evaluations is not None:
-            shares.append(self.evaluations / self.budget.evaluations)
+            shares.append((self.seconds - self._earlier) / usable)
+        if self.planned is not None:
+            shares.append(self.evaluations / self.planned)
         return min(max(shares), 1.0)
 
     def reached(self, reserve: float = 0.0) -> Limit | None:
@@ -111,6 +138,8 @@ class Clock:
         Returns:
             The limit, or None while there is something left.
         """
-        if self.evaluations_left() <= 0:
+        if self.evaluations_left() <= 0 or (
+            self._end is not None and self.evaluations >= self._end
+        ):
             return "evaluation_limit"
         return "time_limit" if self.seconds_left(reserve) <= 0 else None

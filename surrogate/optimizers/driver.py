@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
 from datagen.deployment import Deployment, Problem
-from datagen.evaluation import Evaluator
+from datagen.errors import require
+from datagen.evaluation import Evaluator, Measures
 from surrogate.optimizers.annealing import Annealing
-from surrogate.optimizers.archive import Archive, Improvement
-from surrogate.optimizers.baselines import least_loaded_start
-from surrogate.optimizers.budget import Budget, Clock
-from surrogate.optimizers.objective import MISFIT, Objective, SystemLoss, penalized
+from surrogate.optimizers.baselines import least_loaded_start, random_placements
+from surrogate.optimizers.budget import Budget
+from surrogate.optimizers.constraints import Constraint, LimitViolation, Violation
+from surrogate.optimizers.goal import MISFIT, Goal
+from surrogate.optimizers.objective import Objective
 from surrogate.optimizers.pace import Pace
-from surrogate.optimizers.proof import FINALISTS, Proof
-from surrogate.optimizers.result import Outcome, SearchResult, Status, violations
+from surrogate.optimizers.proof import Proof
+from surrogate.optimizers.result import (
+    FrontPoint,
+    Outcome,
+    SearchResult,
+    Status,
+    Valued,
+    violations,
+)
+from surrogate.optimizers.run import Callback, Run
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import Placements, PlacementSpace
+from surrogate.optimizers.state import SearchState
 
 __all__ = ["Callback", "optimize"]
 
 _log = logging.getLogger(__name__)
 
-Callback = Callable[[Improvement], None]
-"""Called after every batch with the evaluations and seconds so far and the incumbent's value; to
-stop a search it may raise KeyboardInterrupt."""
+PROBED = 4
+"""Random placements that an evaluator is asked about, besides the start, to see what it knows."""
+
+FRONT_PROVED = 16
+"""Points of a front that are simulated: as many as a plot shows apart."""
 
 
 def optimize(
@@ -37,8 +50,10 @@ def optimize(
     *,
     budget: Budget,
     seed: int = 0,
-    objective: Objective | None = None,
+    objective: Objective | Sequence[Objective] | None = None,
+    constraints: Sequence[Constraint] = (),
     callback: Callback | None = None,
+    resume: SearchState | None = None,
 ) -> SearchResult:
     """Search the placements of a problem and prove the best by simulation.
 
@@ -51,53 +66,99 @@ def optimize(
             from, all of whose other decisions are kept.
         evaluator: Judges the candidates.
         search: Proposes them; annealing by default.
-        budget: What may be spent.
+        budget: What may be spent, from now on where a run is resumed.
         seed: Seed of search, selection and verification, >= 0.
-        objective: What is minimised; the system loss ratio by default.
+        objective: What is minimised; the system loss ratio by default. Of several, the first
+            decides which candidate is chosen, and the result has a front.
+        constraints: Limits that must be kept besides the memory.
         callback: Told of the progress after every batch.
+        resume: State of a run of the same search with the same seed on the same problem, to go on
+            from as if it had never stopped.
 
     Returns:
-        The best placement that fits, or the one that exceeds the memory least; never worse than a
-        fitting start on the seeds of the selection.
+        The best placement that keeps the rules, or the one that breaks them least; never worse than
+        a start that keeps them on the seeds of the selection.
 
     Raises:
-        NotSupportedError: If evaluator or simulator do not cover the problem.
+        NotSupportedError: If evaluator or simulator do not cover the problem, or do not know what
+            is minimised or limited.
+        InvalidInputError: If the search does not take several objectives and there are, or the
+            state is of another run.
     """
     began = time.perf_counter()
     base = problem if isinstance(problem, Deployment) else least_loaded_start(problem)
     space = PlacementSpace(base)
-    search, objective = search or Annealing(), objective or SystemLoss()
+    search, goal = search or Annealing(), Goal.of(objective, constraints)
+    able = search.takes_several or len(goal.objectives) == 1
+    require(able, "objective", f"be one for {type(search).__name__}", list(goal.names))
     search_seed, seed_a, seed_b = _seeds(seed)
     search.begin(space, np.random.default_rng(search_seed))
+    spent = 0 if resume is None else resume.evaluations
     proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, seconds=budget.seconds)
-    pace = Pace(budget, reserve=proof.reserve)
+    pace = Pace(budget, reserve=proof.reserve, planned=budget.laid_out_for(spent))
+    _require_known(space, evaluator, goal)
     pace.warm_up(lambda count: evaluator.evaluate(space.repeated_start(count)))
-    run = _Run(space, evaluator, search, objective, budget.start())
+    clock = budget.start(evaluations=spent, seconds=0.0 if resume is None else resume.seconds)
+    run = Run(space, evaluator, search, goal, clock, seed)
+    if resume is not None:
+        run.restore(resume)
     status = run.to_the_end(pace, proof.reserve, callback)
-    chosen, status = _selected(space, proof, objective, run.archive, status)
-    return _proved(run, proof, chosen, status, seed, began)
+    chosen, status = _selected(run, proof, status)
+    return _proved(run, proof, chosen, status, began)
+
+
+def _require_known(space: PlacementSpace, evaluator: Evaluator, goal: Goal) -> None:
+    """Refuse an evaluator that cannot tell what is asked for."""
+    known = np.isfinite(goal.plain(evaluator.evaluate(space.repeated_start(1)))).all()
+    if known and not goal.constraints:
+        return
+    rows = random_placements(space, PROBED, np.random.default_rng(0))
+    probed = np.concatenate([space.start[None], rows])
+    goal.require_known(evaluator.evaluate(space.candidates(probed)))
 
 
 def _proved(
-    run: _Run, proof: Proof, chosen: Placements, status: Status, seed: int, began: float
+    run: Run, proof: Proof, chosen: Placements, status: Status, began: float
 ) -> SearchResult:
     """Stop the clock, verify what was chosen and gather the result."""
-    seconds = run.clock.seconds
-    start, verified = _verified(run.space, proof, chosen)
-    candidate = run.space.candidates(chosen[None])
+    seconds, space, goal = run.clock.seconds, run.space, run.goal
+    front = run.front.spread(FRONT_PROVED)
+    rows = np.concatenate([chosen[None], front])
+    predicted = run.evaluator.evaluate(space.candidates(rows))
+    verified = _verified(proof, np.concatenate([space.start[None], rows]))
+    objectives = {"predicted": Valued.of(goal, predicted, 0)}
+    broken: list[Violation | LimitViolation] = [*violations(space, chosen)]
+    outcomes = [Outcome.unknown()] * 2
+    if verified is not None:
+        outcomes = [Outcome.of(verified, index) for index in (0, 1)]
+        objectives["start"] = Valued.of(goal, verified, 0)
+        objectives["verified"] = Valued.of(goal, verified, 1)
+    for constraint in goal.constraints:
+        judged = (predicted, 0) if verified is None else (verified, 1)
+        broken += constraint.violations(*judged)
     return SearchResult(
-        deployment=candidate.deployment(0),
-        start_deployment=run.space.base,
-        predicted=Outcome.of(run.evaluator.evaluate(candidate), 0),
-        start=start,
-        verified=verified,
+        deployment=space.candidates(rows).deployment(0),
+        start_deployment=space.base,
+        predicted=Outcome.of(predicted, 0),
+        start=outcomes[0],
+        verified=outcomes[1],
         evaluations=run.clock.evaluations,
         seconds=seconds,
         seconds_total=time.perf_counter() - began,
         status=status,
-        violations=violations(run.space, chosen),
+        violations=tuple(broken),
         history=tuple(run.archive.history),
-        seed=seed,
+        seed=run.seed,
+        objectives=objectives,
+        front=tuple(
+            FrontPoint(
+                deployment=space.candidates(rows).deployment(1 + index),
+                predicted=Valued.of(goal, predicted, 1 + index),
+                verified=None if verified is None else Valued.of(goal, verified, 2 + index),
+            )
+            for index in range(len(front))
+        ),
+        state=run.state(),
     )
 
 
@@ -107,94 +168,27 @@ def _seeds(seed: int) -> tuple[int, int, int]:
     return state[0], state[1], state[2]
 
 
-class _Run:
-    """One search under way.
-
-    Args:
-        space: The placements of the problem.
-        evaluator: Judges candidates.
-        search: Proposes them.
-        objective: What is minimised.
-        clock: The running budget.
-    """
-
-    def __init__(
-        self,
-        space: PlacementSpace,
-        evaluator: Evaluator,
-        search: Search,
-        objective: Objective,
-        clock: Clock,
-    ) -> None:
-        self.space, self.evaluator, self.clock = space, evaluator, clock
-        self._search, self._objective = search, objective
-        self.archive = Archive(FINALISTS, space.slots)
-
-    def to_the_end(self, pace: Pace, reserve: float, callback: Callback | None) -> Status:
-        """Ask, evaluate and tell until a limit is reached."""
-        clock = self.clock
-        try:
-            while not self._search.finished:
-                limit = clock.reached(reserve)
-                if limit is not None:
-                    return limit
-                self._search.progress = clock.spent(reserve)
-                began, count = clock.seconds, pace.size(clock)
-                self._round(count)
-                pace.saw(count, clock.seconds - began)
-                if callback is not None:
-                    callback(self._progress())
-        except KeyboardInterrupt:
-            _log.warning("search interrupted after %d evaluations", clock.evaluations)
-            return "interrupted"
-        return "completed"
-
-    def _round(self, count: int) -> None:
-        candidates = self._search.ask(count)
-        measures = self.evaluator.evaluate(candidates)
-        values = self._objective.values(measures)
-        values = penalized(values, self.space.excess(candidates.placement))
-        self.clock.evaluations += len(candidates)
-        self.archive.add(
-            candidates.placement,
-            values,
-            evaluations=self.clock.evaluations,
-            seconds=self.clock.seconds,
-        )
-        self._search.tell(candidates, values)
-
-    def _progress(self) -> Improvement:
-        return Improvement(
-            evaluations=self.clock.evaluations,
-            seconds=self.clock.seconds,
-            value=self.archive.best,
-        )
-
-
-def _selected(
-    space: PlacementSpace, proof: Proof, objective: Objective, archive: Archive, status: Status
-) -> tuple[Placements, Status]:
+def _selected(run: Run, proof: Proof, status: Status) -> tuple[Placements, Status]:
     """Choose among the finalists and the start by simulation; without finalists, the start."""
-    start = space.start
+    archive, start = run.archive, run.space.start
     if len(archive.values) == 0:
         return start, status
     if archive.best >= MISFIT:
-        fits = space.excess(start[None])[0] <= 0
+        fits = run.space.excess(start[None])[0] <= 0
         return (start if fits else archive.placements[0]), status
     fitting = archive.placements[archive.values < MISFIT]
     rows = np.concatenate([start[None], fitting[(fitting != start).any(axis=1)]])
     try:
-        return rows[proof.selected(rows, objective)], status
+        return rows[proof.selected(rows, run.goal)], status
     except KeyboardInterrupt:
         _log.warning("selection interrupted: the incumbent is as predicted, not as simulated")
         return fitting[0], "interrupted"
 
 
-def _verified(space: PlacementSpace, proof: Proof, chosen: Placements) -> tuple[Outcome, Outcome]:
-    """Simulate the start and the chosen placement on fresh seeds."""
+def _verified(proof: Proof, rows: Placements) -> Measures | None:
+    """Simulate placements on fresh seeds; None if that was broken off."""
     try:
-        measures = proof.verified(np.stack([space.start, chosen]))
+        return proof.verified(rows)
     except KeyboardInterrupt:
         _log.warning("verification interrupted: nothing is proved")
-        return Outcome.unknown(), Outcome.unknown()
-    return Outcome.of(measures, 0), Outcome.of(measures, 1)
+        return None

@@ -1,23 +1,27 @@
-"""Objectives: what a search minimises, one number per candidate, and how misfits are ranked."""
+"""Objectives: what a search minimises, one number per candidate."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.errors import require
 from datagen.evaluation import Measures
 
-__all__ = ["MISFIT", "Objective", "SystemLoss", "penalized"]
+__all__ = [
+    "Energy",
+    "Latency",
+    "MissedDeadlines",
+    "Mix",
+    "Objective",
+    "SystemLoss",
+    "Throughput",
+]
 
 Floats = NDArray[np.float64]
-
-UNSTABLE = 1e9
-"""Value of what has no steady state: above every value of an objective."""
-
-MISFIT = 1e12
-"""Added to the excess of what does not fit: behind everything that fits."""
 
 
 class Objective(ABC):
@@ -34,7 +38,7 @@ class Objective(ABC):
             measures: Measures of B deployments, from any evaluator.
 
         Returns:
-            Values [B], lower is better; NaN where undefined.
+            Values [B], lower is better, far below 10^6 in size; NaN where undefined.
         """
 
 
@@ -47,19 +51,106 @@ class SystemLoss(Objective):
         return np.asarray(measures.deployment["loss_ratio"], dtype=np.float64)
 
 
-def penalized(values: Floats, excess: Floats) -> Floats:
-    """Rank what has no steady state behind what has, and what does not fit last.
+class _OverChains(Objective):
+    """A sum over chains of weight times measure.
 
     Args:
-        values: Values of an objective [B]; NaN where undefined.
-        excess: Bytes by which the memory is exceeded [B], >= 0.
+        weights: Chain -> weight, >= 0, one of them > 0; chains that are not named count nothing.
+            None for equal weights.
 
-    Returns:
-        Finite values [B], to be minimised: the value itself where it exists and the candidate fits.
-
-    Example:
-        >>> penalized(np.array([0.1, 0.2, np.nan]), np.array([0.0, 8.0, 0.0])).tolist()
-        [0.1, 1000000000008.0, 1000000000.0]
+    Raises:
+        InvalidInputError: If a weight is negative or not finite, or none is positive.
     """
-    defined = np.where(np.isfinite(values), values, UNSTABLE)
-    return np.where(excess > 0, MISFIT + excess, defined)
+
+    measure: str
+    """The chain measure that is added up."""
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = None if weights is None else dict(weights)
+        if weights is not None:
+            given = np.array(list(weights.values()), dtype=np.float64)
+            proper = bool(np.all(np.isfinite(given) & (given >= 0)) and np.any(given > 0))
+            require(proper, "weights", "be finite, >= 0 and not all 0", self.weights)
+
+    def _sums(self, measures: Measures) -> tuple[Floats, Floats]:
+        """Return the weighted sums and the sums of weights of each deployment [B]."""
+        measured = np.asarray(measures.chain[self.measure], dtype=np.float64)
+        weight = np.ones(len(measured))
+        if self.weights is not None:
+            names = measures.chain_names
+            known = names is not None and set(self.weights) <= set(names)
+            require(known, "weights", "name chains of the problem", list(self.weights))
+            weight = np.array([self.weights.get(name, 0.0) for name in names or ()])
+        terms = np.where(weight > 0, weight * measured, 0.0)  # a chain of no weight may be NaN
+        first = measures.chain_start[:-1]
+        return np.add.reduceat(terms, first), np.add.reduceat(weight, first)
+
+    def _mean(self, measures: Measures) -> Floats:
+        total, weight = self._sums(measures)
+        return np.asarray(total / weight)
+
+
+class Throughput(_OverChains):
+    """Completions per second, summed over chains with weights; the more, the better."""
+
+    name = "throughput"
+    measure = "throughput"
+
+    def values(self, measures: Measures) -> Floats:
+        return -self._sums(measures)[0]
+
+
+class Latency(_OverChains):
+    """Weighted mean over chains of the mean latency of completed jobs [s]."""
+
+    name = "latency"
+    measure = "latency"
+
+    def values(self, measures: Measures) -> Floats:
+        return self._mean(measures)
+
+
+class MissedDeadlines(_OverChains):
+    """Weighted mean over chains of the share of offered jobs that is late or lost, in [0, 1].
+
+    Name the chains that have a deadline where some have none.
+    """
+
+    name = "missed_deadlines"
+    measure = "attainment"
+
+    def values(self, measures: Measures) -> Floats:
+        return 1.0 - self._mean(measures)
+
+
+class Energy(_OverChains):
+    """Weighted mean over chains of the energy per completed job [J]."""
+
+    name = "energy"
+    measure = "energy"
+
+    def values(self, measures: Measures) -> Floats:
+        return self._mean(measures)
+
+
+class Mix(Objective):
+    """A weighted sum of objectives.
+
+    Args:
+        parts: Objective -> weight, > 0.
+
+    Raises:
+        InvalidInputError: If there is no part or a weight is not finite and positive.
+    """
+
+    def __init__(self, parts: Mapping[Objective, float]) -> None:
+        require(len(parts) > 0, "parts", "hold at least one objective", parts)
+        for part, weight in parts.items():
+            proper = np.isfinite(weight) and weight > 0
+            require(bool(proper), part.name, "have a finite weight > 0", weight)
+        self.parts = dict(parts)
+        self.name = " + ".join(f"{weight:g} {part.name}" for part, weight in parts.items())
+
+    def values(self, measures: Measures) -> Floats:
+        terms = [weight * part.values(measures) for part, weight in self.parts.items()]
+        return np.asarray(np.sum(terms, axis=0))

@@ -35,15 +35,16 @@ class Pace:
     Args:
         budget: What may be spent.
         reserve: Time kept for selection [s].
+        planned: Evaluations of the whole run, or None without a limit.
     """
 
-    def __init__(self, budget: Budget, *, reserve: float) -> None:
+    def __init__(self, budget: Budget, *, reserve: float, planned: int | None) -> None:
         self._reserve = reserve
         self._cap = LARGEST_BATCH
         self._target = math.inf
         self._size = LARGEST_BATCH
-        if budget.evaluations is not None:
-            self._cap = max(1, min(LARGEST_BATCH, int(budget.evaluations) // EVALUATION_ROUNDS))
+        if planned is not None:
+            self._cap = max(1, min(LARGEST_BATCH, planned // EVALUATION_ROUNDS))
             self._size = self._cap
         if budget.seconds is not None:
             self._target = max(budget.seconds - reserve, 0.0) / ROUNDS

@@ -12,7 +12,7 @@ from datagen.evaluation import Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions
 from datagen.simulator.simulation import warm_up
 from surrogate.optimizers.baselines import least_loaded
-from surrogate.optimizers.objective import Objective, penalized
+from surrogate.optimizers.goal import Goal
 from surrogate.optimizers.space import Placements, PlacementSpace
 
 __all__ = ["FINALISTS", "Proof", "same_window"]
@@ -122,18 +122,18 @@ class Proof:
         options = same_window(problem, events=events, replications=runs, seed=seed)
         return SimulationEvaluator(options).evaluate(self._space.candidates(rows))
 
-    def selected(self, rows: Placements, objective: Objective) -> int:
+    def selected(self, rows: Placements, goal: Goal) -> int:
         """Choose the best of some placements on seed set A.
 
         Args:
             rows: Placements [N, F]; the first wins ties.
-            objective: What is minimised.
+            goal: What is minimised and limited; the first objective decides.
 
         Returns:
             0-based index of the best.
         """
         measures = self._simulated(rows, self.events, 4, self._seeds[0])
-        return int(np.argmin(penalized(objective.values(measures), self._space.excess(rows))))
+        return int(np.argmin(goal.values(measures, self._space.excess(rows))[:, 0]))
 
     def verified(self, rows: Placements) -> Measures:
         """Measure placements on seed set B, which nothing was chosen by.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +13,21 @@ import numpy as np
 from datagen.deployment import Deployment
 from datagen.evaluation import Measures
 from surrogate.optimizers.archive import Improvement
-from surrogate.optimizers.objective import UNSTABLE
+from surrogate.optimizers.constraints import LimitViolation, Violation
+from surrogate.optimizers.goal import EXCEEDED, Goal
 from surrogate.optimizers.space import Placements, PlacementSpace
+from surrogate.optimizers.state import SearchState
 
-__all__ = ["Outcome", "SearchResult", "Status", "Violation", "placement_of", "violations"]
+__all__ = [
+    "FrontPoint",
+    "Outcome",
+    "SearchResult",
+    "Status",
+    "Valued",
+    "Violation",
+    "placement_of",
+    "violations",
+]
 
 Status = Literal["completed", "time_limit", "evaluation_limit", "interrupted"]
 
@@ -93,18 +104,59 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Violation:
-    """A device whose memory the placement exceeds.
+class Valued:
+    """Values of the objectives, and who says so.
 
     Args:
-        device: Name of the device.
-        needed: Memory its fragments need [B].
-        memory: Memory it has [B].
+        source: ``surrogate``, ``analytic`` or ``simulation``.
+        values: Objective -> value, lower is better; NaN where undefined.
     """
 
-    device: str
-    needed: float
-    memory: float
+    source: str
+    values: Mapping[str, float]
+
+    @classmethod
+    def of(cls, goal: Goal, measures: Measures, index: int) -> Valued:
+        """Read one row of measures.
+
+        Args:
+            goal: The objectives.
+            measures: Measures of several deployments.
+            index: 0-based row.
+
+        Returns:
+            Its values.
+        """
+        values = goal.plain(measures)[index].tolist()
+        return cls(source=measures.source, values=dict(zip(goal.names, values, strict=True)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, None where undefined."""
+        values = {name: _plain(value) for name, value in self.values.items()}
+        return {"source": self.source, "values": values}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrontPoint:
+    """A point of the Pareto front.
+
+    Args:
+        deployment: The deployment.
+        predicted: Its values as the evaluator of the search says.
+        verified: Its values as simulated on the verification seeds, where it was not broken off.
+    """
+
+    deployment: Deployment
+    predicted: Valued
+    verified: Valued | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "placement": placement_of(self.deployment),
+            "predicted": self.predicted.to_dict(),
+            "verified": None if self.verified is None else self.verified.to_dict(),
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,9 +173,15 @@ class SearchResult:
         seconds: Time of search and selection [s].
         seconds_total: The same with warming up and verification [s].
         status: Why the search ended.
-        violations: Where the chosen one exceeds the memory; empty if it fits.
+        violations: Where the chosen one exceeds the memory, or a limit in the verification; empty
+            if it keeps everything.
         history: The improvements in order, as predicted.
         seed: Seed of the search.
+        objectives: Values of the objectives of ``start``, ``predicted`` and ``verified``.
+        front: Where there are several objectives, deployments that none beats in all of them, by
+            rising first objective: nondominated as predicted, each simulated on the verification
+            seeds.
+        state: Where the search stood, to go on from.
     """
 
     deployment: Deployment
@@ -135,13 +193,16 @@ class SearchResult:
     seconds: float
     seconds_total: float
     status: Status
-    violations: tuple[Violation, ...]
+    violations: tuple[Violation | LimitViolation, ...]
     history: tuple[Improvement, ...]
     seed: int
+    objectives: Mapping[str, Valued] = field(default_factory=dict)
+    front: tuple[FrontPoint, ...] = ()
+    state: SearchState | None = field(default=None, repr=False)
 
     @property
     def feasible(self) -> bool:
-        """Whether the chosen deployment fits the memory of every device."""
+        """Whether the chosen deployment fits every device and keeps every limit."""
         return not self.violations
 
     @property
@@ -151,7 +212,7 @@ class SearchResult:
 
     @property
     def least_infeasible(self) -> dict[str, list[Any]] | None:
-        """The placement that exceeds the memory least, where none that fits was found."""
+        """The placement that breaks the rules least, where none that keeps them was found."""
         return None if self.feasible else self.placement
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,15 +231,16 @@ class SearchResult:
             "seconds_total": self.seconds_total,
             "status": self.status,
             "feasible": self.feasible,
-            "violations": [
-                {"device": v.device, "needed": v.needed, "memory": v.memory}
-                for v in self.violations
-            ],
+            "violations": [violation.to_dict() for violation in self.violations],
+            "least_infeasible": self.least_infeasible,
+            "objectives": {who: valued.to_dict() for who, valued in self.objectives.items()},
+            "front": [point.to_dict() for point in self.front],
             "history": [
                 {
                     "evaluations": h.evaluations,
                     "seconds": h.seconds,
-                    "value": h.value if h.value < UNSTABLE else None,
+                    "value": h.value if h.value < EXCEEDED else None,
+                    "source": self.predicted.source,
                 }
                 for h in self.history
             ],

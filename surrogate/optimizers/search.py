@@ -26,6 +26,9 @@ class Search(ABC):
     never stopped.
     """
 
+    takes_several: bool = False
+    """Whether :meth:`tell` is given all objectives of a candidate [B, M] instead of one [B]."""
+
     progress: float = 0.0
     """Share of the budget that is spent, in [0, 1]; kept up to date by the driver."""
 
@@ -55,12 +58,19 @@ class Search(ABC):
 
         Args:
             candidates: What :meth:`ask` returned.
-            values: Their values, finite, lower is better.
+            values: Their values [B], or [B, M] where the search takes several; finite, lower is
+                better.
         """
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Return the state: numbers, arrays and the generator's own state."""
+        """Return the state.
+
+        Returns:
+            Whole and finite numbers, texts, None, and arrays, lists and dictionaries of such.
+            Arrays are not written into afterwards; :meth:`restore` may be given lists in their
+            place, as JSON has them.
+        """
 
     @abstractmethod
     def restore(self, state: dict[str, Any]) -> None:

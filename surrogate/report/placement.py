@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from surrogate.optimizers.objective import UNSTABLE
+from surrogate.optimizers.goal import EXCEEDED
 from surrogate.optimizers.result import Outcome, SearchResult, placement_of
 from surrogate.report.accuracy import styled
 from surrogate.report.deployment_graph import View, deployment_figure
@@ -60,7 +60,7 @@ def history_figure(result: SearchResult) -> Any:
     Returns:
         A plotly figure.
     """
-    known = [item for item in result.history if item.value < UNSTABLE]
+    known = [item for item in result.history if item.value < EXCEEDED]
     end = max(result.seconds, known[-1].seconds if known else 0.0)
     times = [item.seconds for item in known] + [end] * bool(known)
     values = [100 * item.value for item in known] + [100 * item.value for item in known[-1:]]
@@ -115,11 +115,8 @@ def _add_outcomes(page: Page, result: SearchResult) -> None:
         f"{STATUS[result.status]}. Start and chosen placement were then simulated on random "
         "numbers that no choice depended on."
     )
-    for excess in result.violations:
-        page.text(
-            f"The chosen placement does not fit: {excess.device} needs {excess.needed:.3g} bytes "
-            f"and has {excess.memory:.3g}."
-        )
+    for violation in result.violations:
+        page.text(f"The chosen placement breaks a rule: {violation}.")
 
 
 def _add_chains(page: Page, result: SearchResult) -> None:

@@ -13,7 +13,7 @@ from datagen.deployment import Deployment
 from datagen.documents import read_deployment, to_yaml
 from datagen.evaluation import pack
 from surrogate.__main__ import main
-from surrogate.commands.optimize import evaluator_named
+from surrogate.commands.optimize import SEARCHES, evaluator_named
 from surrogate.optimizers import PlacementSpace, proof
 from surrogate.optimizers.baselines import least_loaded_start
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
@@ -79,7 +79,7 @@ def test_memory_too_small_is_an_answer(tmp_path: Path, capsys: pytest.CaptureFix
     assert all(v["needed"] > v["memory"] for v in answer["violations"])
     assert math.isfinite(answer["verified"]["loss_ratio"])
     assert main(words(file, "--evaluations", "60")) == 0
-    assert "nothing that fits was found" in capsys.readouterr().out
+    assert "nothing that keeps this was found" in capsys.readouterr().out
 
 
 def test_the_simulator_plays_the_same_jobs_for_every_candidate() -> None:
@@ -95,6 +95,19 @@ def test_the_simulator_plays_the_same_jobs_for_every_candidate() -> None:
     assert (offered == offered[0]).all()
 
 
+@pytest.mark.parametrize("search", SEARCHES)
+def test_searches_and_limits_are_named_by_options(
+    problem_file: Path, capsys: pytest.CaptureFixture[str], search: str
+) -> None:
+    options = ("--search", search, "--max-latency", "1e-3", "--evaluations", "60", "--json")
+    assert main(words(problem_file, *options)) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["evaluations"] == 60
+    assert answer["feasible"] is False
+    assert {violation["chain"] for violation in answer["violations"]} == {"c0", "c1", "c2"}
+    assert answer["least_infeasible"] == answer["placement"]
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
@@ -103,6 +116,10 @@ def test_the_simulator_plays_the_same_jobs_for_every_candidate() -> None:
         (("--seconds", "soon"), "seconds must be a number, got seconds='soon'."),
         (("--seconds", "nan"), "seconds must be finite and > 0, got seconds=nan."),
         (("--evaluations", "0"), "evaluations must be a whole number >= 1, got evaluations=0."),
+        (
+            ("--seconds", "1", "--max-latency", "0"),
+            "max_latency must be finite and > 0, got max_latency=0.0.",
+        ),
         ((), "budget must limit seconds or evaluations, got budget=None."),
         (("--seconds", "1", "--seed", "-1"), "seed must be a whole number >= 0, got seed=-1."),
     ],

@@ -33,3 +33,29 @@ def test_the_tighter_limit_counts() -> None:
     assert clock.reached(reserve=2000.0) == "time_limit"
     clock.evaluations = 10
     assert clock.reached() == "evaluation_limit"
+
+
+def test_a_part_of_a_plan_ends_with_its_batch_and_is_paced_by_the_whole() -> None:
+    clock = Budget(evaluations=50, planned=100).start()
+    clock.evaluations = 25
+    assert clock.spent() == pytest.approx(0.25)
+    assert clock.evaluations_left() == 75
+    clock.evaluations = 52
+    assert clock.reached() == "evaluation_limit"
+    rest = Budget(evaluations=48).start(evaluations=52, seconds=7.0)
+    assert rest.spent() == pytest.approx(0.52)
+    assert rest.evaluations_left() == 48
+    assert 7.0 <= rest.seconds < 8.0
+    assert rest.reached() is None
+
+
+def test_time_of_earlier_parts_does_not_count() -> None:
+    clock = Budget(seconds=10.0).start(evaluations=5, seconds=100.0)
+    assert 9.0 < clock.seconds_left() <= 10.0
+    assert clock.spent() < 0.1
+
+
+@pytest.mark.parametrize("given", [{"seconds": 1.0}, {"evaluations": 60}])
+def test_a_plan_covers_its_part(given: dict[str, float]) -> None:
+    with pytest.raises(InvalidInputError, match="planned must be >= evaluations"):
+        Budget(**given, planned=50)  # type: ignore[arg-type]

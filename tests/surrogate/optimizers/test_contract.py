@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,26 +16,36 @@ from datagen.evaluation import DeploymentBatch, Evaluator, Measures
 from surrogate.optimizers import (
     Annealing,
     Budget,
+    GeneticSearch,
+    LocalSearch,
+    NondominatedSearch,
     PlacementSpace,
     RandomSearch,
     Search,
     SearchResult,
+    SearchState,
     SystemLoss,
     optimize,
 )
 from surrogate.optimizers.archive import Improvement
-from surrogate.optimizers.objective import penalized
+from surrogate.optimizers.goal import penalized
 from surrogate.optimizers.proof import Proof
 from tests.surrogate.optimizers.problems import poor_start, small_problem
 
-SEARCHES = {"annealing": Annealing, "random": RandomSearch}
+SEARCHES: dict[str, Callable[[], Search]] = {
+    "annealing": Annealing,
+    "genetic": lambda: GeneticSearch(population=12),
+    "local": LocalSearch,
+    "nondominated": lambda: NondominatedSearch(population=12),
+    "random": RandomSearch,
+}
 
 CHILD = """
-import sys
+import json, sys
 from tests.surrogate.optimizers.problems import short_proof
-from tests.surrogate.optimizers.test_contract import run_of
+from tests.surrogate.optimizers.test_contract import SEARCHES, run_of
 short_proof()
-sys.stdout.write(run_of(sys.argv[1]))
+json.dump({name: run_of(name) for name in SEARCHES}, sys.stdout)
 """
 
 
@@ -76,6 +87,15 @@ def selection_loss(result: SearchResult) -> tuple[float, float]:
     return float(loss[0]), float(loss[1])
 
 
+@pytest.fixture(scope="module")
+def runs_of_another_process() -> dict[str, str]:
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD], capture_output=True, text=True, check=True
+    )
+    runs: dict[str, str] = json.loads(child.stdout)
+    return runs
+
+
 @pytest.mark.parametrize("name", SEARCHES)
 class TestEverySearch:
     def test_candidates_are_in_bounds_and_fit(self, name: str) -> None:
@@ -105,6 +125,19 @@ class TestEverySearch:
         search.begin(space, np.random.default_rng(0))
         assert (search.ask(4).placement[0] == space.start).all()
 
+    def test_batches_of_any_size_are_answered(self, name: str) -> None:
+        space = PlacementSpace(poor_start(small_problem()))
+        search = SEARCHES[name]()
+        search.begin(space, np.random.default_rng(0))
+        for count in (1, 2, 70, 3, 200, 1, 64):
+            candidates = search.ask(count)
+            assert len(candidates) == count
+            search.tell(candidates, candidates.placement.sum(axis=1).astype(float))
+
+    def test_it_finds_much_better_than_it_began_with(self, name: str) -> None:
+        result = short_run(SEARCHES[name](), evaluations=1000)
+        assert result.verified.loss_ratio < 0.35 * result.start.loss_ratio
+
     def test_the_result_fits_and_is_not_worse_than_the_start(self, name: str) -> None:
         result = short_run(SEARCHES[name]())
         assert result.feasible
@@ -119,13 +152,12 @@ class TestEverySearch:
         start, chosen = selection_loss(result)
         assert chosen <= start
 
-    def test_same_seed_same_run_in_another_process(self, name: str) -> None:
+    def test_same_seed_same_run_in_another_process(
+        self, name: str, runs_of_another_process: dict[str, str]
+    ) -> None:
         here = run_of(name)
         assert run_of(name) == here
-        child = subprocess.run(
-            [sys.executable, "-c", CHILD, name], capture_output=True, text=True, check=True
-        )
-        assert child.stdout == here
+        assert runs_of_another_process[name] == here
 
     def test_another_seed_is_another_run(self, name: str) -> None:
         first, second = (short_run(SEARCHES[name](), evaluations=60, seed=s) for s in (1, 2))
@@ -162,22 +194,50 @@ class TestEverySearch:
         assert result.feasible
         assert result.verified.loss_ratio < result.start.loss_ratio
 
-    def test_a_run_resumes_exactly(self, name: str) -> None:
-        space = PlacementSpace(poor_start(small_problem()))
-        whole, first, second = (SEARCHES[name]() for _ in range(3))
-        for search in (whole, first, second):
-            search.begin(space, np.random.default_rng(11))
-        asked = [_round(whole, space) for _ in range(30)]
-        for expected in asked[:15]:
-            assert (_round(first, space) == expected).all()
-        second.begin(space, np.random.default_rng(999))
-        second.restore(first.state())
-        for expected in asked[15:]:
-            assert (_round(second, space) == expected).all()
+    def test_an_interrupted_run_resumes_exactly(self, name: str) -> None:
+        whole = resumable(name, Budget(evaluations=100))
+        first = resumable(name, Budget(evaluations=50, planned=100))
+        assert first.evaluations == 50
+        saved = SearchState.from_json(first.state.to_json())
+        second = resumable(name, Budget(evaluations=50), saved)
+        assert outcome_of(second) == outcome_of(whole)
+        assert outcome_of(first) != outcome_of(whole)
+
+    def test_ctrl_c_inside_a_batch_resumes_exactly(self, name: str) -> None:
+        class Pressed(AnalyticEvaluator):
+            """Ctrl-C comes while the 40th batch is evaluated."""
+
+            calls = 0
+
+            def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
+                self.calls += 1
+                if self.calls == 40:
+                    raise KeyboardInterrupt
+                return super().evaluate_batch(batch)
+
+        whole = resumable(name, Budget(evaluations=100))
+        first = resumable(name, Budget(evaluations=100), evaluator=Pressed())
+        assert first.status == "interrupted"
+        assert 0 < first.state.evaluations < 40
+        left = Budget(evaluations=100 - first.state.evaluations)
+        second = resumable(name, left, SearchState.from_json(first.state.to_json()))
+        assert outcome_of(second) == outcome_of(whole)
 
 
-def _round(search: Search, space: PlacementSpace) -> np.ndarray:
-    candidates = search.ask(6)
-    loss = AnalyticEvaluator().evaluate(candidates).deployment["loss_ratio"]
-    search.tell(candidates, penalized(loss, space.excess(candidates.placement)))
-    return candidates.placement
+def resumable(
+    name: str,
+    budget: Budget,
+    state: SearchState | None = None,
+    evaluator: Evaluator | None = None,
+) -> SearchResult:
+    start = poor_start(small_problem())
+    evaluator = evaluator or AnalyticEvaluator()
+    return optimize(start, evaluator, SEARCHES[name](), budget=budget, seed=11, resume=state)
+
+
+def outcome_of(result: SearchResult) -> dict[str, object]:
+    """Everything about a result but its times."""
+    answer = result.to_dict()
+    for entry in answer["history"]:
+        del entry["seconds"]
+    return {key: value for key, value in answer.items() if not key.startswith("seconds")}

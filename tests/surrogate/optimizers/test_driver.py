@@ -13,7 +13,20 @@ from datagen.deployment import Deployment, Device, Problem
 from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate
-from surrogate.optimizers import Annealing, Budget, PlacementSpace, optimize, place
+from surrogate.optimizers import (
+    Annealing,
+    Budget,
+    Energy,
+    Latency,
+    LatencyLimit,
+    LocalSearch,
+    NondominatedSearch,
+    PlacementSpace,
+    SystemLoss,
+    Throughput,
+    optimize,
+    place,
+)
 from surrogate.optimizers.result import placement_of, violations
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
@@ -137,3 +150,103 @@ def test_paths_of_a_chain_share_their_weights() -> None:
     assert found == {"d2": 8 * UNIT}
     assert space.excess(space.start[None])[0] == 3 * UNIT
     assert [len(path) for path in placement_of(space.base)["c0"]] == [3, 3]
+
+
+def test_a_front_shows_the_trade_off_and_is_proved() -> None:
+    result = optimize(
+        poor_start(small_problem()),
+        AnalyticEvaluator(),
+        NondominatedSearch(),
+        budget=Budget(evaluations=1500),
+        objective=[Throughput(), Latency()],
+    )
+    front = result.to_dict()["front"]
+    assert len(front) > 3
+    for point in front:
+        assert point["predicted"]["source"] == "analytic"
+        assert point["verified"]["source"] == "simulation"
+    throughput = [point["predicted"]["values"]["throughput"] for point in front]
+    latency = [point["predicted"]["values"]["latency"] for point in front]
+    assert throughput == sorted(throughput)
+    assert latency == sorted(latency, reverse=True)
+    simulated = [point["verified"]["values"]["latency"] for point in front]
+    assert simulated[0] > simulated[-1]
+
+
+def test_several_objectives_need_a_search_that_takes_them() -> None:
+    with pytest.raises(InvalidInputError, match="objective must be one for Annealing"):
+        optimize(
+            small_problem(),
+            AnalyticEvaluator(),
+            budget=Budget(evaluations=5),
+            objective=[SystemLoss(), Latency()],
+        )
+
+
+def test_another_objective_is_another_winner() -> None:
+    start = poor_start(small_problem())
+    budget = Budget(evaluations=900)
+    quick = optimize(start, AnalyticEvaluator(), budget=budget, objective=Latency({"c2": 1.0}))
+    usual = optimize(start, AnalyticEvaluator(), budget=budget)
+    assert quick.verified.chains["c2"]["latency"] < usual.verified.chains["c2"]["latency"]
+    assert usual.verified.loss_ratio < quick.verified.loss_ratio
+    values = quick.to_dict()["objectives"]
+    assert values["verified"]["source"] == "simulation"
+    assert values["verified"]["values"]["latency"] < values["start"]["values"]["latency"]
+
+
+def test_a_latency_that_can_be_kept_is_kept() -> None:
+    start = poor_start(small_problem())
+    budget = Budget(evaluations=900)
+    usual = optimize(start, AnalyticEvaluator(), budget=budget)
+    limit = 0.9 * usual.verified.chains["c2"]["latency"]
+    kept = optimize(
+        start, AnalyticEvaluator(), budget=budget, constraints=[LatencyLimit({"c2": limit})]
+    )
+    assert kept.feasible
+    assert kept.verified.chains["c2"]["latency"] <= limit
+
+
+def test_a_latency_that_cannot_be_kept_is_named() -> None:
+    result = optimize(
+        poor_start(small_problem()),
+        AnalyticEvaluator(),
+        budget=Budget(evaluations=200),
+        constraints=[LatencyLimit({"c1": 1e-3})],
+    )
+    assert not result.feasible
+    assert result.least_infeasible == result.placement
+    (violation,) = result.to_dict()["violations"]
+    assert violation["chain"] == "c1"
+    assert violation["source"] == "simulation"
+    assert violation["value"] > violation["limit"] == 1e-3
+    assert result.to_dict()["history"][-1]["value"] is None
+
+
+def test_what_the_evaluator_does_not_know_is_refused_before_the_search() -> None:
+    with pytest.raises(NotSupportedError, match="the analytic evaluator: energy"):
+        optimize(
+            small_problem(), AnalyticEvaluator(), budget=Budget(evaluations=5), objective=Energy()
+        )
+
+
+def test_greedy_search_ends_by_itself() -> None:
+    result = optimize(
+        poor_start(small_problem()),
+        AnalyticEvaluator(),
+        LocalSearch(kicks=False),
+        budget=Budget(evaluations=100_000),
+    )
+    assert result.status == "completed"
+    assert result.evaluations < 50_000
+    assert result.verified.loss_ratio < 0.7 * result.start.loss_ratio
+
+
+def test_every_value_names_its_source() -> None:
+    result = optimize(small_problem(), AnalyticEvaluator(), budget=Budget(evaluations=30))
+    answer = result.to_dict()
+    assert {entry["source"] for entry in answer["history"]} == {"analytic"}
+    sources = {who: answer[who]["source"] for who in ("start", "predicted", "verified")}
+    expected = {"start": "simulation", "predicted": "analytic", "verified": "simulation"}
+    assert sources == expected
+    assert {who: said["source"] for who, said in answer["objectives"].items()} == expected
