@@ -44,9 +44,9 @@ def assert_packed_alike(candidates: Candidates) -> None:
 
 def traced(base: Deployment, data: st.DataObject) -> Deployment:
     """The deployment, with recorded samples for every chain that is decided by thresholds."""
-    chains, traces = [], []
+    chains, traces = [], list(base.problem.traces)
     for chain in base.problem.chains:
-        if isinstance(base.exits.get(chain.name), Thresholds):
+        if chain.trace is None and isinstance(base.exits.get(chain.name), Thresholds):
             exits = 1 + sum(fragment.exit is not None for fragment in chain.fragments)
             samples = data.draw(st.integers(1, 5))
             rng = np.random.default_rng(data.draw(st.integers(0, 99)))
