@@ -37,6 +37,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"batch"},
         {"effects"},
         {"exit_tables"},
+        {"varied_exits"},
         {"packing", "loads"},
         {"candidates", "measures"},
         {"evaluator"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,12 @@ from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, NotSupportedError, require
 from datagen.evaluation.batch import DeploymentBatch
 from datagen.evaluation.packing import DeploymentTables
+from datagen.exits import ExitMix, Thresholds
 
 __all__ = ["Candidates"]
+
+ROUTING_TOLERANCE = 1e-5
+"""Slack of sums of probabilities of 32 bits: a hundred of them are off by less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +28,13 @@ class Candidates:
     Args:
         base: The deployment that is varied.
         placement: Device index per slot [B, F]; slots are (chain, path, fragment) in order.
-        thresholds: Thresholds [B, T], or None to keep the base's.
-        routing: Path probabilities [B, R], or None to keep the base's.
-        batching: Batch settings [B, Q], or None to keep the base's.
+        thresholds: Thresholds [B, T], finite and >= 0, those above 1 closing their exit, or None to
+            keep the base's; T counts (chain, intermediate classifier) in order, of the chains that
+            the base decides by thresholds.
+        routing: Path probabilities [B, P], >= 0, or None to keep the base's; P counts (chain, path)
+            in order. They sum to 1 per chain as far as 32 bits can tell; what is packed does so to
+            64 bits.
+        batching: Batch settings [B, Q]; not yet supported.
         tables: Arrays of the base, made once and handed on between candidates of one search.
     """
 
@@ -39,9 +48,19 @@ class Candidates:
     def __post_init__(self) -> None:
         if self.tables is None:
             object.__setattr__(self, "tables", DeploymentTables(self.base))  # type: ignore[unreachable]
-        for name in ("thresholds", "routing", "batching"):
-            if getattr(self, name) is not None:
-                raise NotSupportedError("Candidates", name)
+        if self.batching is not None:
+            raise NotSupportedError("Candidates", "batching")
+        self._set("placement", self._checked_placement())
+        if self.thresholds is not None:
+            self._set("thresholds", self._checked_thresholds(self.thresholds))
+        if self.routing is not None:
+            self._set("routing", self._checked_routing(self.routing))
+
+    def _set(self, name: str, values: NDArray[np.generic]) -> None:
+        values.setflags(write=False)
+        object.__setattr__(self, name, values)
+
+    def _checked_placement(self) -> NDArray[np.int32]:
         placement = np.array(self.placement, dtype=np.int32)
         slots, devices = self.tables.allowed.shape
         shaped = placement.ndim == 2 and placement.shape[1] == slots
@@ -52,8 +71,46 @@ class Candidates:
         if not permitted.all():
             row = placement[int(np.argmin(permitted))]
             raise InvalidInputError("placement", "use allowed devices only", row.tolist())
-        placement.setflags(write=False)
-        object.__setattr__(self, "placement", placement)
+        return placement
+
+    def _checked_thresholds(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+        thresholds = np.array(given, dtype=np.float32)
+        columns = self.tables.leaving.threshold_columns
+        shape = (len(self), sum(column.stop - column.start for column in columns.values()))
+        rule = f"have shape {list(shape)}"
+        require(thresholds.shape == shape, "thresholds", rule, thresholds.shape)
+        proper = (np.isfinite(thresholds) & (thresholds >= 0)).all(axis=1)
+        if not proper.all():
+            row = thresholds[int(np.argmin(proper))]
+            raise InvalidInputError("thresholds", "be finite and >= 0", row.tolist())
+        return thresholds
+
+    def _checked_routing(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+        routing = np.array(given, dtype=np.float32)
+        shape = (len(self), len(self.tables.path_probability))
+        require(routing.shape == shape, "routing", f"have shape {list(shape)}", routing.shape)
+        proper = (np.isfinite(routing) & (routing >= 0)).all(axis=1)
+        sums = self._chain_sums(routing.astype(np.float64))
+        proper &= (np.abs(sums - 1.0) <= ROUTING_TOLERANCE).all(axis=1)
+        if not proper.all():
+            row = routing[int(np.argmin(proper))]
+            raise InvalidInputError("routing", "be >= 0 and sum to 1 per chain", row.tolist())
+        return routing
+
+    def _chain_sums(self, routing: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sums over the paths of each chain [B, C]."""
+        first = np.cumsum(self.tables.path_counts) - self.tables.path_counts
+        return np.asarray(np.add.reduceat(routing, first, axis=1))
+
+    @cached_property
+    def path_probability(self) -> NDArray[np.float64] | None:
+        """The routing with sums of 1 per chain to 64 bits [B, P]; None where the base's is kept."""
+        if self.routing is None:
+            return None
+        routing = self.routing.astype(np.float64)
+        return np.asarray(
+            routing / np.repeat(self._chain_sums(routing), self.tables.path_counts, axis=1)
+        )
 
     def __len__(self) -> int:
         return len(self.placement)
@@ -67,7 +124,10 @@ class Candidates:
         Returns:
             B packed deployments sharing one problem key.
         """
-        return self.tables.rows(self.placement, laws=laws)
+        thresholds = None if self.thresholds is None else self.thresholds.astype(np.float64)
+        return self.tables.rows(
+            self.placement, thresholds=thresholds, routing=self.path_probability, laws=laws
+        )
 
     def deployment(self, index: int) -> Deployment:
         """Return one candidate as an object.
@@ -84,7 +144,22 @@ class Candidates:
             chain: tuple(tuple(next(devices) for _ in path) for path in paths)
             for chain, paths in self.base.placement.items()
         }
-        return replace(self.base, placement=placement)
+        decided = replace(self.base, placement=placement, exits=self._exits(index))
+        if self.path_probability is None:
+            return decided
+        shares = iter(self.path_probability[index].tolist())
+        routing = {chain: tuple(next(shares) for _ in paths) for chain, paths in placement.items()}
+        return replace(decided, routing=routing)
+
+    def _exits(self, index: int) -> dict[str, ExitMix | Thresholds]:
+        """Return the exits of one candidate."""
+        exits = dict(self.base.exits or {})
+        if self.thresholds is not None:
+            for chain, column in self.tables.leaving.threshold_columns.items():
+                given = exits[chain]
+                assert isinstance(given, Thresholds)
+                exits[chain] = replace(given, tau=tuple(self.thresholds[index, column].tolist()))
+        return exits
 
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Candidates:
         """Return some candidates, in the order given.
@@ -95,7 +170,13 @@ class Candidates:
         Returns:
             The candidates at ``indices``.
         """
-        return replace(self, placement=self.placement[np.asarray(indices, dtype=np.int64)])
+        rows = np.asarray(indices, dtype=np.int64)
+        return replace(
+            self,
+            placement=self.placement[rows],
+            thresholds=None if self.thresholds is None else self.thresholds[rows],
+            routing=None if self.routing is None else self.routing[rows],
+        )
 
     def memory_excess(self) -> NDArray[np.float64]:
         """Return by how many bytes the weights exceed the devices' memory.

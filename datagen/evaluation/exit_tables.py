@@ -14,18 +14,53 @@ from datagen.distributions import LAW_NAMES, Law
 from datagen.evaluation.fields import ranges, starts_of
 from datagen.exits import CONTEXT_NAMES, ExitMix, ExitTrace, Thresholds
 
-__all__ = ["ExitTables"]
+__all__ = ["ExitTables", "needing"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rows = dict[str, NDArray[np.generic]]
 
-_DRAWN = {
-    "trace": "trace_exit",
-    "context": "context_samples",
-    "context_parameter": "context_parameter",
-}
-"""Levels that jobs draw their exits from, and the column of each."""
+_CONTEXTS = {"context": "context_samples", "context_parameter": "context_parameter"}
+"""Levels that say how contexts change, and the column of each."""
+
+
+def needing(probability: Floats, fragment: list[float], place: int) -> Floats:
+    """Return the share of the jobs that get as far as a fragment.
+
+    Args:
+        probability: Share of the jobs that leave at each exit [B, X].
+        fragment: Last fragment that these pass [X].
+        place: 0-based place of the fragment in its chain.
+
+    Returns:
+        Shares [B]; exactly 1 for a fragment that nobody leaves before.
+    """
+    if not fragment or place <= fragment[0]:
+        return np.ones(len(probability))
+    share = np.zeros(len(probability))
+    for exit_, last in enumerate(fragment):
+        if last >= place:
+            share = share + probability[:, exit_]
+    return share
+
+
+def tiled(level: str, name: str, values: list[NDArray[Any]], count: int) -> Rows:
+    """Return a level whose rows are the same for every placement.
+
+    Args:
+        level: Name of the level.
+        name: Its column.
+        values: Rows of each chain.
+        count: Number of placements.
+
+    Returns:
+        Offsets and column.
+    """
+    sizes = np.array([len(rows) for rows in values], dtype=np.int64)
+    return {
+        f"{level}_start": starts_of(np.tile(sizes, count)),
+        name: np.tile(np.concatenate(values), count),
+    }
 
 
 @dataclass(frozen=True)
@@ -74,7 +109,9 @@ class ExitTables:
             places.append(len(chain.fragments) - 1)
             if len(self.outcomes[chain.name]):
                 rows.append({
-                    "probability": self._outcome_shares(chain, 2 * len(places)),
+                    "probability": self.shares(
+                        chain, self.outcomes[chain.name][None], 2 * len(places)
+                    )[0].tolist(),
                     "fragment": [place for place in places for _ in range(2)],
                     "accuracy": [0.0, 1.0] * len(places),
                 })
@@ -89,18 +126,30 @@ class ExitTables:
             })
         return rows
 
-    def _outcome_shares(self, chain: Chain, outcomes: int) -> list[float]:
-        """Return the long-run share of the jobs of a chain by outcome."""
-        found, samples = self.outcomes[chain.name], self.context_samples[chain.name]
+    def shares(self, chain: Chain, outcomes: NDArray[np.int16], exits: int) -> Floats:
+        """Return the long-run share of the jobs of a chain by outcome.
+
+        Args:
+            chain: The chain, one with a trace.
+            outcomes: Outcome of each sample [B, N], see :meth:`outcomes_by`.
+            exits: Number of outcomes X.
+
+        Returns:
+            Shares [B, X].
+        """
+        count, samples = outcomes.shape
+        place = (outcomes + exits * np.arange(count)[:, None]).ravel()
         if chain.contexts is None:
-            counts = np.bincount(found, minlength=outcomes)
-            return (counts / len(found)).tolist()  # type: ignore[no-any-return]
+            counts = np.bincount(place, minlength=exits * count)
+            return np.asarray(counts.reshape(count, exits) / samples)
         # Each sample of a context has an equal part of the time that the context holds.
-        weights = np.repeat(chain.contexts.shares(len(samples)) / samples, samples)
-        return np.bincount(found, weights, minlength=outcomes).tolist()  # type: ignore[no-any-return]
+        held = self.context_samples[chain.name]
+        weights = np.tile(np.repeat(chain.contexts.shares(len(held)) / held, held), count)
+        held_by = np.bincount(place, weights, minlength=exits * count)
+        return np.asarray(held_by.reshape(count, exits), dtype=np.float64)
 
     @cached_property
-    def _traces(self) -> dict[str, ExitTrace]:
+    def traces(self) -> dict[str, ExitTrace]:
         """The trace of each chain whose jobs leave by thresholds on one."""
         traces = {trace.name: trace for trace in self.base.problem.traces}
         return {
@@ -118,26 +167,52 @@ class ExitTables:
         """
         outcomes = {}
         for chain in self.base.problem.chains:
-            trace = self._traces.get(chain.name)
-            outcome = np.zeros(0, dtype=np.int64)
-            if trace is not None:
+            outcome = np.zeros(0, dtype=np.int16)
+            if chain.name in self.traces:
                 decision = (self.base.exits or {})[chain.name]
                 assert isinstance(decision, Thresholds)
-                leave = trace.confidences >= np.append(decision.tau, 0.0)
-                exits = leave.argmax(axis=1)
-                outcome = 2 * exits + trace.correct[np.arange(len(exits)), exits]
-                if chain.contexts is not None:
-                    assert trace.context is not None
-                    outcome = outcome[np.argsort(trace.context, kind="stable")]
-            outcomes[chain.name] = outcome.astype(np.int16)
+                outcome = self.outcomes_by(chain, np.array([decision.tau]))[0]
+            outcomes[chain.name] = outcome
         return outcomes
+
+    def outcomes_by(self, chain: Chain, tau: Floats) -> NDArray[np.int16]:
+        """Return the outcomes of a chain's samples under many vectors of thresholds.
+
+        Args:
+            chain: The chain, one with a trace of E exits and N samples.
+            tau: Thresholds of its intermediate classifiers [B, E - 1].
+
+        Returns:
+            Outcomes [B, N], see :attr:`outcomes`.
+        """
+        trace = self.traces[chain.name]
+        samples, exits = trace.confidences.shape
+        left = np.full((len(tau), samples), exits - 1, dtype=np.int16)
+        for exit_ in reversed(range(exits - 1)):
+            left[trace.confidences[:, exit_] >= tau[:, [exit_]]] = exit_
+        outcomes = 2 * left + trace.correct[np.arange(samples), left].astype(np.int16)
+        if chain.contexts is None:
+            return outcomes
+        assert trace.context is not None
+        return np.asarray(outcomes[:, np.argsort(trace.context, kind="stable")])
+
+    @cached_property
+    def threshold_columns(self) -> dict[str, slice]:
+        """Place of the thresholds of each chain that is decided by some in a row of thresholds."""
+        columns, width = {}, 0
+        for chain in self.base.problem.chains:
+            decision = (self.base.exits or {}).get(chain.name)
+            if isinstance(decision, Thresholds):
+                columns[chain.name] = slice(width, width + len(decision.tau))
+                width += len(decision.tau)
+        return columns
 
     @cached_property
     def context_samples(self) -> dict[str, Ints]:
         """Samples in each context of each chain's trace; none where contexts do not change."""
         samples = {}
         for chain in self.base.problem.chains:
-            trace = self._traces.get(chain.name)
+            trace = self.traces.get(chain.name)
             changing = trace is not None and chain.contexts is not None
             context = trace.context if trace is not None and changing else None
             samples[chain.name] = np.zeros(0, int) if context is None else np.bincount(context)
@@ -151,13 +226,16 @@ class ExitTables:
     @cached_property
     def passing(self) -> Floats:
         """Share of the jobs of a path that need each slot [F]."""
-        shares = []
-        for c, f in self.slots:
-            rows = self.exits[c]
-            passed = zip(rows["probability"], rows["fragment"], strict=True)
-            share = sum(p for p, last in passed if last >= f)
-            shares.append(share if rows["fragment"] and f > rows["fragment"][0] else 1.0)
+        shares = [
+            needing(np.array([self.exits[c]["probability"]]), self.exits[c]["fragment"], f)[0]
+            for c, f in self.slots
+        ]
         return np.array(shares)
+
+    @cached_property
+    def random_head(self) -> bool:
+        """Whether any open classifier takes a random time."""
+        return any(head is not None and head.is_random for head in self.heads)
 
     def exit_rows(self, count: int) -> Rows:
         """Return the exit columns of a number of placements."""
@@ -183,11 +261,16 @@ class ExitTables:
 
     def draw_rows(self, count: int) -> Rows:
         """Return what the exits of jobs are drawn from, for a number of placements."""
+        outcomes = list(self.outcomes.values())
+        return tiled("trace", "trace_exit", outcomes, count) | self.context_rows(count)
+
+    def context_rows(self, count: int) -> Rows:
+        """Return how contexts change, for a number of placements."""
         chains = self.base.problem.chains
         if not self.has_exits:  # as usual, and searches pack often
             starts, none = np.zeros(count * len(chains) + 1, dtype=np.int64), np.empty(0)
-            empty: Rows = {f"{level}_start": starts for level in _DRAWN}
-            return empty | dict.fromkeys(_DRAWN.values(), none)
+            empty: Rows = {f"{level}_start": starts for level in _CONTEXTS}
+            return empty | dict.fromkeys(_CONTEXTS.values(), none)
         process = [
             (CONTEXT_NAMES.index(chain.contexts.name), *chain.contexts.parameters())
             if chain.contexts is not None and len(self.context_samples[chain.name])
@@ -195,15 +278,12 @@ class ExitTables:
             for chain in chains
         ]
         drawn: dict[str, list[NDArray[Any]]] = {
-            "trace": list(self.outcomes.values()),
             "context": list(self.context_samples.values()),
             "context_parameter": [np.array(numbers, float) for numbers in process],
         }
         rows: Rows = {}
         for level, values in drawn.items():
-            sizes = np.array([len(value) for value in values], dtype=np.int64)
-            rows[f"{level}_start"] = starts_of(np.tile(sizes, count))
-            rows[_DRAWN[level]] = np.tile(np.concatenate(values), count)
+            rows |= tiled(level, _CONTEXTS[level], values, count)
         return rows
 
     def head_rows(self, slot: Ints, device: NDArray[np.int32]) -> Rows:

@@ -17,6 +17,7 @@ from datagen.evaluation.batch import DeploymentBatch, concatenate
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.exit_tables import ExitTables
 from datagen.evaluation.fields import ranges, starts_of
+from datagen.evaluation.varied_exits import VariedExits
 
 __all__ = ["DeploymentTables", "pack"]
 
@@ -252,19 +253,29 @@ class DeploymentTables:
 
     @cached_property
     def effects(self) -> Effect:
-        """Effects of everything but the placement."""
-        random_head = any(head is not None and head.is_random for head in self.leaving.heads)
-        return effects_of(self.base) | (Effect.RANDOM_SERVICE if random_head else Effect.NONE)
+        """Effects of everything but the placement and the times of open classifiers."""
+        return effects_of(self.base)
 
     def base_placement(self) -> NDArray[np.int32]:
         """Return the base deployment's placement vector [F]."""
         return placement_vector(self.base.problem, self.base.placement)
 
-    def rows(self, placement: NDArray[np.int32], *, laws: bool = True) -> DeploymentBatch:
-        """Pack placements of the problem.
+    def rows(
+        self,
+        placement: NDArray[np.int32],
+        *,
+        thresholds: Floats | None = None,
+        routing: Floats | None = None,
+        laws: bool = True,
+    ) -> DeploymentBatch:
+        """Pack variants of the base.
 
         Args:
             placement: Device index per slot [B, F], each allowed.
+            thresholds: Thresholds of the chains that the base decides by some [B, T], or None to
+                keep the base's.
+            routing: Probability of each path [B, P], 1 in all per chain, or None to keep the
+                base's.
             laws: Whether fragments and their laws are wanted (simulation) or not (models).
 
         Returns:
@@ -275,17 +286,26 @@ class DeploymentTables:
         begin = np.flatnonzero(first.ravel())
         slot = np.broadcast_to(np.arange(slots), placement.shape).ravel()
         device = placement.ravel()
-        step_mean, step_variance, reached = self._moments(slot, device, begin)
+        leaving: ExitTables | VariedExits = self.leaving
+        place = slot
+        if thresholds is not None and self.leaving.has_exits:
+            leaving = VariedExits(self.leaving, thresholds)
+            place = np.arange(count * slots)
+        step_mean, step_variance, reached = self._moments(slot, device, begin, leaving, place)
         square = np.where(step_mean > 0, step_mean, 1.0) ** 2
         paths = len(self.path_probability)
         step_path = (self.slot_path + np.arange(count)[:, None] * paths).ravel()[begin]
         content = {
             "key": np.zeros(count, dtype=np.int64),
-            "effects": int(self.effects) | self._revisits(placement, first),
+            "effects": int(self.effects)
+            | self._revisits(placement, first)
+            | np.where(leaving.random_head, int(Effect.RANDOM_SERVICE), 0),
             "device_start": np.arange(count + 1) * len(self.base.problem.devices),
             "chain_start": np.arange(count + 1) * len(self.base.problem.chains),
             "path_start": starts_of(np.tile(self.path_counts, count)),
-            "path_probability": np.tile(self.path_probability, count),
+            "path_probability": (
+                np.tile(self.path_probability, count) if routing is None else routing.ravel()
+            ),
             "step_start": starts_of(np.bincount(step_path, minlength=count * paths)),
             "step_device": device[begin].astype(np.int32),
             "step_mean": step_mean,
@@ -299,27 +319,32 @@ class DeploymentTables:
         points, watts = self.power
         several = np.tile(points, count) if len(watts) else np.zeros(count * len(points), int)
         content |= {"power_start": starts_of(several), "power_watts": np.tile(watts, count)}
-        content |= self.leaving.exit_rows(count)
+        content |= leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
         content |= {name: np.tile(values, count) for name, values in self.devices.items()}
         content |= {name: np.tile(values, count) for name, values in self.chains.items()}
         if laws:
             content |= self._law_rows(slot, device, begin, count)
-            content |= self.leaving.head_rows(slot, device)
-            content |= self.leaving.draw_rows(count)
+            content |= leaving.head_rows(place, device)
+            content |= leaving.draw_rows(count)
         return DeploymentBatch(**content)
 
     def _moments(
-        self, slot: Ints, device: NDArray[np.int32], begin: Ints
+        self,
+        slot: Ints,
+        device: NDArray[np.int32],
+        begin: Ints,
+        leaving: ExitTables | VariedExits,
+        place: Ints,
     ) -> tuple[Floats, Floats, Floats]:
         """Return the mean and variance of the time of each step, and the share that reaches it."""
         mean, variance = (values[slot, device] for values in self.moments)
-        if not self.leaving.has_exits:
+        if not leaving.has_exits:
             ones = np.ones(len(begin))
             return np.add.reduceat(mean, begin), np.add.reduceat(variance, begin), ones
-        for values, heads in zip((mean, variance), self.leaving.head_moments, strict=True):
-            values += heads[slot, device]
-        passing = self.leaving.passing[slot]
+        for values, heads in zip((mean, variance), leaving.head_moments, strict=True):
+            values += heads[place, device]
+        passing = leaving.passing[place]
         reached = passing[begin]
         with np.errstate(divide="ignore", invalid="ignore"):
             share = passing / np.repeat(reached, np.diff(np.append(begin, len(slot))))
@@ -328,8 +353,8 @@ class DeploymentTables:
         # E[T^2] by the largest fragment that a job reaches: shares fall along a step.
         order = np.arange(len(slot)) - np.repeat(begin, np.diff(np.append(begin, len(slot))))
         before = np.zeros(len(slot))
-        for place in range(1, int(order.max(initial=0)) + 1):
-            here = np.flatnonzero(order == place)
+        for rank in range(1, int(order.max(initial=0)) + 1):
+            here = np.flatnonzero(order == rank)
             before[here] = before[here - 1] + mean[here - 1]
         sums = share * (variance + mean**2 + 2.0 * before * mean)
         step_variance = np.add.reduceat(sums, begin) - step_mean**2
