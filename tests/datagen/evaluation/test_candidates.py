@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from datagen.arrivals import Poisson
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Problem
-from datagen.distributions import Deterministic
+from datagen.distributions import Deterministic, Exponential
 from datagen.errors import InvalidInputError, NotSupportedError
-from datagen.evaluation import Candidates, pack
-from datagen.exits import ExitTrace, Thresholds
+from datagen.evaluation import Candidates, Effect, pack
+from datagen.exits import Contexts, ContextSchedule, ContextSwitching, ExitTrace, Thresholds
 from datagen.simulator import simulate
 from tests.datagen.evaluation.test_packing import same
 from tests.datagen.strategies import deployments
@@ -140,6 +140,56 @@ def test_thresholds_and_routing_mean_what_they_say() -> None:
     measures = simulate(varied, horizon=2e4, seed=1)
     accuracy = measures.chain["accuracy_completed"]
     assert accuracy == pytest.approx([0.5, 0.5, 0.75], abs=0.05)
+
+
+def changing(contexts: Contexts) -> Deployment:
+    """The chain of two exits; the samples of its two contexts take turns in the trace."""
+    base = gated()
+    trace = replace(base.problem.traces[0], context=np.array([1, 0, 1, 0]))
+    chain = replace(base.problem.chains[0], contexts=contexts)
+    return replace(base, problem=replace(base.problem, chains=(chain,), traces=(trace,)))
+
+
+@pytest.mark.parametrize(
+    ("contexts", "share"),
+    [
+        # Of the outcomes at 0.6 each context has one that leaves at once; rightly in context 1.
+        (
+            ContextSwitching(holding=(30.0, 10.0)),
+            [[0.375, 0.125, 0.375, 0.125], [0.75, 0.25, 0, 0], [0, 0, 0.375, 0.625]],
+        ),
+        (
+            ContextSchedule(times=(0.0, 9.0), contexts=(0, 1)),
+            [[0, 0.5, 0, 0.5], [0, 1, 0, 0], [0, 0, 0, 1]],
+        ),
+    ],
+)
+def test_varied_thresholds_follow_contexts(contexts: Contexts, share: list[list[float]]) -> None:
+    varied = Candidates(
+        base=changing(contexts),
+        placement=np.array([[0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1]]),
+        thresholds=np.array([[0.6], [0.0], [1.5]]),
+    )
+    assert_packed_alike(varied)
+    batch = varied.batch()
+    assert batch.exit_probability.reshape(3, 4).tolist() == share
+    # The samples of context 0 come first, as many as are counted.
+    assert batch.trace_exit.reshape(3, 4).tolist() == [[0, 2, 1, 3], [0, 0, 1, 1], [3, 2, 3, 3]]
+    assert batch.context_samples.tolist() == [2, 2] * 3
+
+
+def test_a_random_classifier_is_an_effect_where_it_is_open() -> None:
+    base = gated()
+    chain = base.problem.chains[0]
+    head = replace(chain.fragments[0], exit=Exit(head=Exponential(mean=0.5)))
+    chain = replace(chain, fragments=(head, *chain.fragments[1:]))
+    base = replace(base, problem=replace(base.problem, chains=(chain,)))
+    varied = Candidates(
+        base=base, placement=np.array([[0, 1, 1, 0]] * 2), thresholds=np.array([[0.6], [1.5]])
+    )
+    assert_packed_alike(varied)
+    random = varied.batch().effects & int(Effect.RANDOM_SERVICE)
+    assert random.astype(bool).tolist() == [True, False]
 
 
 def test_routing_of_32_bits_sums_to_1_of_64() -> None:
