@@ -7,14 +7,13 @@ seeds; ``--out FOLDER`` also writes a dated result file.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from result_file import command_line, head, machine, write_result
+from result_file import add_output_options, deliver, head, machine
 
 from datagen.documents import read_problem
 from surrogate import load_surrogate
@@ -52,12 +51,13 @@ def measure(checkpoint: str, seconds: float) -> dict[str, Any]:
     return {"checkpoint": checkpoint, "seconds": seconds, "rows": rows, "machine": machine()}
 
 
-def result_text(report: dict[str, Any], command: str) -> str:
+def result_text(report: dict[str, Any], command: str, hardware: str | None = None) -> str:
     """Return the content of a result file.
 
     Args:
         report: What :func:`measure` gave.
         command: The command that was run.
+        hardware: Class of the machine; this one's by default.
 
     Returns:
         Markdown.
@@ -68,6 +68,7 @@ def result_text(report: dict[str, Any], command: str) -> str:
             report["machine"],
             configuration=f"checkpoint {report['checkpoint']}, {report['seconds']:g} s a search",
             command=command,
+            hardware=hardware,
         ),
         "| seed | start, simulated | predicted | verified | 95 % interval | evaluations |",
         "|---|---|---|---|---|---|",
@@ -97,15 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
     parser.add_argument("--seconds", metavar="B", type=float, default=10.0, help="budget [s]")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where a result file is written")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_output_options(parser)
     given = parser.parse_args(words)
     report = measure(given.checkpoint, given.seconds)
-    text = result_text(report, command_line("example_placement", words))
-    if given.out is not None:
-        path = write_result(given.out, "example_placement", text, date=report["machine"]["date"])
-        sys.stderr.write(f"written: {path}\n")
-    sys.stdout.write(json.dumps(report, allow_nan=False) + "\n" if given.json else text)
+    deliver("example_placement", report, given, words, result_text=result_text)
     return 0
 
 

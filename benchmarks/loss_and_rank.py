@@ -12,7 +12,6 @@ and are left out.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from result_file import command_line, head, machine, write_result
+from result_file import add_output_options, deliver, head, machine
 from scipy.stats import kendalltau
 
 from datagen import Deployment
@@ -144,12 +143,13 @@ def rank(evaluator: Evaluator, problems: int, count: int, seed: int) -> dict[str
     }
 
 
-def result_text(report: dict[str, Any], command: str) -> str:
+def result_text(report: dict[str, Any], command: str, hardware: str | None = None) -> str:
     """Return the content of a result file.
 
     Args:
         report: The figures.
         command: The command that gave them.
+        hardware: Class of the machine; this one's by default.
 
     Returns:
         Markdown.
@@ -167,6 +167,7 @@ def result_text(report: dict[str, Any], command: str) -> str:
             configuration=f"checkpoint {report['checkpoint']}; {len(tau['taus'])} problems of "
             f"{report['placements']} placements, {tau['left_out']} without losses left out",
             command=command,
+            hardware=hardware,
         ),
         "| | |",
         "|---|---|",
@@ -193,8 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--problems", metavar="N", type=int, default=PROBLEMS, help="problems")
     parser.add_argument("--placements", metavar="N", type=int, default=PLACEMENTS, help="of each")
     parser.add_argument("--seed", metavar="S", type=int, default=2026, help="of the problems")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where a result file is written")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_output_options(parser)
     given = parser.parse_args(words)
     from surrogate import load_surrogate
 
@@ -206,12 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "rank": rank(evaluator, given.problems, given.placements, given.seed),
         "machine": machine(),
     }
-    if given.out is not None:
-        text = result_text(report, command_line("loss_and_rank", words))
-        write_result(given.out, "loss_and_rank", text, date=report["machine"]["date"])
-    sys.stdout.write(json.dumps(report, allow_nan=False) + "\n" if given.json else "")
-    if not given.json:
-        sys.stdout.write(result_text(report, command_line("loss_and_rank", words)))
+    deliver("loss_and_rank", report, given, words, result_text=result_text)
     return 0
 
 

@@ -7,7 +7,6 @@ the checkpoint and prints the figures; ``--out FOLDER`` also writes a dated resu
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from result_file import REPOSITORY, command_line, cores, head, machine, write_result
+from result_file import REPOSITORY, add_output_options, cores, deliver, head, machine
 
 HORIZON = 1e5
 """Simulated time of each deployment [s]: as long as makes our noise small beside the labels'."""
@@ -206,9 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit", metavar="N", type=int, help="first N deployments only")
     parser.add_argument("--horizon", metavar="H", type=float, default=HORIZON, help="time [s]")
     parser.add_argument("--workers", metavar="W", type=int, default=cores(), help="processes")
-    parser.add_argument("--hardware", metavar="NAME", help="class of this machine in file names")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where a result file is written")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_output_options(parser)
     given = parser.parse_args(words)
     source = given.data or default_data()
     if not source.is_dir():
@@ -220,16 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workers=given.workers,
         horizon=given.horizon,
     )
-    if given.out is not None:
-        command = command_line("public_data", words)
-        text = result_text(report, command, given.hardware)
-        date = report["machine"]["date"]
-        path = write_result(given.out, "public_data", text, date=date, hardware=given.hardware)
-        sys.stderr.write(f"written: {path}\n")
-    if given.json:
-        sys.stdout.write(json.dumps(report, allow_nan=False) + "\n")
-    else:
-        sys.stdout.write(table(report))
+    deliver("public_data", report, given, words, result_text=result_text, summary=table(report))
     return 0
 
 

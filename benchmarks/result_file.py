@@ -5,11 +5,14 @@ A file is never written over: a second one in the same month gets a number, ``..
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, count
@@ -119,6 +122,47 @@ def head(
         f"- command: `{command}`",
         "",
     ]
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where figures go, for :func:`deliver`.
+
+    Args:
+        parser: Parser of a benchmark.
+    """
+    parser.add_argument("--hardware", metavar="NAME", help="class of this machine in file names")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where a result file is written")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def deliver(
+    what: str,
+    report: Mapping[str, Any],
+    given: argparse.Namespace,
+    words: Sequence[str],
+    *,
+    result_text: Callable[..., str],
+    summary: str | None = None,
+) -> None:
+    """Write the result file that was asked for, and print the figures.
+
+    Args:
+        what: Name of the benchmark, without folder and suffix.
+        report: Plain figures, with a ``machine`` as :func:`machine` gave it.
+        given: Parsed options, those of :func:`add_output_options` among them.
+        words: The words of the command line.
+        result_text: Makes the content of the file from report, command and class of the machine.
+        summary: What is printed without ``--json``; the content of the file by default.
+    """
+    command, hardware = command_line(what, words), given.hardware
+    if given.out is not None:
+        text, date = result_text(report, command, hardware), report["machine"]["date"]
+        path = write_result(given.out, what, text, date=date, hardware=hardware)
+        sys.stderr.write(f"written: {path}\n")
+    if given.json:
+        sys.stdout.write(json.dumps(report, allow_nan=False) + "\n")
+    else:
+        sys.stdout.write(result_text(report, command, hardware) if summary is None else summary)
 
 
 def write_result(

@@ -12,7 +12,6 @@ An event is an external arrival or a service completion. Times are processor tim
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import resource
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from other_simulators import Played, fits_ciw, play_ciw, play_plain_simpy
-from result_file import PACKAGES, command_line, head, machine, write_result
+from result_file import PACKAGES, add_output_options, deliver, head, machine
 from speed_networks import event_rate, ring, shared, single, tandem, type1
 
 from datagen.deployment import Deployment
@@ -331,24 +330,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--short", action="store_true", help="half a minute")
     parser.add_argument("--full", action="store_true", help="also peak memory and first call")
-    parser.add_argument("--hardware", metavar="NAME", help="class of this machine in file names")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where a result file is written")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_output_options(parser)
     parser.add_argument("--only-play", metavar="JOBS", type=float, help=argparse.SUPPRESS)
     given = parser.parse_args(words)
     if given.only_play is not None:
         sys.stdout.write(f"{own_peak_memory(given.only_play)}\n")
         return 0
     report = measure(short=given.short, full=given.full)
-    if given.out is not None:
-        text = result_text(report, command_line("simulator_speed", words), given.hardware)
-        date, hardware = report["machine"]["date"], given.hardware
-        path = write_result(given.out, "simulator_speed", text, date=date, hardware=hardware)
-        sys.stderr.write(f"written: {path}\n")
-    if given.json:
-        sys.stdout.write(json.dumps(report, allow_nan=False) + "\n")
-    else:
-        sys.stdout.write(table(report))
+    deliver("simulator_speed", report, given, words, result_text=result_text, summary=table(report))
     return 0
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import statistics
 import sys
 import time
@@ -26,7 +25,7 @@ import numpy as np
 from frontier_boosting import boosting
 from frontier_entries import Entry, formulas, simulations, surrogates
 from frontier_report import FIGURES, page, result_text, tables
-from result_file import command_line, machine, write_result
+from result_file import add_output_options, deliver, machine
 
 from datagen.errors import DatagenError, require
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
@@ -284,32 +283,8 @@ def parser() -> argparse.ArgumentParser:
         "--boosting-limit", metavar="N", type=int, default=100_000, help="deployments it is fit on"
     )
     made.add_argument("--html", metavar="FILE", type=Path, help="where the frontier is drawn")
-    made.add_argument("--out", metavar="FOLDER", type=Path, help="where a result file is written")
-    made.add_argument("--hardware", metavar="NAME", help="class of this machine in file names")
-    made.add_argument("--json", action="store_true", help="print one JSON object")
+    add_output_options(made)
     return made
-
-
-def write_files(report: dict[str, Any], given: argparse.Namespace, words: Sequence[str]) -> None:
-    """Write the files that the command line asks for.
-
-    Args:
-        report: What :func:`measure` gave.
-        given: Parsed arguments.
-        words: The words of the command line.
-    """
-    if given.html is not None:
-        page(report).write(given.html)
-    if given.out is not None:
-        text = result_text(report, command_line("surrogate_frontier", words), given.hardware)
-        path = write_result(
-            given.out,
-            "surrogate_frontier",
-            text,
-            date=report["machine"]["date"],
-            hardware=given.hardware,
-        )
-        sys.stderr.write(f"written: {path}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -332,10 +307,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dataset = read_dataset(given.dataset)
         entries = competitors(given, dataset)
         report = measure(dataset, entries, simulated=given.simulated, repeats=given.repeats)
-        write_files(report, given, words)
+        if given.html is not None:
+            page(report).write(given.html)
     except (DatagenError, SurrogateError) as error:
         reader.error(str(error))
-    sys.stdout.write(json.dumps(report, allow_nan=False) + "\n" if given.json else tables(report))
+    summary = tables(report)
+    deliver("surrogate_frontier", report, given, words, result_text=result_text, summary=summary)
     return 0
 
 

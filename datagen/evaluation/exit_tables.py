@@ -262,9 +262,9 @@ class ExitTables:
     def draw_rows(self, count: int) -> Rows:
         """Return what the exits of jobs are drawn from, for a number of placements."""
         outcomes = list(self.outcomes.values())
-        return tiled("trace", "trace_exit", outcomes, count) | self.context_rows(count)
+        return tiled("trace", "trace_exit", outcomes, count) | self._context_rows(count)
 
-    def context_rows(self, count: int) -> Rows:
+    def _context_rows(self, count: int) -> Rows:
         """Return how contexts change, for a number of placements."""
         chains = self.base.problem.chains
         if not self.has_exits:  # as usual, and searches pack often

@@ -125,18 +125,8 @@ class VariedExits:
         Returns:
             Columns of a batch.
         """
-        exits = self.given.exits
-        sizes = np.array([len(rows["fragment"]) for rows in exits], dtype=np.int64)
-        fixed = {
-            name: np.tile([x for rows in exits for x in rows[name]], count)
-            for name in ("fragment", "accuracy")
-        }
-        return {
-            "exit_start": starts_of(np.tile(sizes, count)),
-            "exit_probability": np.concatenate(self._probability, axis=1).ravel(),
-            "exit_fragment": fixed["fragment"],
-            "exit_accuracy": fixed["accuracy"],
-        }
+        shares = np.concatenate(self._probability, axis=1).ravel()
+        return self.given.exit_rows(count) | {"exit_probability": shares}
 
     def draw_rows(self, count: int) -> Rows:
         """Return what the exits of jobs are drawn from.
@@ -147,12 +137,8 @@ class VariedExits:
         Returns:
             Columns of a batch.
         """
-        sizes = np.array([outcomes.shape[1] for outcomes in self._outcomes], dtype=np.int64)
-        own: Rows = {
-            "trace_start": starts_of(np.tile(sizes, count)),
-            "trace_exit": np.concatenate(self._outcomes, axis=1).ravel(),
-        }
-        return own | self.given.context_rows(count)
+        outcomes = np.concatenate(self._outcomes, axis=1).ravel()
+        return self.given.draw_rows(count) | {"trace_exit": outcomes}
 
     def head_rows(self, place: Ints, device: NDArray[np.int32]) -> Rows:
         """Return the columns of open classifiers.

@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from datagen.arrivals import Poisson
-from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
+from datagen.deployment import Chain, Deployment, Device, Fragment
 from datagen.distributions import Deterministic
 from datagen.errors import require
 from datagen.scenarios.base import Range, Scenario, WholeRange, require_range
+from datagen.scenarios.building import distinct_paths, on_paths
 
 __all__ = ["Type1Scenario"]
 
@@ -53,30 +54,19 @@ class Type1Scenario(Scenario):
     def draw(self, rng: np.random.Generator) -> Deployment:
         """Draw a deployment from a stream of its own."""
         count = int(rng.integers(*self.chains, endpoint=True))
-        lengths = rng.integers(*self.length, endpoint=True, size=count)
-        paths = [rng.permutation(self.pool)[:length].tolist() for length in lengths]
-        used = sorted({device for path in paths for device in path})
-        names = {device: f"d{number}" for number, device in enumerate(used)}
-        devices = tuple(
-            Device(name=names[device], capacity=int(rng.integers(*self.capacity, endpoint=True)))
-            for device in used
-        )
-        chains = tuple(
-            Chain(
-                name=f"c{number}",
-                arrivals=Poisson(rate=1.0 / rng.uniform(*self.interarrival)),
-                fragments=tuple(
-                    Fragment(name=f"f{position}", service=Deterministic(mean=work))
-                    for position, work in enumerate(
-                        rng.uniform(*self.service, size=length).tolist()
-                    )
-                ),
+        lengths = rng.integers(*self.length, endpoint=True, size=count).tolist()
+        paths = distinct_paths(rng, self.pool, lengths)
+
+        def device(_: int, name: str) -> Device:
+            return Device(name=name, capacity=int(rng.integers(*self.capacity, endpoint=True)))
+
+        def chain(number: int, name: str) -> Chain:
+            arrivals = Poisson(rate=1.0 / rng.uniform(*self.interarrival))
+            works = rng.uniform(*self.service, size=lengths[number]).tolist()
+            fragments = tuple(
+                Fragment(name=f"f{position}", service=Deterministic(mean=work))
+                for position, work in enumerate(works)
             )
-            for number, length in enumerate(lengths.tolist())
-        )
-        placement = {
-            f"c{number}": (tuple(names[device] for device in path),)
-            for number, path in enumerate(paths)
-        }
-        problem = Problem(devices=devices, chains=chains)
-        return Deployment(problem=problem, placement=placement)
+            return Chain(name=name, arrivals=arrivals, fragments=fragments)
+
+        return on_paths(paths, device, chain)

@@ -134,8 +134,10 @@ class LabelTable:
             tables: At least one.
 
         Returns:
-            One table with the deployments of all.
+            One table with the deployments of all; a single table is returned as it is.
         """
+        if len(tables) == 1:
+            return tables[0]
         result = cls.__new__(cls)
         result.batch = concatenate([table.batch for table in tables])
         result._columns = {

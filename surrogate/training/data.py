@@ -149,10 +149,12 @@ class DeploymentData(lightning.LightningDataModule):
             share = count / sum(map(len, parts))
             chosen = [part.indices[_spread(len(part), round(share * len(part)))] for part in parts]
             pairs = zip(parts, chosen, strict=True)
-            return _join([part.table.select(rows) for part, rows in pairs])
+            return LabelTable.joined([part.table.select(rows) for part, rows in pairs])
         datasets = [read_dataset(folder) for folder in self.train]
         share = count / sum(map(len, datasets))
-        return _join([label_table(d, _spread(len(d), round(share * len(d)))) for d in datasets])
+        return LabelTable.joined([
+            label_table(d, _spread(len(d), round(share * len(d)))) for d in datasets
+        ])
 
     def train_dataloader(self) -> DataLoader[Example]:
         if self.window is not None:
@@ -199,7 +201,7 @@ class _Pooled(ConcatDataset[Example]):
     def __init__(self, parts: Sequence[DeploymentDataset]) -> None:
         super().__init__(parts)
         self.parts = list(parts)
-        self.joint = _join([part.table for part in parts])
+        self.joint = LabelTable.joined([part.table for part in parts])
         offsets = np.cumsum([0] + [len(part.table) for part in parts])
         self.rows = np.concatenate([
             part.indices + offset for part, offset in zip(parts, offsets, strict=False)
@@ -207,7 +209,3 @@ class _Pooled(ConcatDataset[Example]):
 
     def __getitems__(self, indices: list[int]) -> Example:
         return self.joint.example(self.rows[np.asarray(indices)])
-
-
-def _join(tables: list[LabelTable]) -> LabelTable:
-    return tables[0] if len(tables) == 1 else LabelTable.joined(tables)
