@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 
 from datagen.analytic.decomposition import COVERS, AnalyticEvaluator
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
@@ -70,7 +71,8 @@ class PriorEvaluator(Evaluator):
         refuse_uncovered("prior", COVERS, batch.effects)
         arrays = flow_arrays(batch)
         prior = self.decomposition(arrays)
-        said = read_out(arrays, prior, arrays.step_mean.new_zeros(len(arrays.step_mean), 2))
+        steps, flows = len(arrays.step_mean), len(arrays.flow_chain)
+        said = read_out(arrays, prior, torch.zeros(steps, 2), torch.zeros(flows, 3))
         names = ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
         chain = {name: getattr(said, name).numpy().astype(np.float64) for name in names}
         without = unstable(batch)

@@ -21,6 +21,7 @@ from surrogate.features.features import (
     Features,
 )
 from surrogate.models.attention import DeviceAttention
+from surrogate.models.latency_law import LEVELS
 from surrogate.models.readout import Prediction, read_out
 
 __all__ = ["ChainNet"]
@@ -50,6 +51,22 @@ class _Standardised(nn.Module):
         return self.layers((values - self.mean) / self.std)  # type: ignore[no-any-return]
 
 
+class _GatedUpdate(nn.Module):
+    """A state moves towards a candidate as far as its gate opens.
+
+    That is a gated recurrent unit without its reset gate, after Zhou, Wu, Zhang and Zhou, Minimal
+    gated unit for recurrent neural networks, 2016: as accurate here at two thirds of the cost.
+    """
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.both = nn.Linear(inputs + hidden, 2 * hidden)
+
+    def forward(self, heard: Tensor, state: Tensor) -> Tensor:
+        gate, candidate = self.both(torch.cat([heard, state], dim=-1)).chunk(2, dim=-1)
+        return torch.lerp(state, torch.tanh(candidate), torch.sigmoid(gate))
+
+
 class ChainNet(nn.Module):
     """Predicts the share passed and the sojourn of every step, and what follows from them.
 
@@ -58,7 +75,7 @@ class ChainNet(nn.Module):
         iterations: Rounds of message passing, >= 1; the weights are shared between them.
     """
 
-    def __init__(self, hidden: int = 64, iterations: int = 2) -> None:
+    def __init__(self, hidden: int = 48, iterations: int = 2) -> None:
         super().__init__()
         require(hidden >= 2 and hidden % 2 == 0, "hidden", "be even and >= 2", hidden)
         require(iterations >= 1, "iterations", "be >= 1", iterations)
@@ -70,10 +87,13 @@ class ChainNet(nn.Module):
         self.flow_encoder = _Standardised(len(FLOW_FEATURES), hidden)
         self.recurrence = nn.GRU(2 * hidden, hidden)
         self.attention = DeviceAttention(2 * hidden, hidden)
-        self.device_update = nn.GRUCell(hidden, hidden)
-        self.step_update = nn.GRUCell(2 * hidden, hidden)
+        self.device_update = _GatedUpdate(hidden, hidden)
+        self.step_update = _GatedUpdate(2 * hidden, hidden)
         inner, correction = nn.Linear(3 * hidden, 2 * hidden), nn.Linear(2 * hidden, 2)
         self.head = nn.Sequential(inner, nn.SiLU(), correction)
+        self.law_head = nn.Sequential(
+            nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, len(LEVELS))
+        )
         # A fresh network repeats the prior.
         nn.init.zeros_(correction.weight)
         nn.init.zeros_(correction.bias)
@@ -127,4 +147,4 @@ class ChainNet(nn.Module):
         correction = self.head(
             torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
         )
-        return read_out(arrays, features.prior, correction)
+        return read_out(arrays, features.prior, correction, self.law_head(flow))
