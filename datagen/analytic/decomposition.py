@@ -60,7 +60,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from datagen.analytic.decomposition_kernel import settle
+from datagen.analytic.decomposition_kernel import Pacing, settle
 from datagen.analytic.md1k_table import grid
 from datagen.analytic.stream_kernel import Devices, Flows, Steps
 from datagen.errors import require
@@ -68,7 +68,7 @@ from datagen.evaluation import DeploymentBatch, Effect, Evaluator, Measures
 from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.loads import unstable
 
-__all__ = ["COVERS", "AnalyticEvaluator"]
+__all__ = ["COVERS", "SHORT_MEMORY", "AnalyticEvaluator", "decomposed", "partners"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -98,6 +98,10 @@ TOLERANCE = 3e-4
 """Largest change of a step's passing share in one round at which a deployment has settled. What is
 left is a third of that at most, well below the error of the approximation."""
 
+CALMING = 0.6
+"""Factor on the weight of new values after a round that changed as much as the one before: without
+it, two devices that feed each other may alternate for ever."""
+
 _NEGLIGIBLE = 1e-50
 """Share of completed jobs below which nothing is said about their latency."""
 
@@ -122,12 +126,26 @@ class AnalyticEvaluator(Evaluator):
 
     def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
         refuse_uncovered("analytic", COVERS, batch.effects)
-        steps = _steps(batch)
-        count, devices = len(batch.step_mean), len(batch.device_speed)
-        flows = Flows(*np.empty((len(Flows._fields), count)))
-        queues = Devices(*np.empty((len(Devices._fields), devices)))
-        settle(steps, flows, queues, grid(), SHORT_MEMORY, self.rounds, TOLERANCE)
+        pacing = Pacing(rounds=self.rounds, tolerance=TOLERANCE, weight=1.0, calming=CALMING)
+        flows, queues = decomposed(_steps(batch), pacing)
         return _measures(batch, flows, queues)
+
+
+def decomposed(steps: Steps, pacing: Pacing) -> tuple[Flows, Devices]:
+    """Decompose deployments.
+
+    Args:
+        steps: The deployments, as the kernel reads them.
+        pacing: Rounds and their weights.
+
+    Returns:
+        What was found about each step and each device. The fields of each are the rows of one
+        array.
+    """
+    flows = Flows(*np.empty((len(Flows._fields), steps.device.size)))
+    queues = Devices(*np.empty((len(Devices._fields), steps.servers.size)))
+    settle(steps, flows, queues, grid(), SHORT_MEMORY, pacing)
+    return flows, queues
 
 
 def _steps(batch: DeploymentBatch) -> Steps:
@@ -141,7 +159,7 @@ def _steps(batch: DeploymentBatch) -> Steps:
         deployment_device=_ints(batch.device_start),
         device=_ints(batch.step_device_row),
         position=_ints(position),
-        partner=_partners(batch.step_device_row, position),
+        partner=partners(batch.step_device_row, position),
         source_rate=_floats(batch.chain_rate[batch.step_chain] * share),
         # A path that takes a random share p of a stream has SCV 1 + p (SCV - 1).
         source_scv=_floats(1.0 + share * (batch.chain_scv[batch.step_chain] - 1.0)),
@@ -153,8 +171,16 @@ def _steps(batch: DeploymentBatch) -> Steps:
     )
 
 
-def _partners(device: Ints, position: Ints) -> Ints:
-    """Return of each step the next one that ends the same hop, in a ring [S]."""
+def partners(device: Ints, position: Ints) -> Ints:
+    """Return of each step the next one that ends the same hop, in a ring.
+
+    Args:
+        device: Device of each step, path by path [S].
+        position: 0-based position in the path [S].
+
+    Returns:
+        Steps; a step alone on its hop, or the first of a path, is its own partner [S].
+    """
     partner = np.arange(len(device))
     inner = np.flatnonzero(position > 0)
     hop = device[inner - 1] * (device.max(initial=0) + 1) + device[inner]
