@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from datagen.analytic.queue_kernel import Grid, loss_and_jobs_of
+from datagen.analytic.queue_kernel import Grid, loss_and_jobs_of, loss_of
 from datagen.analytic.stream_kernel import (
     TINY,
     Devices,
@@ -93,12 +93,14 @@ def settle(
             if change > STALLED * before:
                 weight *= pacing.calming
             before = change
+        for device in range(bounds[0], bounds[1]):
+            _hold(steps, devices, grid, device)
         _tell(steps, flows, devices, paths)
 
 
 @inlined
 def _serve(steps: Steps, devices: Devices, grid: Grid, device: int, short_memory: float) -> None:
-    """Find loss, waiting jobs and departures of one device from the mix of its arrivals."""
+    """Find loss and departures of one device from the mix of its arrivals."""
     servers = steps.servers[device]
     rate, work = max(devices.rate[device], TINY), devices.work[device]
     mean, load = work / rate, work / servers
@@ -106,18 +108,39 @@ def _serve(steps: Steps, devices: Devices, grid: Grid, device: int, short_memory
     if mean > 0.0:
         service_scv = max(devices.square[device] / rate / mean**2 - 1.0, 0.0)
     capacity = max(steps.capacity[device] / max(devices.units[device] / rate, 1.0), 1.0)
-    both = max(devices.scv[device] + service_scv, SMALLEST_SUM)
-    loss, jobs = loss_and_jobs_of(load, both - 1.0, capacity, servers, grid)
-    waiting = min(max(jobs - work * (1.0 - loss), 0.0), LARGEST_WAITING)
-    smooth = devices.smooth[device]
-    if smooth > 0.0:
-        idle = max(1.0 - load, 0.0)
-        rarer = math.exp(-2.0 * idle * smooth**2 / (3.0 * max(load, TINY) * both))
-        loss, waiting = loss * rarer, waiting * rarer
-    devices.loss[device], devices.waiting[device] = loss, waiting
+    both = _both_scvs(devices.scv[device], service_scv)
+    loss = loss_of(load, both - 1.0, capacity, servers, grid)
+    devices.loss[device] = loss * _rarer(load, devices.smooth[device], both)
     devices.mean[device], devices.service_scv[device] = mean, service_scv
     devices.room[device] = capacity
     pass_variability_on(devices, device, load, capacity, service_scv, short_memory)
+
+
+@inlined
+def _hold(steps: Steps, devices: Devices, grid: Grid, device: int) -> None:
+    """Find the waiting jobs of one device, which no other device asks for: hence once, at last."""
+    work = devices.work[device]
+    load = work / steps.servers[device]
+    both = _both_scvs(devices.scv[device], devices.service_scv[device])
+    loss, jobs = loss_and_jobs_of(
+        load, both - 1.0, devices.room[device], steps.servers[device], grid
+    )
+    waiting = min(max(jobs - work * (1.0 - loss), 0.0), LARGEST_WAITING)
+    devices.waiting[device] = waiting * _rarer(load, devices.smooth[device], both)
+
+
+@inlined
+def _both_scvs(arrivals: float, service: float) -> float:
+    return max(arrivals + service, SMALLEST_SUM)
+
+
+@inlined
+def _rarer(load: float, smooth: float, both: float) -> float:
+    """Kraemer and Langenbach-Belz's factor on losses and waits behind smooth sources."""
+    if smooth == 0.0:
+        return 1.0
+    idle = max(1.0 - load, 0.0)
+    return math.exp(-2.0 * idle * smooth**2 / (3.0 * max(load, TINY) * both))
 
 
 @inlined

@@ -115,8 +115,8 @@ class FlowArrays:
         return _sum(values, self.step_device, self.devices)
 
     def sum_to_hops(self, values: Tensor) -> Tensor:
-        """Add step values up by hop; first steps of flows make a last one: [S] -> [count + 1]."""
-        return _sum(values, self.hops.step_hop, self.hops.count + 1)
+        """Add step values up by hop; first steps of flows make a last one: [S] -> [hops + 1]."""
+        return _sum(values, self.hops.step_hop, self.hops.number + 1)
 
     def at_steps(self, values: Tensor) -> Tensor:
         """Return of each step the value of its device: [D, ...] -> [S, ...].

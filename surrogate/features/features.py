@@ -1,7 +1,8 @@
 """The one feature function: scale-free features of steps, devices and flows, in torch, batched.
 
 Every feature is a ratio of times, rates or counts: scaling all times of a deployment changes none.
-Ratios that span orders of magnitude enter as logarithms.
+Ratios that span orders of magnitude enter as logarithms. The analytic prior behind many of them is
+compiled where no gradient is asked for (:mod:`surrogate.features.compiled_prior`).
 """
 
 from __future__ import annotations

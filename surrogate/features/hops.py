@@ -27,15 +27,15 @@ class Hops(NamedTuple):
     """Hops of a batch, and the pairs of steps that end the same hop.
 
     Args:
-        step_hop: Hop that ends at each step [S]; ``count`` at the first step of a flow.
-        count: Number of hops, the ordered pairs of devices that some flow visits in turn.
+        step_hop: Hop that ends at each step [S]; ``number`` at the first step of a flow.
+        number: Number of hops, the ordered pairs of devices that some flow visits in turn.
         leader: Step of the job in front, by pair [Q].
         follower: Step of the job behind, by pair [Q]; a step also follows itself.
         before: The pair of both previous steps, where these share a hop as well, else Q [Q].
     """
 
     step_hop: Tensor
-    count: int
+    number: int
     leader: Tensor
     follower: Tensor
     before: Tensor
@@ -51,7 +51,7 @@ class Hops(NamedTuple):
         """
         return Hops(
             step_hop=self.step_hop.to(device),
-            count=self.count,
+            number=self.number,
             leader=self.leader.to(device),
             follower=self.follower.to(device),
             before=self.before.to(device),
@@ -84,7 +84,7 @@ def shared_hops(device: Index, previous: Index, position: Index, devices: int) -
     leader = inner[ranges(starts[number], partners)]
     return Hops(
         step_hop=torch.from_numpy(step_hop),
-        count=len(starts),
+        number=len(starts),
         leader=torch.from_numpy(leader),
         follower=torch.from_numpy(follower),
         before=torch.from_numpy(_pairs_before(leader, follower, previous, len(device))),
