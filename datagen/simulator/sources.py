@@ -11,7 +11,7 @@ from datagen.arrivals import Arrivals, arrivals_from_parameters
 from datagen.distributions import Law, law_from_parameters
 from datagen.evaluation import DeploymentBatch
 from datagen.exits import Contexts, contexts_from_parameters
-from datagen.simulator.randomness import ChainDraws
+from datagen.simulator.randomness import ChainDraws, StepLaws
 from datagen.simulator.routes import Part, RoutedDraws, Routes
 
 __all__ = [
@@ -30,14 +30,13 @@ class ChainSource:
 
     Args:
         process: Arrival process.
-        way: Its routes, or where there is one only, per step and fragment of it the law and the
-            divisor of its samples.
+        way: Its routes, or where there is one only, what the steps of that draw from.
         problem: Key of the problem.
         chain: 0-based chain.
     """
 
     process: Arrivals
-    way: Routes | list[list[tuple[Law, float]]]
+    way: Routes | StepLaws
     problem: int
     chain: int
 
@@ -217,11 +216,11 @@ def chain_process(batch: DeploymentBatch, row: int) -> Arrivals:
     return arrivals_from_parameters(code, values[start[row] : start[row + 1]])
 
 
-def _path_laws(batch: DeploymentBatch, row: int) -> list[list[tuple[Law, float]]]:
+def _path_laws(batch: DeploymentBatch, row: int) -> StepLaws:
     """Return the laws of each step of a chain that has one path."""
     path = int(batch.path_start[row])
     steps = range(int(batch.step_start[path]), int(batch.step_start[path + 1]))
-    return [_step_laws(batch, step) for step in steps]
+    return StepLaws([_step_laws(batch, step) for step in steps])
 
 
 def _step_laws(batch: DeploymentBatch, step: int) -> list[tuple[Law, float]]:
