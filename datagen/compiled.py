@@ -35,7 +35,7 @@ _UNUSED_DAYS = 30
 sources has one: what is in use, here or beside, must stay, and costs half a minute otherwise."""
 
 _MOST_FOLDERS = 64
-"""Cache folders that there are at most, of a few megabytes each, however busy the last days were."""
+"""Cache folders that there are at most, of a few megabytes each, however busy the days were."""
 
 _DAY = 86_400.0
 

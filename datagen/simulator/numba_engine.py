@@ -37,17 +37,17 @@ class NumbaEngine(Engine):
     name = "numba"
 
     def __init__(self) -> None:
-        self._last: tuple[Network, Network, State] | None = None
+        self._last: tuple[Network, tuple[Network, Network, State]] | None = None
 
     def run(
         self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
     ) -> Run:
-        network, state = self._prepared(network)
+        network, plain, state = self._prepared(network)
         feed = _Feed(network, sources, length)
         state.heap.size[0] = 0  # the loop takes an empty heap for the beginning
         tally = Tally.zeros(network)
-        extras, plain = _extras(network, feed), network._replace(features=None)
-        records = _empty_log(_FIRST_LOG if log else 0)
+        extras = _extras(network, feed)
+        records = _empty_log(_FIRST_LOG) if log else _NO_LOG
         while True:
             status, chain = play(plain, length, feed.draws, state, tally, records, extras)
             if status == NEED_DRAWS:
@@ -69,12 +69,13 @@ class NumbaEngine(Engine):
             route_completed=None if extras is None else extras.completed,
         )
 
-    def _prepared(self, network: Network) -> tuple[Network, State]:
-        """Return a network that may be written to, and a state for it."""
+    def _prepared(self, network: Network) -> tuple[Network, Network, State]:
+        """Return a network that may be written to, itself without features, and its state."""
         if self._last is None or self._last[0] is not network:
             writable = _writable(network)
-            self._last = (network, writable, _state(writable))
-        return self._last[1:]
+            own = writable, writable._replace(features=None), _state(writable)
+            self._last = network, own
+        return self._last[1]
 
 
 def _writable(network: Network) -> Network:
@@ -217,6 +218,9 @@ def _with_more_slots(state: State) -> State:
 def _empty_log(room: int) -> Log:
     size = np.zeros(1, dtype=np.int64)
     return Log(time=np.empty(room), record=np.empty((room, 5), dtype=np.int64), size=size)
+
+
+_NO_LOG = _empty_log(0)
 
 
 def _with_more_room(log: Log) -> Log:

@@ -15,7 +15,7 @@ from datagen.simulator.engine import Engine, Run
 from datagen.simulator.estimation import Played, latency_percentiles
 from datagen.simulator.network import Network
 from datagen.simulator.options import SimulationOptions
-from datagen.simulator.sources import chain_contexts, chain_process, chain_routes, chain_sources
+from datagen.simulator.sources import ChainSource, chain_contexts, chain_routes, chain_sources
 from datagen.simulator.stopping import first_horizon
 from datagen.simulator.tally import RunLength
 from datagen.simulator.warmup import warmup_time
@@ -76,6 +76,11 @@ class Play:
     options: SimulationOptions
 
     @cached_property
+    def sources(self) -> list[ChainSource]:
+        """What the jobs of each chain are drawn from."""
+        return chain_sources(self.batch, self.index)
+
+    @cached_property
     def rate(self) -> float:
         """Events per second in the long run if nothing were lost."""
         rows = slice(self.batch.chain_start[self.index], self.batch.chain_start[self.index + 1])
@@ -107,11 +112,7 @@ class Play:
     def events(self) -> float:
         """Return the expected events of the first round, schedules followed."""
         own = self.first_horizon * self.copies / self.replications
-        first = int(self.batch.chain_start[self.index])
-        jobs = [
-            chain_process(self.batch, first + chain).expected(own)
-            for chain in range(len(self.per_job))
-        ]
+        jobs = [source.process.expected(own) for source in self.sources]
         return float(self.replications * (np.array(jobs) @ self.per_job))
 
     @cached_property
@@ -145,10 +146,9 @@ class Play:
 
     def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
         """Play a window of every replication."""
-        sources, seed = chain_sources(self.batch, self.index), self.options.seed
-        played = []
+        played, seed = [], self.options.seed
         for replication in range(self.replications):
-            draws = [source.draws(seed=seed, replication=replication) for source in sources]
+            draws = [source.draws(seed=seed, replication=replication) for source in self.sources]
             played.append(self.engine.run(self.network, draws, length, log=log))
         return played
 

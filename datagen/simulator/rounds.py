@@ -23,6 +23,10 @@ __all__ = ["TOGETHER", "Results", "play_rounds"]
 TOGETHER = 64
 """Deployments that share rounds: enough to estimate many at once, few enough for memory."""
 
+_MANY_RUNS = 8
+"""Runs from which deployments are estimated one by one: from eight numbers on, NumPy adds those of
+a lone row in another order than those of several rows, and what is found must not hang on that."""
+
 LONGER = 2.0
 """Length of a round over that of the one before."""
 
@@ -114,8 +118,9 @@ def play_rounds(plays: Sequence[Play], options: SimulationOptions, results: Resu
 
 def _alike(played: Sequence[Played]) -> list[list[int]]:
     """Return the places of deployments that can be estimated together."""
-    groups: dict[tuple[int, int], list[int]] = {}
+    groups: dict[tuple[int, int, int], list[int]] = {}
     for place, play in enumerate(played):
-        key = (play.network.chains, len(play.runs))
-        groups.setdefault(key, []).append(place)
+        runs = len(play.runs)
+        apart = place if runs >= _MANY_RUNS else -1
+        groups.setdefault((play.network.chains, runs, apart), []).append(place)
     return list(groups.values())

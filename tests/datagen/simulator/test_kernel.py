@@ -127,6 +127,18 @@ def test_chunks_of_draws_do_not_matter(
     same_bits(run, reference(deployment))
 
 
+@pytest.mark.parametrize("made", [overloaded, featured])
+def test_what_one_run_leaves_in_the_arrays_does_not_matter(
+    made: Callable[..., Deployment],
+) -> None:
+    network, sources = packed(made(), seed=3)
+    engine = NumbaEngine()
+    engine.run(network, packed(made(), seed=4)[1], RunLength.of(0.0, 90.0))  # stops amid jobs
+    same_bits(engine.run(network, sources, LENGTH, log=True), play(made()))
+    other, others = packed(made(0.5), seed=3)
+    same_bits(engine.run(other, others, LENGTH, log=True), play(made(0.5)))
+
+
 @pytest.mark.parametrize("horizon", [400.0, 40_000.0])
 def test_hardly_more_jobs_are_drawn_than_arrive(
     monkeypatch: pytest.MonkeyPatch, horizon: float
