@@ -19,7 +19,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "events": {"events": 4e3},
     "one run": {"events": 4e3, "replications": 1},
     "many runs": {"events": 9e3, "replications": 9},
-    "counts": {"counts": True, "min_offered": 100, "min_completed": 50, "max_events": 2e4},
+    "counts": {"counts": True, "min_offered": 100, "min_completed": 50, "max_events": 1.5e3},
     "precision": {"precision": 0.2, "max_events": 2e4},
     "windows": {"events": 4e3, "windows": 4},
 }
