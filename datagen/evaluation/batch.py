@@ -276,7 +276,7 @@ def joined(contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     content: dict[str, Any] = {}
     for level in PARENTS:
-        starts = [part.get(f"{level}_start") for part in contents]
+        starts: list[Any] = [part.get(f"{level}_start") for part in contents]
         if all(start is not None for start in starts):
             rows = np.concatenate([[0], *(start[1:] for start in starts)])
             sizes = [len(start) - 1 for start in starts]
@@ -284,11 +284,11 @@ def joined(contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             rows[1:] += np.repeat(before, sizes)
             content[f"{level}_start"] = rows
     for name in BATCH_COLUMNS:
-        parts = [part.get(name) for part in contents]
+        parts: list[Any] = [part.get(name) for part in contents]
         if all(part is not None for part in parts):
             content[name] = np.concatenate(parts)
     for name in ("device_names", "chain_names"):
-        named = [part.get(name) for part in contents]
+        named: list[Any] = [part.get(name) for part in contents]
         if all(part is not None for part in named):
             content[name] = tuple(text for part in named for text in part)
     return content
