@@ -109,7 +109,7 @@ class DaskCluster(Executor):
             future.release()
             while waiting and len(running) < ahead:
                 submit()
-        # A worker that dies takes along what was waiting for it; alone, nobody is blamed for others.
+        # A worker that dies takes along what waited for it; alone, nobody is blamed for others.
         for rows in suspects:
             try:
                 yield submitted(rows).result()
