@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def _config_files(argv: list[str]) -> list[str]:
     return files + [value for name, value in pairs if name in ("--config", "-c")]
 
 
-def run_classes(documents: list[Mapping[str, Any]]) -> dict[str, Any]:
+def run_classes(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what tells LightningCLI which task and data to make.
 
     Args:
