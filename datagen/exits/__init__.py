@@ -1,5 +1,6 @@
 """Early exits: traces of a classifier's confidences, contexts that change, and decisions."""
 
+from datagen.exits.clustering import clustered_error
 from datagen.exits.contexts import (
     CONTEXT_NAMES,
     CONTEXTS,
@@ -9,6 +10,7 @@ from datagen.exits.contexts import (
     contexts_from_parameters,
 )
 from datagen.exits.decisions import ExitMix, Thresholds
+from datagen.exits.likeness import Likeness, compare_traces
 from datagen.exits.trace import ExitTrace
 
 __all__ = [
@@ -19,6 +21,9 @@ __all__ = [
     "Contexts",
     "ExitMix",
     "ExitTrace",
+    "Likeness",
     "Thresholds",
+    "clustered_error",
+    "compare_traces",
     "contexts_from_parameters",
 ]
