@@ -15,6 +15,7 @@ from datagen.evaluation import Measures
 from surrogate.optimizers.archive import Improvement
 from surrogate.optimizers.constraints import LimitViolation, Violation
 from surrogate.optimizers.goal import EXCEEDED, Goal
+from surrogate.optimizers.selection import Selection
 from surrogate.optimizers.space import Placements, PlacementSpace
 from surrogate.optimizers.state import SearchState
 
@@ -182,6 +183,8 @@ class SearchResult:
             rising first objective: nondominated as predicted, each simulated on the verification
             seeds.
         state: Where the search stood, to go on from.
+        selection: How the chosen one was told from the other finalists; None where nothing was
+            compared.
     """
 
     deployment: Deployment
@@ -199,6 +202,7 @@ class SearchResult:
     objectives: Mapping[str, Valued] = field(default_factory=dict)
     front: tuple[FrontPoint, ...] = ()
     state: SearchState | None = field(default=None, repr=False)
+    selection: Selection | None = None
 
     @property
     def feasible(self) -> bool:
@@ -244,6 +248,7 @@ class SearchResult:
                 }
                 for h in self.history
             ],
+            "selection": None if self.selection is None else self.selection.to_dict(),
             "seed": self.seed,
         }
 
