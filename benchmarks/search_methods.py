@@ -51,7 +51,7 @@ SEED = 2611
 """Of the problems; no data set was drawn with it."""
 
 LEAST_LOSS = 0.02
-"""Loss of the least-loaded placement, as the analytic model says, below which nothing is to gain."""
+"""Loss of the least-loaded placement, as the analytic model says: with less, little is to gain."""
 
 
 def problems(count: int) -> list[Deployment]:
@@ -182,9 +182,9 @@ def result_text(report: dict[str, Any], command: str, hardware: str | None = Non
             command=command,
             hardware=hardware,
         ),
-        "Losses are simulated on seeds that no choice depended on. *Above best*: mean difference to "
-        "the best placement that any search found of the problem. The Bayesian search takes problems "
-        f"of up to {MOST_VARIABLES} fragments only.",
+        "Losses are simulated on seeds that no choice depended on. *Above best*: mean difference "
+        "to the best placement that any search found of the problem. The Bayesian search takes "
+        f"problems of up to {MOST_VARIABLES} fragments only.",
         "",
         "| budget | search | problems | mean loss | over start | above best | wins | candidates |",
         "|---|---|---|---|---|---|---|---|",

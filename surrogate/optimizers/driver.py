@@ -180,7 +180,7 @@ def _selected(
     if archive.best >= MISFIT:
         fits = run.space.excess(start[None])[0] <= 0
         return (start if fits else archive.placements[0]), None, status
-    fitting = archive.placements[archive.values < MISFIT]
+    fitting = archive.placements[archive.values < MISFIT][: proof.finalists]
     rows = np.concatenate([start[None], fitting[(fitting != start).any(axis=1)]])
     try:
         selection = proof.selected(rows, run.goal, run.clock)

@@ -26,7 +26,7 @@ from surrogate.evaluator import SurrogateEvaluator
 from surrogate.optimizers.annealing import Annealing
 from surrogate.optimizers.moves import propose
 from surrogate.optimizers.objective import Objective, SystemLoss
-from surrogate.optimizers.sensitivity import move_effects
+from surrogate.optimizers.sensitivity import move_effects, require_differentiable
 from surrogate.optimizers.space import Placements, PlacementSpace
 
 __all__ = ["GradientSearch"]
@@ -46,6 +46,7 @@ class GradientSearch(Annealing):
 
     Raises:
         InvalidInputError: If the guide is no network or ``refresh`` is out of range.
+        NotSupportedError: If networks say nothing about the objective.
     """
 
     def __init__(
@@ -58,6 +59,11 @@ class GradientSearch(Annealing):
         self._guide: SurrogateEvaluator = guide  # type: ignore[assignment]
         self.refresh = refresh
         self._objective = objective or SystemLoss()
+        require_differentiable(self._objective)
+
+    @classmethod
+    def driven_by(cls, evaluator: Evaluator, objective: Objective) -> GradientSearch:
+        return cls(evaluator, objective)
 
     def begin(self, space: PlacementSpace, rng: np.random.Generator) -> None:
         super().begin(space, rng)

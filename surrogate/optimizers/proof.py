@@ -29,6 +29,10 @@ and differences better, because finalists meet the same random numbers."""
 SELECTION_SHARE = 0.25
 """Largest share of a budget in seconds that selection takes."""
 
+ENOUGH_EVENTS = 4e4
+"""Events per finalist below which rather fewer finalists are simulated: runs begin with empty
+buffers, and short ones would choose what fills them slowly."""
+
 LEAST_SELECTION_EVENTS = 5e3
 """Fewer events would choose by luck; a budget too small for them is exceeded by milliseconds."""
 
@@ -89,15 +93,17 @@ class Proof:
     ) -> None:
         self._space = space
         self._seeds = selection_seed, verification_seed
-        self.events = SELECTION_EVENTS
+        self.events, self.finalists = SELECTION_EVENTS, FINALISTS
         self.reserve = 0.0
         warm_up()
         second_per_event = self._probed(selection_seed)
         if seconds is not None:
             second_per_event *= MARGIN
-            affordable = SELECTION_SHARE * seconds / (second_per_event * (FINALISTS + 1))
-            self.events = float(np.clip(affordable, LEAST_SELECTION_EVENTS, SELECTION_EVENTS))
-            self.reserve = second_per_event * self.events * (FINALISTS + 1)
+            affordable = SELECTION_SHARE * seconds / second_per_event
+            self.finalists = int(np.clip(affordable / ENOUGH_EVENTS - 1, 1, FINALISTS))
+            each = affordable / (self.finalists + 1)
+            self.events = float(np.clip(each, LEAST_SELECTION_EVENTS, SELECTION_EVENTS))
+            self.reserve = second_per_event * self.events * (self.finalists + 1)
 
     def _probed(self, seed: int) -> float:
         """Measure the time that one event takes [s], on a placement like those that win.

@@ -52,6 +52,7 @@ class Outcome:
         ci95: Its 95 % interval, or None where the source gives none.
         chains: Chain -> measure -> value.
         devices: Device -> measure -> value.
+        reason: Why a surrogate does not vouch for it, or None.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Outcome:
     ci95: tuple[float, float] | None
     chains: Mapping[str, Mapping[str, float]]
     devices: Mapping[str, Mapping[str, float]]
+    reason: str | None = None
 
     @classmethod
     def of(cls, measures: Measures, index: int) -> Outcome:
@@ -86,6 +88,7 @@ class Outcome:
                 name: {value: float(getattr(device, value)) for value in DEVICE_VALUES}
                 for name, device in row.devices.items()
             },
+            reason=row.reason,
         )
 
     @classmethod
@@ -99,6 +102,7 @@ class Outcome:
             "loss_ratio": _plain(self.loss_ratio),
             "ci95": None if self.ci95 is None else list(self.ci95),
             "source": self.source,
+            "reason": self.reason,
             "chains": {k: {n: _plain(x) for n, x in v.items()} for k, v in self.chains.items()},
             "devices": {k: {n: _plain(x) for n, x in v.items()} for k, v in self.devices.items()},
         }

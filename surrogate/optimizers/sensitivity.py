@@ -38,7 +38,7 @@ from surrogate.models import Prediction
 from surrogate.optimizers.objective import Latency, Mix, Objective, SystemLoss, Throughput
 from surrogate.optimizers.space import Placements, PlacementSpace
 
-__all__ = ["differentiable_values", "move_effects"]
+__all__ = ["differentiable_values", "move_effects", "require_differentiable"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -91,6 +91,20 @@ def _(objective: Mix, batch: DeploymentBatch, prediction: Prediction) -> Tensor:
         for part, weight in objective.parts.items()
     ]
     return torch.stack(terms).sum(dim=0)
+
+
+def require_differentiable(objective: Objective) -> None:
+    """Raise unless an objective has a gradient.
+
+    Args:
+        objective: What is minimised.
+
+    Raises:
+        NotSupportedError: If it has none.
+    """
+    for part in objective.parts if isinstance(objective, Mix) else [objective]:
+        if differentiable_values.dispatch(type(part)) is differentiable_values.dispatch(Objective):
+            raise NotSupportedError("the gradient search", part.name)
 
 
 def _rates(batch: DeploymentBatch) -> Tensor:
