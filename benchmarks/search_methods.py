@@ -2,8 +2,10 @@
 
 ``python benchmarks/search_methods.py --json`` draws problems of the ``placement`` scenario with
 8 to 60 devices whose least-loaded placement loses something, runs every search on each with the
-released surrogate, in turn, and compares the simulated losses of what they return;
-``--out FOLDER`` also writes a dated result file.
+released surrogate, in turn, and compares the simulated losses of what they return. With
+``--evaluations`` all get the same number of candidates instead of the same time, and are compared
+by what the evaluator says of the best: no figure then depends on the machine. ``--out FOLDER`` also
+writes a dated result file.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ from surrogate.optimizers import (
 )
 from surrogate.optimizers.baselines import least_loaded_start
 from surrogate.optimizers.bayesian import MOST_VARIABLES
+from surrogate.optimizers.goal import Goal
+from surrogate.optimizers.pace import Pace
+from surrogate.optimizers.run import Run
 
 SEARCHES: dict[str, Callable[[Evaluator], Search]] = {
     "annealing": lambda _: Annealing(),
@@ -44,6 +49,9 @@ SEARCHES: dict[str, Callable[[Evaluator], Search]] = {
     "local": lambda _: LocalSearch(),
     "random": lambda _: RandomSearch(),
 }
+
+Found = tuple[float, float, int]
+"""Loss of the start and of what was found, and the number of candidates."""
 
 SCENARIO = PlacementScenario(devices=(8, 60), load=(0.5, 1.2))
 
@@ -75,47 +83,97 @@ def problems(count: int) -> list[Deployment]:
     return found
 
 
-def measure(checkpoint: str, seconds: Sequence[float], count: int) -> dict[str, Any]:
+def in_time(
+    start: Deployment, evaluator: Evaluator, search: Search, seconds: float, seed: int
+) -> Found:
+    """Search for a time, and say what simulation says.
+
+    Args:
+        start: Where to start.
+        evaluator: Judges the candidates.
+        search: Proposes them.
+        seconds: Budget [s].
+        seed: Seed of the search.
+
+    Returns:
+        Simulated loss of the start and of the winner, and the number of candidates.
+    """
+    budget = Budget(seconds=seconds)
+    result = place(start.problem, evaluator, budget, seed=seed, start=start, search=search)
+    return result.start.loss_ratio, result.verified.loss_ratio, result.evaluations
+
+
+def in_evaluations(
+    start: Deployment, evaluator: Evaluator, search: Search, evaluations: float, seed: int
+) -> Found:
+    """Look at a number of candidates, and say what the evaluator says.
+
+    Args:
+        start: Where to start.
+        evaluator: Judges the candidates.
+        search: Proposes them.
+        evaluations: Their number.
+        seed: Seed of the search.
+
+    Returns:
+        Loss of the start and of the best candidate, and the number of candidates.
+    """
+    space, budget = PlacementSpace(start), Budget(evaluations=int(evaluations))
+    search.begin(space, np.random.default_rng(seed))
+    run = Run(space, evaluator, search, Goal(), budget.start(), seed)
+    run.to_the_end(Pace(budget, reserve=0.0, planned=int(evaluations)), 0.0, None)
+    first = evaluator.evaluate([start]).deployment["loss_ratio"][0]
+    return float(first), run.archive.best, run.clock.evaluations
+
+
+def measure(
+    checkpoint: str,
+    *,
+    analytic: bool,
+    budgets: Sequence[float],
+    timed: bool,
+    count: int,
+) -> dict[str, Any]:
     """Run every search on every problem.
 
     Args:
         checkpoint: Name or folder of the surrogate.
-        seconds: Budgets [s].
+        analytic: Whether candidates are judged by the analytic model; the surrogate then guides
+            the gradient search only.
+        budgets: Times [s] or numbers of candidates.
+        timed: Whether these are times.
         count: Number of problems.
 
     Returns:
         One row per problem, budget and search, their summary, and the machine.
     """
     surrogate = load_surrogate(checkpoint)
+    evaluator: Evaluator = AnalyticEvaluator() if analytic else surrogate
     rows = []
     for number, start in enumerate(problems(count)):
         space = PlacementSpace(start)
         few = (space.choices_count > 1).sum() <= MOST_VARIABLES
-        for budget in seconds:
+        for budget in budgets:
             for name, search in SEARCHES.items():
                 if name == "bayesian" and not few:
                     continue
-                result = place(
-                    start.problem,
-                    surrogate,
-                    Budget(seconds=budget),
-                    seed=number,
-                    start=start,
-                    search=search(surrogate),
-                )
+                run = in_time if timed else in_evaluations
+                first, last, looked_at = run(start, evaluator, search(surrogate), budget, number)
                 rows.append({
                     "problem": number,
                     "fragments": space.slots,
                     "devices": space.devices,
-                    "seconds": budget,
+                    "budget": budget,
                     "search": name,
-                    "start": result.start.loss_ratio,
-                    "verified": result.verified.loss_ratio,
-                    "evaluations": result.evaluations,
+                    "start": first,
+                    "loss": last,
+                    "evaluations": looked_at,
                 })
                 sys.stderr.write(f"{rows[-1]}\n")
     return {
         "checkpoint": checkpoint,
+        "evaluator": "analytic" if analytic else checkpoint,
+        "timed": timed,
         "problems": count,
         "rows": rows,
         "summary": summary(rows),
@@ -131,28 +189,29 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Returns:
         Per budget and search: mean loss, mean loss over that of the start, mean loss above the best
-        placement that any search found of the problem in any time, and wins or ties in the budget.
+        placement that any search found of the problem in any budget, and how often it was the best
+        in the budget, alone or not.
     """
     best: dict[int, float] = {}
     for row in rows:
-        best[row["problem"]] = min(row["verified"], best.get(row["problem"], np.inf))
+        best[row["problem"]] = min(row["loss"], best.get(row["problem"], np.inf))
     compared = []
-    for seconds in sorted({row["seconds"] for row in rows}):
-        inside = [row for row in rows if row["seconds"] == seconds]
+    for budget in sorted({row["budget"] for row in rows}):
+        inside = [row for row in rows if row["budget"] == budget]
         least = {
-            number: min(row["verified"] for row in inside if row["problem"] == number)
+            number: min(row["loss"] for row in inside if row["problem"] == number)
             for number in best
         }
         for name in sorted({row["search"] for row in inside}):
             own = [row for row in inside if row["search"] == name]
             compared.append({
-                "seconds": seconds,
+                "budget": budget,
                 "search": name,
                 "problems": len(own),
-                "loss": _mean(row["verified"] for row in own),
-                "over_start": _mean(row["verified"] / row["start"] for row in own),
-                "above_best": _mean(row["verified"] - best[row["problem"]] for row in own),
-                "wins": sum(row["verified"] <= least[row["problem"]] for row in own),
+                "loss": _mean(row["loss"] for row in own),
+                "over_start": _mean(row["loss"] / row["start"] for row in own),
+                "above_best": _mean(row["loss"] - best[row["problem"]] for row in own),
+                "wins": sum(row["loss"] <= least[row["problem"]] for row in own),
                 "evaluations": float(np.median([row["evaluations"] for row in own])),
             })
     return compared
@@ -173,26 +232,33 @@ def result_text(report: dict[str, Any], command: str, hardware: str | None = Non
     Returns:
         Markdown.
     """
+    timed = report["timed"]
+    source = (
+        "Losses are simulated on seeds that no choice depended on."
+        if timed
+        else f"Losses are those of the {report['evaluator']} evaluator, which guided the searches."
+    )
     lines = [
         *head(
-            "Searches on placement problems in equal time",
+            f"Searches on placement problems, equal {'time' if timed else 'numbers of candidates'}",
             report["machine"],
-            configuration=f"checkpoint {report['checkpoint']}, {report['problems']} problems of "
-            f"the placement scenario with 8 to 60 devices, seed {SEED}, least-loaded start",
+            configuration=f"evaluator {report['evaluator']}, gradient of checkpoint "
+            f"{report['checkpoint']}, {report['problems']} problems of the placement scenario with "
+            f"8 to 60 devices, seed {SEED}, least-loaded start",
             command=command,
             hardware=hardware,
         ),
-        "Losses are simulated on seeds that no choice depended on. *Above best*: mean difference "
-        "to the best placement that any search found of the problem. The Bayesian search takes "
-        f"problems of up to {MOST_VARIABLES} fragments only.",
+        f"{source} *Above best*: mean difference to the best placement that any search found of "
+        f"the problem. The Bayesian search takes problems of up to {MOST_VARIABLES} fragments "
+        "only, and is compared on these.",
         "",
-        "| budget | search | problems | mean loss | over start | above best | wins | candidates |",
+        "| budget | search | problems | mean loss | over start | above best | best | candidates |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row['seconds']:g} s | {row['search']} | {row['problems']} | {100 * row['loss']:.2f} % "
-        f"| {row['over_start']:.3f} | {100 * row['above_best']:.2f} % | {row['wins']} "
-        f"| {row['evaluations']:.0f} |"
+        f"| {row['budget']:g}{' s' if timed else ''} | {row['search']} | {row['problems']} "
+        f"| {100 * row['loss']:.2f} % | {row['over_start']:.3f} | {100 * row['above_best']:.2f} % "
+        f"| {row['wins']} | {row['evaluations']:.0f} |"
         for row in report["summary"]
     ]
     return "\n".join([*lines, ""])
@@ -213,10 +279,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seconds", metavar="B", type=float, nargs="+", default=[1.0, 5.0], help="budgets [s]"
     )
+    parser.add_argument(
+        "--evaluations", metavar="N", type=float, nargs="+", help="numbers of candidates instead"
+    )
+    parser.add_argument("--analytic", action="store_true", help="judge by the analytic model")
     parser.add_argument("--problems", metavar="N", type=int, default=10, help="how many")
     add_output_options(parser)
     given = parser.parse_args(words)
-    report = measure(given.checkpoint, given.seconds, given.problems)
+    report = measure(
+        given.checkpoint,
+        analytic=given.analytic,
+        budgets=given.evaluations or given.seconds,
+        timed=given.evaluations is None,
+        count=given.problems,
+    )
     deliver("search_methods", report, given, words, result_text=result_text)
     return 0
 

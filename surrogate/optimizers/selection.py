@@ -108,7 +108,7 @@ class _Tally:
             }
             # A flag is up if it was up in any run.
             found[level] = Columns(level, columns.rows, averaged)
-        return replace(self._last, **found)
+        return replace(self._last, deployment=found["deployment"], chain=found["chain"])
 
     def behind(self, leader: int) -> tuple[Floats, Floats]:
         """Return by how much those alive are behind one of them, and the half-width of that."""

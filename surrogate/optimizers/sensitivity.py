@@ -43,6 +43,9 @@ __all__ = ["differentiable_values", "move_effects", "require_differentiable"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+TINY = 1e-12
+"""Keeps slots without work or jobs away from 0/0."""
+
 
 @singledispatch
 def differentiable_values(
@@ -141,6 +144,25 @@ class _Steps:
     by_time: Floats
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Devices:
+    """What the steps say of the devices [B, 1, D].
+
+    Args:
+        arrivals: Jobs that come [1/s].
+        work: Work that they bring [s/s].
+        price: Change of the value per change of that work.
+        log_passed: Logarithm of the share passed, mean over the jobs.
+        wait: Mean wait [s].
+    """
+
+    arrivals: Floats
+    work: Floats
+    price: Floats
+    log_passed: Floats
+    wait: Floats
+
+
 def _differentiated(network: nn.Module, objective: Objective, batch: DeploymentBatch) -> _Steps:
     """Predict a batch and differentiate the objective."""
     arrays = flow_arrays(batch)
@@ -195,54 +217,51 @@ def move_effects(
     Raises:
         NotSupportedError: If the objective has no gradient.
     """
-    count = len(placement)
     batch = space.candidates(placement).batch(laws=False)
     steps = _differentiated(network, objective, batch)
-    shape = (count, 1, space.devices)
-
-    def by_device(values: Floats) -> Floats:
-        total = np.bincount(steps.device, weights=values, minlength=count * space.devices)
-        return total.reshape(shape)
-
-    arrivals = by_device(steps.rate)
-    work = by_device(steps.rate * steps.mean)
-    some = np.where(work > 0, work, np.inf)  # an idle device asks no price and loses nothing
-    price = by_device(steps.mean * steps.by_work) / some
-    each = np.where(arrivals > 0, arrivals, np.inf)
-    log_passed = by_device(steps.rate * steps.log_passed) / each  # [B, 1, D]
-    wait = by_device(steps.rate * steps.wait) / each
-
+    devices = _devices(steps, (len(placement), 1, space.devices))
     starts = run_starts(placement, space.tables.path_first, space.base.fuse)
     step = (np.cumsum(starts.ravel()) - 1).reshape(placement.shape)  # [B, F]
+
+    def of_slots(values: Floats) -> Floats:
+        return np.asarray(values[step][:, :, None])  # [B, F, 1]
+
     here = placement[:, :, None].astype(np.int64)
     there = np.nan_to_num(space.tables.moments[0])[None]  # [1, F, D]
-    service = np.take_along_axis(np.broadcast_to(there, (count, *there.shape[1:])), here, axis=2)
-    rate, by_passed, by_time = (
-        values[step][:, :, None] for values in (steps.rate, steps.by_passed, steps.by_time)
-    )  # [B, F, 1]
-    share = service / np.maximum(steps.mean[step][:, :, None], np.finfo(np.float64).tiny)
-    servers = space.tables.devices["device_servers"]
-    lost = _overflow(work, arrivals, servers, rate, there)
-    arriving = np.maximum(rate * there * price, -by_passed / np.maximum(rate, 1e-12) * lost)
-    leaving = (
-        rate
-        * service
-        * np.take_along_axis(
-            np.broadcast_to(price, (count, space.slots, space.devices)), here, axis=2
-        )
-    )
-    exposure = by_passed * (log_passed - share * steps.log_passed[step][:, :, None]) + by_time * (
-        wait + there - service - share * steps.wait[step][:, :, None]
-    )
-    effect = arriving - leaving + exposure
+    service = np.take_along_axis(there, here, axis=2)
+    share = service / np.maximum(of_slots(steps.mean), TINY)  # of the step that the slot is in
+    rate = of_slots(steps.rate)
+    worth = -of_slots(steps.by_passed) / np.maximum(rate, TINY)  # of a job that passes
+    lost = worth * _overflow(devices, space.tables.devices["device_servers"], rate, there)
+    arriving = np.maximum(rate * there * devices.price, lost)
+    leaving = rate * service * np.take_along_axis(devices.price, here, axis=2)
+    passed = devices.log_passed - share * of_slots(steps.log_passed)
+    time = devices.wait + there - service - share * of_slots(steps.wait)
+    exposure = of_slots(steps.by_passed) * passed + of_slots(steps.by_time) * time
     may = space.allowed[None] & (np.arange(space.devices) != here)
-    return np.where(may, effect, np.inf)
+    return np.where(may, arriving - leaving + exposure, np.inf)
 
 
-def _overflow(
-    work: Floats, arrivals: Floats, servers: Floats, rate: Floats, mean: Floats
-) -> Floats:
+def _devices(steps: _Steps, shape: tuple[int, int, int]) -> _Devices:
+    """Sum the steps up; an idle device asks no price, loses nothing and makes nobody wait."""
+
+    def total(values: Floats) -> Floats:
+        sums = np.bincount(steps.device, weights=values, minlength=shape[0] * shape[2])
+        return np.asarray(sums.reshape(shape))
+
+    arrivals, work = total(steps.rate), total(steps.rate * steps.mean)
+    each = np.where(arrivals > 0, arrivals, np.inf)
+    return _Devices(
+        arrivals=arrivals,
+        work=work,
+        price=total(steps.mean * steps.by_work) / np.where(work > 0, work, np.inf),
+        log_passed=total(steps.rate * steps.log_passed) / each,
+        wait=total(steps.rate * steps.wait) / each,
+    )
+
+
+def _overflow(devices: _Devices, servers: Floats, rate: Floats, mean: Floats) -> Floats:
     """Return the jobs that even an ideal queue would lose more with a slot more [1/s] [B, F, D]."""
-    after = work + rate * mean
-    beyond = np.maximum(after - servers, 0.0) - np.maximum(work - servers, 0.0)
-    return np.asarray(beyond * (arrivals + rate) / np.maximum(after, np.finfo(np.float64).tiny))
+    after = devices.work + rate * mean
+    beyond = np.maximum(after - servers, 0.0) - np.maximum(devices.work - servers, 0.0)
+    return np.asarray(beyond * (devices.arrivals + rate) / np.maximum(after, TINY))

@@ -9,7 +9,7 @@ from datagen.analytic.decomposition import AnalyticEvaluator
 from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import Evaluator
 from datagen.scenarios import PlacementScenario
-from datagen.simulator import SimulationEvaluator
+from datagen.simulator import SimulationEvaluator, SimulationOptions
 from surrogate.evaluator import SurrogateEvaluator, load_surrogate
 from surrogate.optimizers import Annealing, Energy, GradientSearch, PlacementSpace, SystemLoss
 from surrogate.optimizers.baselines import random_placements
@@ -21,7 +21,9 @@ def surrogate() -> SurrogateEvaluator:
     return load_surrogate("chainnet")
 
 
-@pytest.mark.parametrize("evaluator", [AnalyticEvaluator(), SimulationEvaluator()])
+@pytest.mark.parametrize(
+    "evaluator", [AnalyticEvaluator(), SimulationEvaluator(SimulationOptions(events=1e3))]
+)
 def test_only_networks_guide(evaluator: Evaluator) -> None:
     with pytest.raises(InvalidInputError, match="guide must be a surrogate, whose network"):
         GradientSearch.driven_by(evaluator, SystemLoss())
