@@ -114,8 +114,10 @@ def _require_known(space: PlacementSpace, evaluator: Evaluator, goal: Goal) -> N
     known = np.isfinite(goal.plain(evaluator.evaluate(space.repeated_start(1)))).all()
     if known and not goal.constraints:
         return
+    # What one device cannot tell, as its power, most placements cannot: some crowd on the others.
+    crowded = np.where(space.allowed.T, np.arange(space.devices)[:, None], space.choices[:, 0])
     rows = random_placements(space, PROBED, np.random.default_rng(0))
-    probed = np.concatenate([space.start[None], rows])
+    probed = np.concatenate([space.start[None], rows, crowded])
     goal.require_known(evaluator.evaluate(space.candidates(probed)))
 
 
