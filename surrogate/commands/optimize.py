@@ -123,7 +123,7 @@ def objective_named(name: str, problem: Problem) -> Objective:
         return kind()  # type: ignore[no-any-return]
     timed = {chain.name: 1.0 for chain in problem.chains if chain.deadline is not None}
     require(bool(timed), "objective", "be another where no chain has a deadline", name)
-    return kind(timed)  # type: ignore[no-any-return]
+    return kind(timed)
 
 
 def main(arguments: list[str]) -> None:

@@ -7,10 +7,10 @@ alike. Of a batch, the first candidate has the largest expected improvement in a
 are drawn by Thompson sampling: each is the best of the pool under one function drawn from the
 posterior. The pool is of random placements and of neighbours of the best ones.
 
-A pool of a few hundred cannot hold the good moves of many fragments, and distances between
-placements say little there, so that problems of many are refused. The process is written here
-because a round takes milliseconds: the libraries for it spend most of a second on a round, and know
-no placements that must fit a memory.
+A pool of a hundred cannot hold the good moves of many fragments, and distances between placements
+say little there, so that problems of many are refused. The process is written here rather than
+taken from a library: what matters is the kernel and that all candidates fit the memory, which no
+library knows, and the rest is two Cholesky factors.
 
 References:
     Rasmussen and Williams, Gaussian processes for machine learning, MIT Press, 2006, chapters 2
