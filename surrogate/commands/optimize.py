@@ -10,20 +10,31 @@ from datagen.commands.options import Parser, number, whole, write_json, write_li
 if TYPE_CHECKING:
     from datagen.deployment import Problem
     from datagen.evaluation import Evaluator
-    from surrogate.optimizers import SearchResult
+    from surrogate.optimizers import Objective, SearchResult
 
-__all__ = ["evaluator_named", "main"]
+__all__ = ["evaluator_named", "main", "objective_named"]
 
 PROBLEMS = ("place",)
 """Kinds of problems that can be searched."""
 
 SEARCHES = {
     "annealing": "Annealing",
+    "bayesian": "BayesianSearch",
     "genetic": "GeneticSearch",
+    "gradient": "GradientSearch",
     "local": "LocalSearch",
     "random": "RandomSearch",
 }
 """Searches by the names of the command line; their classes, which are costly to import."""
+
+OBJECTIVES = {
+    "deadline": "MissedDeadlines",
+    "energy": "Energy",
+    "latency": "Latency",
+    "loss": "SystemLoss",
+    "throughput": "Throughput",
+}
+"""Objectives by the names of the command line, and their classes."""
 
 SIMULATED_EVENTS = 2e4
 """Events per candidate where the simulator guides the search: a few milliseconds each, and a loss
@@ -47,6 +58,12 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--search", choices=tuple(SEARCHES), default="annealing", help="what proposes candidates"
+    )
+    parser.add_argument(
+        "--objective",
+        choices=tuple(OBJECTIVES),
+        default="loss",
+        help="what is minimised; of throughput and of deadlines met, the shortfall",
     )
     parser.add_argument("--max-latency", metavar="L", help="mean latency of any chain at most [s]")
     parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
@@ -85,6 +102,30 @@ def evaluator_named(name: str, problem: Problem, seed: int) -> Evaluator:
     return load_surrogate(name)
 
 
+def objective_named(name: str, problem: Problem) -> Objective:
+    """Return the objective that a command line names.
+
+    Args:
+        name: One of ``OBJECTIVES``.
+        problem: What is searched.
+
+    Returns:
+        The objective; of deadlines, over the chains that have one.
+
+    Raises:
+        InvalidInputError: If it is about deadlines and no chain has one.
+    """
+    from datagen.errors import require
+    from surrogate import optimizers
+
+    kind = getattr(optimizers, OBJECTIVES[name])
+    if kind is not optimizers.MissedDeadlines:
+        return kind()  # type: ignore[no-any-return]
+    timed = {chain.name: 1.0 for chain in problem.chains if chain.deadline is not None}
+    require(bool(timed), "objective", "be another where no chain has a deadline", name)
+    return kind(timed)
+
+
 def main(arguments: list[str]) -> None:
     """Run the command; where nothing fits, the answer is the least infeasible placement.
 
@@ -110,6 +151,7 @@ def main(arguments: list[str]) -> None:
     budget = Budget(seconds=seconds, evaluations=evaluations)
     problem, start = read_problem(given.problem)
     evaluator = evaluator_named(given.evaluator, problem, seed)
+    objective = objective_named(given.objective, problem)
     limit = number("max_latency", given.max_latency)
     result = place(
         problem,
@@ -117,7 +159,8 @@ def main(arguments: list[str]) -> None:
         budget,
         seed,
         start,
-        search=getattr(optimizers, SEARCHES[given.search])(),
+        search=getattr(optimizers, SEARCHES[given.search]).driven_by(evaluator, objective),
+        objective=objective,
         constraints=() if limit is None else (LatencyLimit(limit),),
     )
     if given.json:
@@ -141,6 +184,12 @@ def _write_summary(result: SearchResult) -> None:
         f" {result.predicted.loss_ratio:.4g}, verified {result.verified.loss_ratio:.4g}"
         f" (95 %: {low:.4g} to {high:.4g})"
     )
+    for name in result.objectives["predicted"].values:
+        if name != "loss_ratio":
+            said = [f"{who} {valued.values[name]:.4g}" for who, valued in result.objectives.items()]
+            write_line(f"{name}: {', '.join(said)}")
+    if result.predicted.reason is not None:
+        write_line(f"the surrogate does not vouch for it: {result.predicted.reason}")
     write_line(
         f"{result.evaluations} placements in {result.seconds:.2f} s"
         f" ({result.seconds_total:.2f} s with start and proof), {result.status}"

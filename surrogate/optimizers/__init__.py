@@ -1,10 +1,12 @@
 """Searches for good deployments: any search, any evaluator, every winner verified by simulation."""
 
 from surrogate.optimizers.annealing import Annealing
+from surrogate.optimizers.bayesian import BayesianSearch
 from surrogate.optimizers.budget import Budget
 from surrogate.optimizers.constraints import Constraint, LatencyLimit
 from surrogate.optimizers.driver import optimize
 from surrogate.optimizers.evolution import GeneticSearch, NondominatedSearch
+from surrogate.optimizers.gradient import GradientSearch
 from surrogate.optimizers.local_search import LocalSearch
 from surrogate.optimizers.objective import (
     Energy,
@@ -24,10 +26,12 @@ from surrogate.optimizers.state import SearchState
 
 __all__ = [
     "Annealing",
+    "BayesianSearch",
     "Budget",
     "Constraint",
     "Energy",
     "GeneticSearch",
+    "GradientSearch",
     "Latency",
     "LatencyLimit",
     "LocalSearch",

@@ -86,7 +86,11 @@ class Annealing(Search):
             return self._space.candidates(first_rows(self._space, count, self._rng))
         self._resize(max(1, count // self.tries))
         self._row = np.arange(count) % len(self._current)
-        return self._space.candidates(propose(self._space, self._current[self._row], self._rng))
+        return self._space.candidates(self._neighbours(self._row))
+
+    def _neighbours(self, rows: NDArray[np.int64]) -> Placements:
+        """Return a neighbour of the current placement of each of some rows [B, F]."""
+        return propose(self._space, self._current[rows], self._rng)
 
     def tell(self, candidates: Candidates, values: Floats) -> None:
         best = int(np.argmin(values))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from surrogate.optimizers.result import (
 )
 from surrogate.optimizers.run import Callback, Run
 from surrogate.optimizers.search import Search
+from surrogate.optimizers.selection import Selection
 from surrogate.optimizers.space import Placements, PlacementSpace
 from surrogate.optimizers.state import SearchState
 
@@ -103,8 +105,8 @@ def optimize(
     if resume is not None:
         run.restore(resume)
     status = run.to_the_end(pace, proof.reserve, callback)
-    chosen, status = _selected(run, proof, status)
-    return _proved(run, proof, chosen, status, began)
+    chosen, selection, status = _selected(run, proof, status)
+    return replace(_proved(run, proof, chosen, status, began), selection=selection)
 
 
 def _require_known(space: PlacementSpace, evaluator: Evaluator, goal: Goal) -> None:
@@ -112,8 +114,10 @@ def _require_known(space: PlacementSpace, evaluator: Evaluator, goal: Goal) -> N
     known = np.isfinite(goal.plain(evaluator.evaluate(space.repeated_start(1)))).all()
     if known and not goal.constraints:
         return
+    # What one device cannot tell, as its power, most placements cannot: some crowd on the others.
+    crowded = np.where(space.allowed.T, np.arange(space.devices)[:, None], space.choices[:, 0])
     rows = random_placements(space, PROBED, np.random.default_rng(0))
-    probed = np.concatenate([space.start[None], rows])
+    probed = np.concatenate([space.start[None], rows, crowded])
     goal.require_known(evaluator.evaluate(space.candidates(probed)))
 
 
@@ -168,21 +172,24 @@ def _seeds(seed: int) -> tuple[int, int, int]:
     return state[0], state[1], state[2]
 
 
-def _selected(run: Run, proof: Proof, status: Status) -> tuple[Placements, Status]:
+def _selected(
+    run: Run, proof: Proof, status: Status
+) -> tuple[Placements, Selection | None, Status]:
     """Choose among the finalists and the start by simulation; without finalists, the start."""
     archive, start = run.archive, run.space.start
     if len(archive.values) == 0:
-        return start, status
+        return start, None, status
     if archive.best >= MISFIT:
         fits = run.space.excess(start[None])[0] <= 0
-        return (start if fits else archive.placements[0]), status
-    fitting = archive.placements[archive.values < MISFIT]
+        return (start if fits else archive.placements[0]), None, status
+    fitting = archive.placements[archive.values < MISFIT][: proof.finalists]
     rows = np.concatenate([start[None], fitting[(fitting != start).any(axis=1)]])
     try:
-        return rows[proof.selected(rows, run.goal)], status
+        selection = proof.selected(rows, run.goal, run.clock)
     except KeyboardInterrupt:
         _log.warning("selection interrupted: the incumbent is as predicted, not as simulated")
-        return fitting[0], "interrupted"
+        return fitting[0], None, "interrupted"
+    return rows[selection.chosen], selection, status
 
 
 def _verified(proof: Proof, rows: Placements) -> Measures | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,15 +72,29 @@ class _OverChains(Objective):
             proper = bool(np.all(np.isfinite(given) & (given >= 0)) and np.any(given > 0))
             require(proper, "weights", "be finite, >= 0 and not all 0", self.weights)
 
+    def chain_weights(self, names: Sequence[str] | None, count: int) -> Floats:
+        """Return the weight of each chain.
+
+        Args:
+            names: Names of the chains [C], or None.
+            count: C.
+
+        Returns:
+            Weights [C].
+
+        Raises:
+            InvalidInputError: If a weight is of a chain that is not there.
+        """
+        if self.weights is None:
+            return np.ones(count)
+        known = names is not None and set(self.weights) <= set(names)
+        require(known, "weights", "name chains of the problem", list(self.weights))
+        return np.array([self.weights.get(name, 0.0) for name in names or ()])
+
     def _sums(self, measures: Measures) -> tuple[Floats, Floats]:
         """Return the weighted sums and the sums of weights of each deployment [B]."""
         measured = np.asarray(measures.chain[self.measure], dtype=np.float64)
-        weight = np.ones(len(measured))
-        if self.weights is not None:
-            names = measures.chain_names
-            known = names is not None and set(self.weights) <= set(names)
-            require(known, "weights", "name chains of the problem", list(self.weights))
-            weight = np.array([self.weights.get(name, 0.0) for name in names or ()])
+        weight = self.chain_weights(measures.chain_names, len(measured))
         terms = np.where(weight > 0, weight * measured, 0.0)  # a chain of no weight may be NaN
         first = measures.chain_start[:-1]
         return np.add.reduceat(terms, first), np.add.reduceat(weight, first)

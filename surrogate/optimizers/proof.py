@@ -12,7 +12,9 @@ from datagen.evaluation import Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions
 from datagen.simulator.simulation import warm_up
 from surrogate.optimizers.baselines import least_loaded
+from surrogate.optimizers.budget import Clock
 from surrogate.optimizers.goal import Goal
+from surrogate.optimizers.selection import RUNS, Selection, race
 from surrogate.optimizers.space import Placements, PlacementSpace
 
 __all__ = ["FINALISTS", "Proof", "same_window"]
@@ -26,6 +28,10 @@ and differences better, because finalists meet the same random numbers."""
 
 SELECTION_SHARE = 0.25
 """Largest share of a budget in seconds that selection takes."""
+
+ENOUGH_EVENTS = 4e4
+"""Events per finalist below which rather fewer finalists are simulated: runs begin with empty
+buffers, and short ones would choose what fills them slowly."""
 
 LEAST_SELECTION_EVENTS = 5e3
 """Fewer events would choose by luck; a budget too small for them is exceeded by milliseconds."""
@@ -87,15 +93,17 @@ class Proof:
     ) -> None:
         self._space = space
         self._seeds = selection_seed, verification_seed
-        self.events = SELECTION_EVENTS
+        self.events, self.finalists = SELECTION_EVENTS, FINALISTS
         self.reserve = 0.0
         warm_up()
         second_per_event = self._probed(selection_seed)
         if seconds is not None:
             second_per_event *= MARGIN
-            affordable = SELECTION_SHARE * seconds / (second_per_event * (FINALISTS + 1))
-            self.events = float(np.clip(affordable, LEAST_SELECTION_EVENTS, SELECTION_EVENTS))
-            self.reserve = second_per_event * self.events * (FINALISTS + 1)
+            affordable = SELECTION_SHARE * seconds / second_per_event
+            self.finalists = int(np.clip(affordable / ENOUGH_EVENTS - 1, 1, FINALISTS))
+            each = affordable / (self.finalists + 1)
+            self.events = float(np.clip(each, LEAST_SELECTION_EVENTS, SELECTION_EVENTS))
+            self.reserve = second_per_event * self.events * (self.finalists + 1)
 
     def _probed(self, seed: int) -> float:
         """Measure the time that one event takes [s], on a placement like those that win.
@@ -122,18 +130,33 @@ class Proof:
         options = same_window(problem, events=events, replications=runs, seed=seed)
         return SimulationEvaluator(options).evaluate(self._space.candidates(rows))
 
-    def selected(self, rows: Placements, goal: Goal) -> int:
+    def selected(self, rows: Placements, goal: Goal, clock: Clock) -> Selection:
         """Choose the best of some placements on seed set A.
 
         Args:
-            rows: Placements [N, F]; the first wins ties.
+            rows: Placements [N, F], the start first; the first wins ties.
             goal: What is minimised and limited; the first objective decides.
+            clock: The running budget.
 
         Returns:
-            0-based index of the best.
+            The choice.
         """
-        measures = self._simulated(rows, self.events, 4, self._seeds[0])
-        return int(np.argmin(goal.values(measures, self._space.excess(rows))[:, 0]))
+
+        def play(some: Placements, run: int) -> Measures:
+            return self._simulated(some, self.events / RUNS, 1, self.run_seed(run))
+
+        return race(rows, self._space.excess(rows), goal, play, clock.seconds_left)
+
+    def run_seed(self, run: int) -> int:
+        """Return the seed of a run of the selection.
+
+        Args:
+            run: 0-based run.
+
+        Returns:
+            Seed, >= 0.
+        """
+        return int(np.random.SeedSequence([self._seeds[0], run]).generate_state(1)[0])
 
     def verified(self, rows: Placements) -> Measures:
         """Measure placements on seed set B, which nothing was chosen by.

@@ -15,6 +15,7 @@ from datagen.evaluation import Measures
 from surrogate.optimizers.archive import Improvement
 from surrogate.optimizers.constraints import LimitViolation, Violation
 from surrogate.optimizers.goal import EXCEEDED, Goal
+from surrogate.optimizers.selection import Selection
 from surrogate.optimizers.space import Placements, PlacementSpace
 from surrogate.optimizers.state import SearchState
 
@@ -51,6 +52,7 @@ class Outcome:
         ci95: Its 95 % interval, or None where the source gives none.
         chains: Chain -> measure -> value.
         devices: Device -> measure -> value.
+        reason: Why a surrogate does not vouch for it, or None.
     """
 
     source: str
@@ -58,6 +60,7 @@ class Outcome:
     ci95: tuple[float, float] | None
     chains: Mapping[str, Mapping[str, float]]
     devices: Mapping[str, Mapping[str, float]]
+    reason: str | None = None
 
     @classmethod
     def of(cls, measures: Measures, index: int) -> Outcome:
@@ -85,6 +88,7 @@ class Outcome:
                 name: {value: float(getattr(device, value)) for value in DEVICE_VALUES}
                 for name, device in row.devices.items()
             },
+            reason=row.reason,
         )
 
     @classmethod
@@ -98,6 +102,7 @@ class Outcome:
             "loss_ratio": _plain(self.loss_ratio),
             "ci95": None if self.ci95 is None else list(self.ci95),
             "source": self.source,
+            "reason": self.reason,
             "chains": {k: {n: _plain(x) for n, x in v.items()} for k, v in self.chains.items()},
             "devices": {k: {n: _plain(x) for n, x in v.items()} for k, v in self.devices.items()},
         }
@@ -182,6 +187,8 @@ class SearchResult:
             rising first objective: nondominated as predicted, each simulated on the verification
             seeds.
         state: Where the search stood, to go on from.
+        selection: How the chosen one was told from the other finalists; None where nothing was
+            compared.
     """
 
     deployment: Deployment
@@ -199,6 +206,7 @@ class SearchResult:
     objectives: Mapping[str, Valued] = field(default_factory=dict)
     front: tuple[FrontPoint, ...] = ()
     state: SearchState | None = field(default=None, repr=False)
+    selection: Selection | None = None
 
     @property
     def feasible(self) -> bool:
@@ -244,6 +252,7 @@ class SearchResult:
                 }
                 for h in self.history
             ],
+            "selection": None if self.selection is None else self.selection.to_dict(),
             "seed": self.seed,
         }
 

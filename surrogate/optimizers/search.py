@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.evaluation import Candidates
+from datagen.evaluation import Candidates, Evaluator
+from surrogate.optimizers.objective import Objective
 from surrogate.optimizers.space import PlacementSpace
 
 __all__ = ["Search"]
@@ -31,6 +32,20 @@ class Search(ABC):
 
     progress: float = 0.0
     """Share of the budget that is spent, in [0, 1]; kept up to date by the driver."""
+
+    @classmethod
+    def driven_by(cls, evaluator: Evaluator, objective: Objective) -> Search:
+        """Return a search with the usual settings; most need to know nothing of these.
+
+        Args:
+            evaluator: What will judge the candidates.
+            objective: What will be minimised.
+
+        Returns:
+            The search.
+        """
+        del evaluator, objective
+        return cls()
 
     @abstractmethod
     def begin(self, space: PlacementSpace, rng: np.random.Generator) -> None:

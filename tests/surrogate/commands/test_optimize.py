@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,18 @@ def test_the_simulator_plays_the_same_jobs_for_every_candidate() -> None:
 def test_searches_and_limits_are_named_by_options(
     problem_file: Path, capsys: pytest.CaptureFixture[str], search: str
 ) -> None:
-    options = ("--search", search, "--max-latency", "1e-3", "--evaluations", "60", "--json")
+    evaluator = "chainnet" if search == "gradient" else "analytic"
+    options = (
+        "--evaluator",
+        evaluator,
+        "--search",
+        search,
+        "--max-latency",
+        "1e-3",
+        "--evaluations",
+        "60",
+        "--json",
+    )
     assert main(words(problem_file, *options)) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["evaluations"] == 60
@@ -210,3 +222,41 @@ def test_an_unknown_kind_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
         main(["optimize", "conquer", "world.yaml", "--evaluator", "analytic"])
     assert stop.value.code == 2
     assert "invalid choice: 'conquer'" in one_error(capsys)
+
+
+def test_objectives_are_named_by_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = small_problem()
+    devices = tuple(replace(device, power=(1.0, 4.0)) for device in problem.devices)
+    chains = (replace(problem.chains[0], deadline=0.5), *problem.chains[1:])
+    file = tmp_path / "problem.yaml"
+    file.write_text(to_yaml(poor_start(replace(problem, devices=devices, chains=chains))))
+    for name in ("energy", "deadline"):
+        options = ("--evaluator", "simulator", "--objective", name, "--evaluations", "40")
+        assert main(words(file, *options, "--json")) == 0
+        told = json.loads(capsys.readouterr().out)["objectives"]
+        (measure,) = told["verified"]["values"]
+        assert told["verified"]["values"][measure] <= told["start"]["values"][measure]
+    assert main(words(file, *options)) == 0
+    assert "missed_deadlines: predicted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--objective", "deadline"), "objective must be another where no chain has a deadline"),
+        (("--objective", "energy"), "not yet supported by the analytic evaluator: energy"),
+        (("--search", "gradient"), "guide must be a surrogate, whose network has a gradient"),
+        (("--evaluations", "0"), "evaluations must"),
+        (("--seconds", "0"), "seconds must be finite and > 0"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(
+    problem_file: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], message: str
+) -> None:
+    given = options if "--seconds" in options else ("--evaluations", "5", *options)
+    assert main(words(problem_file, *given)) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error

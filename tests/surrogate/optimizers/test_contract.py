@@ -13,10 +13,13 @@ import pytest
 
 from datagen.analytic.decomposition import AnalyticEvaluator
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
+from surrogate.evaluator import load_surrogate
 from surrogate.optimizers import (
     Annealing,
+    BayesianSearch,
     Budget,
     GeneticSearch,
+    GradientSearch,
     LocalSearch,
     NondominatedSearch,
     PlacementSpace,
@@ -30,11 +33,14 @@ from surrogate.optimizers import (
 from surrogate.optimizers.archive import Improvement
 from surrogate.optimizers.goal import penalized
 from surrogate.optimizers.proof import Proof
+from surrogate.optimizers.selection import RUNS
 from tests.surrogate.optimizers.problems import poor_start, small_problem
 
 SEARCHES: dict[str, Callable[[], Search]] = {
     "annealing": Annealing,
+    "bayesian": BayesianSearch,
     "genetic": lambda: GeneticSearch(population=12),
+    "gradient": lambda: GradientSearch(load_surrogate("chainnet"), refresh=128),
     "local": LocalSearch,
     "nondominated": lambda: NondominatedSearch(population=12),
     "random": RandomSearch,
@@ -82,8 +88,12 @@ def selection_loss(result: SearchResult) -> tuple[float, float]:
     _, seed_a, seed_b = _seeds(result.seed)
     proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, seconds=None)
     rows = np.stack([space.start, chosen])
-    measures = proof._simulated(rows, proof.events, 4, seed_a)
-    loss = measures.deployment["loss_ratio"]
+    assert result.selection is not None
+    runs = [
+        proof._simulated(rows, proof.events / RUNS, 1, proof.run_seed(run))
+        for run in range(result.selection.runs)
+    ]
+    loss = np.mean([run.deployment["loss_ratio"] for run in runs], axis=0)
     return float(loss[0]), float(loss[1])
 
 

@@ -13,6 +13,7 @@ from datagen.deployment import Deployment, Device, Problem
 from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate
+from surrogate.evaluator import load_surrogate
 from surrogate.optimizers import (
     Annealing,
     Budget,
@@ -20,6 +21,7 @@ from surrogate.optimizers import (
     Latency,
     LatencyLimit,
     LocalSearch,
+    MissedDeadlines,
     NondominatedSearch,
     PlacementSpace,
     SystemLoss,
@@ -27,6 +29,7 @@ from surrogate.optimizers import (
     optimize,
     place,
 )
+from surrogate.optimizers.proof import FINALISTS, same_window
 from surrogate.optimizers.result import placement_of, violations
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
@@ -250,3 +253,104 @@ def test_every_value_names_its_source() -> None:
     expected = {"start": "simulation", "predicted": "analytic", "verified": "simulation"}
     assert sources == expected
     assert {who: said["source"] for who, said in answer["objectives"].items()} == expected
+
+
+def with_power(problem: Problem, watts: list[tuple[float, float] | None]) -> Problem:
+    """The problem with the power of each device at rest and at work."""
+    devices = tuple(
+        replace(device, power=curve) for device, curve in zip(problem.devices, watts, strict=True)
+    )
+    return replace(problem, devices=devices)
+
+
+def short_simulator(problem: Problem) -> SimulationEvaluator:
+    return SimulationEvaluator(same_window(problem, events=4e3, replications=4, seed=3))
+
+
+def test_energy_is_saved_and_proved() -> None:
+    watts = [(1.0, 4.0), (1.0, 4.0), (4.0, 9.0), (4.0, 9.0)]
+    start = poor_start(with_power(small_problem(), watts))
+    result = optimize(
+        start,
+        short_simulator(start.problem),
+        budget=Budget(evaluations=150),
+        objective=Energy(),
+    )
+    values = result.to_dict()["objectives"]
+    assert result.feasible
+    assert values["verified"]["source"] == "simulation"
+    assert values["verified"]["values"]["energy"] < 0.8 * values["start"]["values"]["energy"]
+    again = simulate([result.deployment], events=1e6, seed=77)
+    mean = again.chain["energy"].mean()
+    assert values["verified"]["values"]["energy"] == pytest.approx(mean, rel=0.02)
+
+
+def test_devices_of_unknown_power_are_not_taken_for_free() -> None:
+    watts = [(1.0, 4.0), (1.0, 4.0), (2.0, 5.0), None]
+    problem = with_power(small_problem(memory=None), watts)
+    result = place(problem, short_simulator(problem), Budget(evaluations=200), objective=Energy())
+    assert np.isfinite(result.objectives["verified"].values["energy"])
+    hosts = {device for paths in result.deployment.placement.values() for device in paths[0]}
+    assert "d3" not in hosts
+    assert result.objectives["start"].to_dict()["values"]["energy"] is None
+
+
+def test_deadlines_are_met_more_often_and_allowed_sets_kept() -> None:
+    problem = small_problem()
+    chains = tuple(
+        replace(chain, deadline=deadline)
+        for chain, deadline in zip(problem.chains, (1.5, None, 2.0), strict=True)
+    )
+    start = poor_start(replace(problem, chains=chains))
+    result = optimize(
+        start,
+        short_simulator(start.problem),
+        budget=Budget(evaluations=150),
+        objective=MissedDeadlines({"c0": 1.0, "c2": 1.0}),
+        constraints=[LatencyLimit({"c1": 3.0})],
+    )
+    missed = {who: valued.values["missed_deadlines"] for who, valued in result.objectives.items()}
+    assert result.feasible
+    assert missed["verified"] < missed["start"] - 0.1
+    assert result.verified.chains["c1"]["latency"] <= 3.0
+    assert result.placement["c1"][1] in ("d0", "d1", "d3")
+
+
+def test_a_deadline_that_no_chain_has_is_refused() -> None:
+    problem = small_problem()
+    with pytest.raises(NotSupportedError, match="the simulation evaluator: missed_deadlines"):
+        place(
+            problem,
+            short_simulator(problem),
+            Budget(evaluations=5),
+            objective=MissedDeadlines(),
+        )
+
+
+def test_what_a_surrogate_does_not_cover_is_refused_by_name() -> None:
+    problem = small_problem()
+    first = replace(problem.devices[0], discipline="priority")
+    uncovered = replace(problem, devices=(first, *problem.devices[1:]))
+    with pytest.raises(NotSupportedError, match="supported by chainnet: discipline=priority"):
+        place(uncovered, load_surrogate("chainnet"), Budget(evaluations=5))
+
+
+def test_what_a_surrogate_never_saw_is_flagged_with_a_reason() -> None:
+    problem = small_problem(memory=None)
+    huge = tuple(replace(device, capacity=1_000_000) for device in problem.devices)
+    result = place(
+        replace(problem, devices=huge), load_surrogate("chainnet"), Budget(evaluations=5)
+    )
+    assert "outside" in (result.predicted.reason or "")
+    assert result.to_dict()["predicted"]["reason"] == result.predicted.reason
+    assert result.verified.reason is None
+
+
+def test_the_result_tells_how_the_finalists_were_told_apart() -> None:
+    result = optimize(
+        poor_start(small_problem()), AnalyticEvaluator(), budget=Budget(evaluations=100)
+    )
+    told = result.to_dict()["selection"]
+    assert told["finalists"] == FINALISTS + 1
+    assert told["runs"] >= 4
+    assert 0 <= told["undecided"] < told["finalists"]

@@ -52,6 +52,20 @@ def test_the_probe_counts_the_events_that_happened(monkeypatch: pytest.MonkeyPat
     assert per_event > 1.02 / expected  # the probe took one second
 
 
+@pytest.mark.parametrize(("seconds", "finalists"), [(0.02, 1), (1.0, 5), (1e3, proof.FINALISTS)])
+def test_little_time_is_for_few_finalists(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, finalists: int
+) -> None:
+    monkeypatch.setattr(Proof, "_probed", lambda self, seed: 8e-7)
+    space = PlacementSpace(starts()[0])
+    sized = Proof(space, selection_seed=1, verification_seed=2, seconds=seconds)
+    assert sized.finalists == finalists
+    assert proof.LEAST_SELECTION_EVENTS <= sized.events <= proof.SELECTION_EVENTS
+    if seconds >= 1.0:
+        assert sized.events >= min(proof.ENOUGH_EVENTS, proof.SELECTION_EVENTS)
+        assert sized.reserve <= proof.SELECTION_SHARE * seconds
+
+
 def test_one_window_for_all_placements() -> None:
     problem = small_problem()
     options = same_window(problem, events=1e4, replications=3, seed=7)
