@@ -12,10 +12,11 @@ import torch
 
 from datagen.store import read_dataset
 from datagen.store.compare import compare_measures
-from surrogate.checkpoints import Release, best_state, save_release
+from surrogate.checkpoints import Release, save_release
 from surrogate.coverage import Coverage
 from surrogate.evaluator import SurrogateEvaluator
 from surrogate.features.arrays import flow_arrays
+from surrogate.folders import best_state
 from surrogate.intervals import TARGETS, Intervals
 from surrogate.models import ChainNet
 from surrogate.training.data import DeploymentData

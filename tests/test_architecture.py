@@ -44,6 +44,7 @@ ORDER: dict[str, list[set[str]]] = {
     ],
     "surrogate": [
         {"errors", "threads"},
+        {"folders"},
         {"features"},
         {"models"},
         {"training"},
@@ -51,7 +52,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"coverage"},
         {"checkpoints"},
         {"evaluator"},
-        {"release"},
+        {"eenn", "release"},
         {"optimizers"},
         {"report"},
         {"commands"},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from surrogate.checkpoints import shipped_folder
+from surrogate.folders import shipped_folder
 from tests.conftest import REPOSITORY
 
 TEXT = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -74,6 +74,7 @@ _TRACE_ARRAYS: dict[str, Form] = {
     "confidences": listed(NUMBERS),
     "correct": listed(listed(_ANSWER)),
     "context": NUMBERS,
+    "group": NUMBERS,
     "cost": NUMBERS,
 }
 _NEEDED_ARRAYS = ("confidences", "correct")

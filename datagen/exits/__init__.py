@@ -1,5 +1,6 @@
 """Early exits: traces of a classifier's confidences, contexts that change, and decisions."""
 
+from datagen.exits.clustering import clustered_error
 from datagen.exits.contexts import (
     CONTEXT_NAMES,
     CONTEXTS,
@@ -20,5 +21,6 @@ __all__ = [
     "ExitMix",
     "ExitTrace",
     "Thresholds",
+    "clustered_error",
     "contexts_from_parameters",
 ]

@@ -1,13 +1,15 @@
-"""Files of exit traces: the same named arrays as an ``.npz`` archive or a Parquet table.
+"""Files of exit traces: the same named arrays as an ``.npz`` archive, a Parquet or a CSV table.
 
-===============  ==================  ===========================================================
-array            in ``.npz``         in Parquet, one row per sample
-===============  ==================  ===========================================================
-``confidences``  floats [N, E]       a list of E doubles
-``correct``      booleans [N, E]     a list of E booleans
-``context``      integers [N]        an integer; the column may be absent
-``cost``         floats [E]          a list of E doubles, in every row the same; may be absent
-===============  ==================  ===========================================================
+===============  ===============  ===================================  ============================
+array            in ``.npz``      in Parquet, one row per sample       in CSV, one line per sample
+===============  ===============  ===================================  ============================
+``confidences``  floats [N, E]    a list of E doubles                  ``confidence_0``, ...
+``correct``      booleans [N, E]  a list of E booleans                 ``correct_0``, ...: 1 or 0
+``context``      integers [N]     an integer; may be absent            ``context``; may be absent
+``group``        integers [N]     an integer; may be absent            ``group``; may be absent
+``cost``         floats [E]       a list of E doubles, in every row    ``cost_0``, ..., in every
+                                  the same; may be absent              line the same; may be absent
+===============  ===============  ===================================  ============================
 
 No file is ever unpickled: an archive of Python objects is refused.
 """
@@ -24,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.errors import InvalidInputError, require
+from datagen.exits.csv_tables import read_csv, write_csv
 
 __all__ = ["FILE", "SUFFIXES", "read_arrays", "write_arrays"]
 
@@ -32,9 +35,9 @@ Arrays = dict[str, NDArray[Any]]
 FILE = "file"
 """Name of the field in errors about the file itself."""
 
-SUFFIXES = (".npz", ".parquet")
+SUFFIXES = (".npz", ".parquet", ".csv")
 
-_NAMES = ("confidences", "correct", "context", "cost")
+_NAMES = ("confidences", "correct", "context", "group", "cost")
 _NEEDED = ("confidences", "correct")
 
 
@@ -42,7 +45,7 @@ def read_arrays(path: str | Path) -> Arrays:
     """Read the arrays of a trace.
 
     Args:
-        path: File that ends in ``.npz`` or ``.parquet``.
+        path: File whose name ends as one of :data:`SUFFIXES`.
 
     Returns:
         The arrays by name, not checked any further.
@@ -52,7 +55,8 @@ def read_arrays(path: str | Path) -> Arrays:
     """
     path = Path(path)
     _require_suffix(path)
-    arrays = _read_archive(path) if path.suffix == ".npz" else _read_table(path)
+    read = {".npz": _read_archive, ".parquet": _read_table, ".csv": _read_lines}
+    arrays = read[path.suffix](path)
     for name in arrays:
         require(name in _NAMES, FILE, f"hold no arrays but {', '.join(_NAMES)}", name)
     for name in _NEEDED:
@@ -64,7 +68,7 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write the arrays of a trace.
 
     Args:
-        path: File that ends in ``.npz`` or ``.parquet``.
+        path: File whose name ends as one of :data:`SUFFIXES`.
         arrays: The arrays by name.
 
     Raises:
@@ -75,12 +79,15 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     if path.suffix == ".npz":
         content: dict[str, Any] = dict(arrays)
         np.savez_compressed(path, **content)
-    else:
+    elif path.suffix == ".parquet":
         _write_table(path, arrays)
+    else:
+        write_csv(path, arrays)
 
 
 def _require_suffix(path: Path) -> None:
-    require(path.suffix in SUFFIXES, FILE, f"end in {' or '.join(SUFFIXES)}", str(path))
+    rule = f"end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    require(path.suffix in SUFFIXES, FILE, rule, str(path))
 
 
 def _read_archive(path: Path) -> Arrays:
@@ -105,7 +112,18 @@ def _read_table(path: Path) -> Arrays:
             table: Any = file.read()
     except (OSError, pa.ArrowException):
         raise InvalidInputError(FILE, "be a Parquet file", str(path)) from None
-    arrays = {name: _items(table[name], name) for name in table.column_names}
+    return _with_one_cost({name: _items(table[name], name) for name in table.column_names}, path)
+
+
+def _read_lines(path: Path) -> Arrays:
+    try:
+        return _with_one_cost(read_csv(path), path)
+    except (OSError, UnicodeDecodeError):
+        raise InvalidInputError(FILE, "be a CSV file", str(path)) from None
+
+
+def _with_one_cost(arrays: Arrays, path: Path) -> Arrays:
+    """Return the arrays of a table with the cost that all its rows agree on."""
     cost = arrays.get("cost")
     if cost is not None:
         alike = cost.ndim == 2 and len(cost) > 0 and bool(np.all(cost == cost[0]))

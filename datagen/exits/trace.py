@@ -18,7 +18,10 @@ from datagen.exits.files import read_arrays, write_arrays
 
 __all__ = ["ExitTrace"]
 
-_ARRAYS = ("confidences", "correct", "context", "cost")
+_ARRAYS = ("confidences", "correct", "context", "group", "cost")
+
+LARGEST_GROUP = 2.0**53
+"""Above it, whole numbers written as decimals are no longer told apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -33,6 +36,9 @@ class ExitTrace:
         confidences: Largest softmax value per sample and exit [N, E], in [0, 1].
         correct: Whether the answer at that exit was right [N, E].
         context: Context of each sample [N], 0, 1, ..., K - 1; or None.
+        group: Number of what each sample was made from [N], >= 0, for example of the image that is
+            seen in all contexts; or None. Samples of one group are not independent, which standard
+            errors must know (:func:`datagen.exits.clustered_error`).
         cost: Recorded cost of an answer at each exit, the way to it included [E], >= 0, in whatever
             unit it was recorded; or None. Policies may weigh it; simulated times are those of the
             chain's fragments.
@@ -48,6 +54,7 @@ class ExitTrace:
     confidences: NDArray[np.float64] = field(repr=False)
     correct: NDArray[np.bool_] = field(repr=False)
     context: NDArray[np.int64] | None = field(default=None, repr=False)
+    group: NDArray[np.int64] | None = field(default=None, repr=False)
     cost: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +74,8 @@ class ExitTrace:
         }
         if self.context is not None:
             content["context"] = _checked_context(self.context, len(confidences))
+        if self.group is not None:
+            content["group"] = _checked_group(self.group, len(confidences))
         if self.cost is not None:
             content["cost"] = _checked_cost(self.cost, confidences.shape[1])
         for name, values in content.items():
@@ -97,7 +106,7 @@ class ExitTrace:
         """Write the trace to a file, see :mod:`datagen.exits.files`.
 
         Args:
-            path: File that ends in ``.npz`` or ``.parquet``.
+            path: File that ends in ``.npz``, ``.parquet`` or ``.csv``.
         """
         write_arrays(path, self.arrays())
 
@@ -106,7 +115,7 @@ class ExitTrace:
         """Read a trace from a file, see :mod:`datagen.exits.files`.
 
         Args:
-            path: File that ends in ``.npz`` or ``.parquet``.
+            path: File that ends in ``.npz``, ``.parquet`` or ``.csv``.
             name: Name of the trace; by default that of the file without its ending.
 
         Returns:
@@ -168,6 +177,14 @@ def _checked_context(given: object, samples: int) -> NDArray[np.int64]:
     empty = int(np.argmin(counts))
     require(counts[empty] > 0, "context", "have a sample of every context from 0 on", empty)
     return context.astype(np.int64)
+
+
+def _checked_group(given: object, samples: int) -> NDArray[np.int64]:
+    group = _numbers("group", given)
+    require(group.shape == (samples,), "group", f"have shape ({samples},)", group.shape)
+    whole = (group >= 0) & (group < LARGEST_GROUP) & (group == np.floor(group))
+    _require_all("group", f"be a whole number in [0, {LARGEST_GROUP:g})", whole, group)
+    return group.astype(np.int64)
 
 
 def _checked_cost(given: object, exits: int) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
 """``surrogate fit | validate | test | predict``: training through LightningCLI.
 
 The YAML file names classes by import path and gives their arguments; ``--print_config`` shows every
-default. Runs are written below ``trainer.default_root_dir``; after ``fit`` the best weights lie in
-its folder ``release``, ready for :func:`surrogate.load_surrogate`.
+default. A file whose ``model`` and ``data`` give a ``class_path`` chooses the task and the data too;
+without one they are those of deployments. Runs are written below ``trainer.default_root_dir``;
+after ``fit`` the best weights lie in its folder ``release``, ready to be loaded.
 """
 
 from __future__ import annotations
@@ -10,26 +11,37 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from jsonargparse import ArgumentError
+from lightning import LightningDataModule, LightningModule
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from datagen.documents import read_yaml
+from surrogate.eenn.network import MultiExitNetwork
+from surrogate.eenn.release import release_network
 from surrogate.errors import ConfigError
 from surrogate.models import ChainNet
 from surrogate.release import release_run
 from surrogate.training.data import DeploymentData
 from surrogate.training.task import DeploymentTask
 
-__all__ = ["main"]
+__all__ = ["main", "run_classes"]
 
 _log = logging.getLogger(__name__)
+
+RELEASES: dict[type, Callable[[Path, Any, Any, Path], object]] = {
+    ChainNet: release_run,
+    MultiExitNetwork: release_network,
+}
+"""Class of a trained network -> what makes a checkpoint folder of a run: called with the best
+``.ckpt`` file, the network, the data and the folder."""
 
 
 class _ReleasingCLI(LightningCLI):
@@ -45,11 +57,12 @@ class _ReleasingCLI(LightningCLI):
 
     def after_fit(self) -> None:
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
-        network = self.model.network
+        network = getattr(self.model, "network", None)
+        release = RELEASES.get(type(network))
         finished = self.trainer.state.fn == TrainerFn.FITTING and self.trainer.is_global_zero
-        if finished and best and isinstance(network, ChainNet):
+        if finished and best and release is not None:
             folder = Path(self.trainer.default_root_dir) / "release"
-            release_run(Path(best), network, self.datamodule, folder)
+            release(Path(best), network, self.datamodule, folder)
             _log.info("released %s", folder)
 
 
@@ -58,6 +71,27 @@ def _config_files(argv: list[str]) -> list[str]:
     files = [word.split("=", 1)[1] for word in argv if word.startswith(("--config=", "-c="))]
     pairs = zip(argv, argv[1:], strict=False)
     return files + [value for name, value in pairs if name in ("--config", "-c")]
+
+
+def run_classes(documents: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what tells LightningCLI which task and data to make.
+
+    Args:
+        documents: Content of the configuration files.
+
+    Returns:
+        Arguments of LightningCLI: classes, and whether the files name subclasses of them.
+    """
+    named = {
+        part: any("class_path" in (document.get(part) or {}) for document in documents)
+        for part in ("model", "data")
+    }
+    return {
+        "model_class": LightningModule if named["model"] else DeploymentTask,
+        "datamodule_class": LightningDataModule if named["data"] else DeploymentData,
+        "subclass_mode_model": named["model"],
+        "subclass_mode_data": named["data"],
+    }
 
 
 def main(argv: list[str]) -> None:
@@ -74,13 +108,12 @@ def main(argv: list[str]) -> None:
     # Lightning's own tip; the pins in constraints.txt are deliberate.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("high")
-    for file in _config_files(argv):
-        read_yaml(file)  # Lightning's own reader would take duplicate keys and binary files
+    # Lightning's own reader would take duplicate keys and binary files.
+    documents = [read_yaml(file) for file in _config_files(argv)]
     given, sys.argv = sys.argv, ["surrogate", *argv]  # Lightning warns where it is passed arguments
     try:
         _ReleasingCLI(
-            DeploymentTask,
-            DeploymentData,
+            **run_classes(documents),
             parser_kwargs={"exit_on_error": False},
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"enable_progress_bar": sys.stderr.isatty()},

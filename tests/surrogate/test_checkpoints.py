@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from surrogate import checkpoints
-from surrogate.checkpoints import best_state, load_release, save_release, shipped_folder
+from surrogate import folders
+from surrogate.checkpoints import load_release, save_release
 from surrogate.errors import CheckpointError
+from surrogate.folders import best_state
 from surrogate.models import ChainNet
 from tests.surrogate.releases import METRICS, release, small_network
 
@@ -55,13 +56,8 @@ def test_the_same_release_has_the_same_bytes(folder: Path, tmp_path: Path) -> No
 
 
 def test_a_shipped_one_is_found_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "shipped_folder", lambda name: folder.parent / name)
+    monkeypatch.setattr(folders, "shipped_folder", lambda name: folder.parent / name)
     assert load_release("tiny").name == "tiny"
-
-
-def test_shipped_ones_lie_beside_the_package() -> None:
-    assert shipped_folder("x").name == "x"
-    assert shipped_folder("x").parent.name in {"checkpoints", "checkpoints_data"}
 
 
 Damage = Callable[[Path], None]
@@ -205,15 +201,6 @@ def test_loading_runs_no_code(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(pickle.UnpicklingError):
         best_state(tmp_path / "run.ckpt")
     assert not sprung.exists()
-
-
-def test_takes_the_network_out_of_a_run(tmp_path: Path) -> None:
-    network = small_network()
-    state = {f"network.{name}": value for name, value in network.state_dict().items()}
-    state["loss.weight"] = torch.ones(1)
-    torch.save({"state_dict": state}, tmp_path / "run.ckpt")
-    found = best_state(tmp_path / "run.ckpt")
-    assert found.keys() == network.state_dict().keys()
 
 
 def test_releases_only_what_can_be_loaded(folder: Path, tmp_path: Path) -> None:
