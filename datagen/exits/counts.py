@@ -1,6 +1,6 @@
 """The empirical table: who leaves where, counted sample by sample over a trace.
 
-This is what a trace says about a vector of thresholds, and the rival of everything that predicts it:
+This is what a trace says about a vector of thresholds, and the rival of all that predicts it:
 exact for the samples it counts, as noisy as they are few, and without a gradient.
 """
 

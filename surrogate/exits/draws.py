@@ -16,9 +16,7 @@ CLOSED_SHARES = (0.0, 0.2, 0.6)
 """Share of closed exits; one of these is drawn for each vector."""
 
 
-def random_thresholds(
-    confidences: Floats, count: int, rng: np.random.Generator
-) -> Floats:
+def random_thresholds(confidences: Floats, count: int, rng: np.random.Generator) -> Floats:
     """Draw vectors of thresholds for a network.
 
     A third of the vectors has thresholds uniform in [0, 1], a third at uniform quantiles of the

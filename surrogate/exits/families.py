@@ -1,10 +1,10 @@
 """Random early-exit networks: made up, as different as networks may be, to learn adapting from.
 
-A sample has a latent difficulty, and maybe one of a few kinds; an exit has a skill that mostly rises
-with depth. Skill less difficulty plus noise, correlated between near exits, is the margin of an
-answer. The margin decides whether the answer is right, and, with noise of its own, how confident it
-looks; calibration, number of classes and saturation vary from network to network. Nothing is fitted
-to any real network.
+A sample has a latent difficulty, and maybe one of a few kinds; an exit has a skill that mostly
+rises with depth. Skill less difficulty plus noise, correlated between near exits, is the margin of
+an answer. The margin decides whether the answer is right, and, with noise of its own, how confident
+it looks; calibration, number of classes and saturation vary from network to network. Nothing is
+fitted to any real network.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def _skills(exits: int, rng: np.random.Generator) -> Floats:
     """Return the skill of each exit [E]: a start, a rise that flattens, and some setbacks."""
     depth = np.linspace(0.0, 1.0, exits)
     rise = rng.uniform(0.0, 3.0) * depth ** rng.uniform(0.3, 1.5)
-    return np.asarray(rng.uniform(-1.0, 1.5) + rise + rng.uniform(0.0, 0.3) * rng.standard_normal(exits))
+    return np.asarray(
+        rng.uniform(-1.0, 1.5) + rise + rng.uniform(0.0, 0.3) * rng.standard_normal(exits)
+    )
 
 
 def _difficulty(samples: int, rng: np.random.Generator) -> Floats:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from datagen.errors import require
 from datagen.exits.counts import count_exits
@@ -26,7 +26,7 @@ TRUTH_SAMPLES = 8_000
 MOST_SAMPLES = 400
 """Samples kept of each network, for evidence."""
 
-VECTORS = 48
+VECTORS = 24
 """Vectors of thresholds per network."""
 
 VALIDATION_BATCHES = 40
@@ -42,9 +42,7 @@ class _Pool:
     truth: Outcomes
 
 
-def _pool(
-    family: NetworkFamily, exits: int, networks: int, seed: np.random.SeedSequence
-) -> _Pool:
+def _pool(family: NetworkFamily, exits: int, networks: int, seed: np.random.SeedSequence) -> _Pool:
     """Draw the networks of one number of exits."""
     kept, thresholds, counts = [], [], []
     for stream in seed.spawn(networks):
@@ -58,45 +56,42 @@ def _pool(
     confidences, correct = (
         torch.from_numpy(np.stack(values).astype(np.float32)) for values in zip(*kept, strict=True)
     )
-    tau = torch.from_numpy(np.stack(thresholds)).float()
     return _Pool(
-        samples=Samples(confidences, correct), thresholds=tau, truth=outcomes_of(counts)
+        samples=Samples(confidences, correct),
+        thresholds=torch.from_numpy(np.stack(thresholds)).float(),
+        truth=outcomes_of(counts),
     )
 
 
-class FamilyExamples(IterableDataset[ExitExample]):
+class FamilyExamples(Dataset[ExitExample]):
     """Batches of networks with the same number of exits, each with a random number of samples.
+
+    Every batch that is asked for is drawn anew.
 
     Args:
         pools: Networks by number of exits.
         networks: Networks per batch.
         batches: Batches per pass.
         fewest: Smallest number of samples of a network.
-        seed: Seed of the choice.
-        fixed: Whether every pass is the same.
+        seed: Seed of the draws.
     """
 
     def __init__(
-        self, pools: list[_Pool], *, networks: int, batches: int, fewest: int, seed: int, fixed: bool = False
+        self, pools: list[_Pool], *, networks: int, batches: int, fewest: int, seed: int
     ) -> None:
         super().__init__()
         self.pools = pools
         self.networks = networks
         self.batches = batches
         self.fewest = fewest
-        self.seed = seed
-        self.fixed = fixed
-        self.passes = 0
+        self.rng = np.random.default_rng(seed)
 
     def __len__(self) -> int:
         """Return the number of batches in a pass."""
         return self.batches
 
-    def __iter__(self) -> Iterator[ExitExample]:
-        rng = np.random.default_rng([self.seed, self.passes])
-        self.passes += not self.fixed
-        for _ in range(self.batches):
-            yield self._example(self.pools[rng.integers(len(self.pools))], rng)
+    def __getitem__(self, index: int) -> ExitExample:
+        return self._example(self.pools[self.rng.integers(len(self.pools))], self.rng)
 
     def _example(self, pool: _Pool, rng: np.random.Generator) -> ExitExample:
         total = len(pool.thresholds)
@@ -124,10 +119,10 @@ class FamilyData(lightning.LightningDataModule):
     def __init__(
         self,
         family: NetworkFamily,
-        networks: int = 1380,
+        networks: int = 1150,
         validation_networks: int = 230,
         batch_networks: int = 8,
-        batches: int = 400,
+        batches: int = 300,
         fewest: int = 16,
         seed: int = 0,
     ) -> None:
@@ -159,9 +154,7 @@ class FamilyData(lightning.LightningDataModule):
         low, high = self.family.exits
         sizes = list(range(low, high + 1))
         counts = (self.networks, self.validation_networks)
-        for stream, count in zip(
-            np.random.SeedSequence(self.seed).spawn(2), counts, strict=True
-        ):
+        for stream, count in zip(np.random.SeedSequence(self.seed).spawn(2), counts, strict=True):
             streams = stream.spawn(len(sizes))
             each = max(1, round(count / len(sizes)))
             self._pools.append([
@@ -170,22 +163,18 @@ class FamilyData(lightning.LightningDataModule):
             ])
 
     def train_dataloader(self) -> DataLoader[ExitExample]:
-        examples = FamilyExamples(
-            self._pools[0],
-            networks=self.batch_networks,
-            batches=self.batches,
-            fewest=self.fewest,
-            seed=self.seed,
-        )
-        return DataLoader(examples, batch_size=None)
+        return DataLoader(self._examples(self._pools[0], self.batches), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[ExitExample]:
-        examples = FamilyExamples(
-            self._pools[1],
+        drawn = self._examples(self._pools[1], VALIDATION_BATCHES)
+        fixed: Any = [drawn[index] for index in range(len(drawn))]
+        return DataLoader(fixed, batch_size=None)
+
+    def _examples(self, pools: list[_Pool], batches: int) -> FamilyExamples:
+        return FamilyExamples(
+            pools,
             networks=self.batch_networks,
-            batches=VALIDATION_BATCHES,
+            batches=batches,
             fewest=self.fewest,
             seed=self.seed,
-            fixed=True,
         )
-        return DataLoader(examples, batch_size=None)

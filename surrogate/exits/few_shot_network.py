@@ -3,7 +3,7 @@
 It corrects what the samples say on their own, see :mod:`surrogate.exits.evidence`: the logit of the
 share that leaves is a sum, with positive weights, of the logits of smoothed tables, each of which
 falls as the threshold rises; the weights and a shift come from a state that knows earlier
-thresholds only. Before training, it is the mean of these tables.
+thresholds only. Before training, it is nearly the table of the narrowest width.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["FewShotNet"]
 
 _TABLES = len(WIDTHS) + 1
 
-EQUAL_WEIGHT = -1.2587
-"""softplus(-1.2587) = 1/4: tables start with equal weights."""
+FIRST_WEIGHTS = (0.8, 0.15, 0.03, 0.02)
+"""Weights of the tables before training: that of the narrowest width is the best on its own."""
 
 LOGIT_SCALE = 4.0
 """Logits are divided by this where they are inputs."""
@@ -30,7 +30,7 @@ LEAST_DOUBT = 1e-4
 """Confidences are not told from 1 below this."""
 
 PULL = 0.05
-"""Scale of the first corrections: small, for the tables are good."""
+"""Scale of the first corrections: small, for the tables are good on their own."""
 
 
 class FewShotNet(nn.Module):
@@ -55,6 +55,9 @@ class FewShotNet(nn.Module):
             for layer in (self.weights_of, self.answers_of):
                 layer.weight.mul_(PULL)
                 layer.bias.zero_()
+            # The inverse of softplus.
+            first = torch.expm1(torch.tensor(FIRST_WEIGHTS)).log()
+            self.weights_of.bias[:_TABLES] = first
 
     def forward(self, thresholds: Tensor, samples: Samples) -> ExitPrediction:
         """Predict; differentiable in the thresholds.
@@ -73,7 +76,7 @@ class FewShotNet(nn.Module):
         tokens = self.described(evidence.static)[:, None] + self.remembered(evidence.past)
         states = self.trunk(tokens.flatten(0, 1)).unflatten(0, tau.shape[:2])
         weights, shift = self.weights_of(states[:, :, :-1]).split([_TABLES, 1], dim=-1)
-        weights = F.softplus(weights + EQUAL_WEIGHT)
+        weights = F.softplus(weights)
         logit = (weights * evidence.leaving).sum(-1) + shift[..., 0]
         exact = thresholded(torch.sigmoid(logit), tau)
         accuracy, confidence = self._answers(states, evidence, tau)
@@ -81,9 +84,7 @@ class FewShotNet(nn.Module):
             leaving=exact, mix=exit_mix(exact), accuracy=accuracy, confidence=confidence
         )
 
-    def _answers(
-        self, states: Tensor, evidence: Evidence, tau: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _answers(self, states: Tensor, evidence: Evidence, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Return accuracy and confidence of those who leave [G, V, E]."""
         own = F.pad(evidence.leaving, (0, 0, 0, 1))
         sure = torch.logit(evidence.confidence, eps=LEAST_DOUBT)

@@ -89,8 +89,8 @@ def independent_mix(trace: ExitTrace, thresholds: Floats) -> Floats:
 
 def noise_floor(
     calibration: ExitTrace, test: ExitTrace, thresholds: Floats, seed: int
-) -> dict[str, float]:
-    """Return how far the tables of two random disjoint sets of images differ.
+) -> list[dict[str, float]]:
+    """Return how far the tables of two random disjoint sets of images differ, by context.
 
     Args:
         calibration: One recorded trace, all contexts of an image together.
@@ -99,8 +99,8 @@ def noise_floor(
         seed: Seed of the division.
 
     Returns:
-        Mean errors, see :func:`errors`, over contexts and :data:`RESPLITS` divisions into sets of
-        the sizes of the two traces.
+        Per context the errors, see :func:`errors`, means over :data:`RESPLITS` divisions into sets
+        of the sizes of the two traces.
     """
     rng = np.random.default_rng(seed)
     joint = _joined(calibration, test)
@@ -108,15 +108,19 @@ def noise_floor(
     group = np.concatenate([groups, _groups(test) + groups.max() + 1])
     images, image = np.unique(group, return_inverse=True)
     first = len(np.unique(groups))
-    found = []
+    found: list[list[dict[str, float]]] = [[] for _ in contexts_of(joint)]
     for _ in range(RESPLITS):
         order = rng.permutation(len(images))
         inside = np.isin(image, order[:first])
         parts = [_rows(joint, rows) for rows in (inside, ~inside)]
-        for context in contexts_of(joint):
+        for rows, context in zip(found, contexts_of(joint), strict=True):
             tables = [count_exits(part, thresholds, context) for part in parts]
-            found.append(errors(tables[0], tables[1]))
-    return {name: float(np.mean([row[name] for row in found])) for name in found[0]}
+            rows.append(errors(tables[0], tables[1]))
+    return [_means(rows) for rows in found]
+
+
+def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 def judge(
@@ -141,33 +145,30 @@ def judge(
     Returns:
         Errors, means over the contexts, and those of each context.
     """
-    rows: list[dict[str, Any]] = []
-    rng = np.random.default_rng(seed)
-    every = random_thresholds(calibration.confidences, vectors, rng)
-    for context in contexts_of(calibration):
+    rows: list[dict[str, float]] = []
+    tau = random_thresholds(calibration.confidences, vectors, np.random.default_rng(seed))
+    contexts = contexts_of(calibration)
+    floors = noise_floor(calibration, test, tau, seed)
+    for context, floor in zip(contexts, floors, strict=True):
         part = calibration if context is None else samples_in(calibration, context)
-        true = count_exits(test, every, context)
-        found = errors(predict(every, context), true)
-        table = errors(count_exits(part, every), true)
-        independent = np.abs(independent_mix(part, every) - true.mix).mean()
+        true = count_exits(test, tau, context)
+        found, table = errors(predict(tau, context), true), errors(count_exits(part, tau), true)
         rows.append({
-            "context": context,
-            "trained_on": context not in unseen,
             "exit_mix_mae": found["mix"],
-            "exit_mix_mae_independence": float(independent),
+            "exit_mix_mae_independence": float(
+                np.abs(independent_mix(part, tau) - true.mix).mean()
+            ),
             "exit_mix_mae_empirical_table": table["mix"],
+            "exit_mix_noise_floor": floor["mix"],
             "accuracy_mae": found["accuracy"],
             "accuracy_mae_empirical_table": table["accuracy"],
+            "accuracy_noise_floor": floor["accuracy"],
         })
-    names = [name for name in rows[0] if name not in ("context", "trained_on")]
-    floor = noise_floor(calibration, test, every, seed)
-    return {
-        **{name: float(np.mean([row[name] for row in rows])) for name in names},
-        "exit_mix_noise_floor": floor["mix"],
-        "accuracy_noise_floor": floor["accuracy"],
-        "vectors": vectors,
-        "by_context": rows,
-    }
+    named = [
+        {"context": context, "trained_on": context not in unseen, **row}
+        for context, row in zip(contexts, rows, strict=True)
+    ]
+    return {**_means(rows), "vectors": vectors, "by_context": named}
 
 
 def _groups(trace: ExitTrace) -> NDArray[np.int64]:
@@ -185,11 +186,10 @@ def _rows(trace: ExitTrace, rows: NDArray[np.bool_]) -> ExitTrace:
 
 
 def _joined(first: ExitTrace, second: ExitTrace) -> ExitTrace:
-    contexts = (first.context, second.context)
-    known = contexts[0] is not None and contexts[1] is not None
+    contexts = [trace.context for trace in (first, second) if trace.context is not None]
     return ExitTrace(
         name=first.name,
         confidences=np.concatenate([first.confidences, second.confidences]),
         correct=np.concatenate([first.correct, second.correct]),
-        context=np.concatenate(contexts) if known else None,
+        context=np.concatenate(contexts) if len(contexts) == 2 else None,
     )

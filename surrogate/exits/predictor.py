@@ -111,9 +111,7 @@ class TracePredictor(ExitPredictor):
         """Number of contexts of the network."""
         return self.network.contexts
 
-    def predict(
-        self, thresholds: ArrayLike, context: ArrayLike | None = None
-    ) -> ExitEstimates:
+    def predict(self, thresholds: ArrayLike, context: ArrayLike | None = None) -> ExitEstimates:
         """Predict who leaves where.
 
         Args:
@@ -131,9 +129,7 @@ class TracePredictor(ExitPredictor):
             return self.predict_mixture(thresholds, np.full(self.contexts, 1.0 / self.contexts))
         count = len(checked_thresholds(thresholds, self.exits))
         row = torch.from_numpy(self._rows(context, count))
-        return self._estimates(
-            thresholds, lambda tau, chosen: self.network(tau, row[chosen])
-        )
+        return self._estimates(thresholds, lambda tau, chosen: self.network(tau, row[chosen]))
 
     def predict_mixture(self, thresholds: ArrayLike, shares: ArrayLike) -> ExitEstimates:
         """Predict who leaves where when samples of several contexts come.

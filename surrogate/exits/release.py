@@ -20,7 +20,13 @@ from surrogate.exits.trace_data import TraceData
 from surrogate.exits.trace_network import TraceNet
 from surrogate.folders import best_state
 
-__all__ = ["SAMPLE_COUNTS", "judge_few_shot", "release_few_shot", "release_trace", "unseen_networks"]
+__all__ = [
+    "SAMPLE_COUNTS",
+    "judge_few_shot",
+    "release_few_shot",
+    "release_trace",
+    "unseen_networks",
+]
 
 JUDGED_VECTORS = 2_000
 """Vectors of thresholds per context that a release is judged by."""
@@ -212,9 +218,9 @@ def _trace_card(name: str, network: TraceNet, metrics: dict[str, Any]) -> str:
     held_out = metrics.get("held_out")
     if held_out is not None:
         lines += [
-            "Mean absolute errors against the counts of held-out samples, thresholds not trained on:",
+            "Mean absolute errors against the counts of held-out samples, for other thresholds:",
             "",
-            "| context | exit mix | empirical table | independent exits | accuracy | empirical table |",
+            "| context | exit mix | its table | independent exits | accuracy | its table |",
             "|---|---|---|---|---|---|",
         ]
         names = ["exit_mix_mae", "exit_mix_mae_empirical_table", "exit_mix_mae_independence"]
@@ -252,8 +258,8 @@ def _few_shot_card(name: str, metrics: dict[str, Any]) -> str:
         "| samples | exit mix | empirical table | accuracy | empirical table |",
         "|---|---|---|---|---|",
     ]
-    names = ("exit_mix_mae", "exit_mix_mae_empirical_table")
-    names += ("accuracy_mae", "accuracy_mae_empirical_table")
+    names = ["exit_mix_mae", "exit_mix_mae_empirical_table"]
+    names += ["accuracy_mae", "accuracy_mae_empirical_table"]
     for row in metrics["unseen_networks"]:
         cells = " | ".join(f"{row[key]:.4f}" for key in names)
         lines.append(f"| {row['samples']} | {cells} |")

@@ -68,9 +68,9 @@ class TraceVectors(Dataset[ExitExample]):
         shares = self._mixtures()
         row = torch.from_numpy(self.rng.integers(len(shares), size=len(indices)))
         weights = shares[row]  # [B, C]
-        truth = Outcomes(*(
-            torch.einsum("bc,cbe->be", weights, values[:, indices]) for values in self.outcomes
-        ))
+        truth = Outcomes(
+            *(torch.einsum("bc,cbe->be", weights, values[:, indices]) for values in self.outcomes)
+        )
         inputs = (self.thresholds[indices], row, self.table.mixed(shares))
         return ExitExample(inputs, truth)
 

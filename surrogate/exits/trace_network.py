@@ -137,10 +137,11 @@ class TraceNet(nn.Module):
         own = torch.stack(logits, dim=-1)[..., None]  # [B, E - 1, 2, 1]
         passed = (weight[:, :-1] * torch.sigmoid(slope[:, :-1] * own + shift[:, :-1])).sum(-1)
         right = right_rate[:, :-1] * passed[..., 0]
-        leaving = right + (1.0 - right_rate[:, :-1]) * passed[..., 1]
+        # Rounding may lead beyond 1.
+        leaving = (right + (1.0 - right_rate[:, :-1]) * passed[..., 1]).clamp_max(1.0)
         # Where nobody leaves, as many are right as of those who get there.
         answered = (right + NOBODY * right_rate[:, :-1]) / (leaving + NOBODY)
-        accuracy = torch.cat([answered, right_rate[:, -1:]], dim=-1)
+        accuracy = torch.cat([answered.clamp_max(1.0), right_rate[:, -1:]], dim=-1)
         exact = thresholded(leaving, tau)
         return ExitPrediction(
             leaving=exact,
@@ -159,7 +160,7 @@ class TraceNet(nn.Module):
         """Return one token per exit [B, E, width]: its place, context, and the threshold before."""
         scaled = [values / LOGIT_SCALE for values in logits]
         features = torch.stack([*scaled, *(x**2 for x in scaled), *reached], dim=-1)
-        static = self.place + self.described(torch.cat([table.right, table.wrong], dim=-1))
+        static: Tensor = self.place + self.described(torch.cat([table.right, table.wrong], dim=-1))
         return static[row] + F.pad(self.embedded(features), (0, 0, 1, 0))
 
     def _read_out(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -33,7 +33,8 @@ class _Block(nn.Module):
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each [B, heads, E, width / heads]
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.attended(mixed.transpose(1, 2).reshape(rows, exits, width))
-        return x + self.narrow(F.silu(self.wide(self.before_widening(x))))
+        rise: Tensor = self.narrow(F.silu(self.wide(self.before_widening(x))))
+        return x + rise
 
 
 class CausalTrunk(nn.Module):
