@@ -46,10 +46,10 @@ def test_a_mixture_has_the_table_of_mixed_samples() -> None:
 def test_equal_confidences_are_no_trouble() -> None:
     sure = np.ones((20, 2))
     sure[:5] = 0.5
-    table = table_of(ExitTrace(name="t", confidences=sure, correct=np.ones((20, 2))), 6)
+    table = table_of(ExitTrace(name="t", confidences=sure, correct=np.ones((20, 2))), 5)
     single = type(table)(*(values.float() for values in table))
     assert (table.knots.diff(dim=1) > 0).all()
-    tau = torch.tensor([[0.0, 0.5], [1.0, 1.0]])
+    tau = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
     right, wrong = lookup(single, tau, torch.zeros(2, dtype=torch.long))
     assert torch.allclose(right, torch.tensor([[1.0, 1.0], [0.75, 0.75]]))
     assert (wrong == 0).all()
