@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("datagen.commands.generate", "draw, simulate and store deployments"),
     "merge": ("datagen.commands.merge", "put the parts of a data set together"),
     "import-chainnet": ("datagen.commands.import_chainnet", "import ChainNet's public data"),
+    "import-ceed": ("datagen.commands.import_ceed", "import CEED's measured profile of a network"),
     "import-measured": ("datagen.commands.import_measured", "import measured labels"),
     "simulate": ("datagen.commands.simulate", "label given deployments by simulation"),
     "compare": ("datagen.commands.compare", "compare the labels of two data sets"),

@@ -21,7 +21,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"distributions"},
         {"arrivals", "deployment", "exits"},
         {"documents"},
-        {"graph"},
+        {"graph", "profiles"},
         {"evaluation"},
         {"analytic"},
         {"simulator"},

@@ -40,6 +40,7 @@ json.dump(report, sys.stdout)
         "datagen generate",
         "datagen merge",
         "datagen import-chainnet",
+        "datagen import-ceed",
         "datagen import-measured",
         "datagen describe",
         "datagen reproduce",
@@ -50,6 +51,7 @@ json.dump(report, sys.stdout)
         "surrogate",
         "surrogate evaluate",
         "surrogate optimize",
+        "surrogate record-trace",
     ],
 )
 def test_help_is_quick_and_loads_nothing_heavy(command: str) -> None:
