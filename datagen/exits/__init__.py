@@ -10,6 +10,7 @@ from datagen.exits.contexts import (
     contexts_from_parameters,
 )
 from datagen.exits.decisions import ExitMix, Thresholds
+from datagen.exits.likeness import Likeness, compare_traces
 from datagen.exits.trace import ExitTrace
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "Contexts",
     "ExitMix",
     "ExitTrace",
+    "Likeness",
     "Thresholds",
     "clustered_error",
+    "compare_traces",
     "contexts_from_parameters",
 ]

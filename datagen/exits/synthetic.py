@@ -44,7 +44,7 @@ SUREST = 1e-6
 QUADRATURE = 201
 """Points that means over the score are taken at; the quantiles of a uniform grid."""
 
-PERSISTENCES: Floats = np.linspace(0.0, 0.99, 100)
+PERSISTENCES: Floats = np.linspace(0.0, 1.0, 101)
 """Persistences of answers that are tried when fitting: observed agreement is no sharper."""
 
 

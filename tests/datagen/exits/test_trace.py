@@ -21,10 +21,10 @@ def trace(**others: Any) -> ExitTrace:
     return ExitTrace(**content | others)
 
 
-FULL = trace(context=[1, 0], cost=[0.5, 0.75, 2.0])
+FULL = trace(context=[1, 0], group=[7, 0], cost=[0.5, 0.75, 2.0])
 
 
-@pytest.mark.parametrize("file", ["t.npz", "t.parquet"])
+@pytest.mark.parametrize("file", ["t.npz", "t.parquet", "t.csv"])
 @pytest.mark.parametrize("whole", [trace(), FULL], ids=["least", "full"])
 def test_files_read_back_exactly(tmp_path: Path, file: str, whole: ExitTrace) -> None:
     whole.save(tmp_path / file)
@@ -47,9 +47,10 @@ def test_a_trace_is_a_value() -> None:
         trace(correct=~CORRECT),
         trace(context=[1, 0]),
         trace(context=[0, 1]),
+        trace(group=[0, 1]),
         trace(cost=[1, 2, 3]),
     ]
-    assert len({trace(), *different}) == 7
+    assert len({trace(), *different}) == 8
     given = CONFIDENCES.copy()
     kept = trace(confidences=given)
     given[0, 0] = 0.0
@@ -86,6 +87,10 @@ NAN, ROW = float("nan"), [0.5, 0.5, 0.5]
         ("context", [-1, 0], r"context\[0\] must be a whole number"),
         ("context", [0, 10**12], r"context\[1\] must be a whole number"),
         ("context", [1, 1], "context must have a sample of every context from 0 on, got context=0"),
+        ("group", [0, 1, 2], r"group must have shape \(2,\)"),
+        ("group", [0, 0.5], r"group\[1\] must be a whole number"),
+        ("group", [-1, 0], r"group\[0\] must be a whole number"),
+        ("group", [0, NAN], r"group\[1\] must be a whole number"),
         ("cost", [1.0, 2.0], r"cost must have shape \(3,\)"),
         ("cost", [1.0, NAN, 2.0], r"cost\[1\] must be finite and >= 0, got cost\[1\]=nan"),
         ("cost", [1.0, -1.0, 2.0], r"cost\[1\] must be finite and >= 0"),
@@ -140,6 +145,42 @@ def test_bad_tables_are_refused(tmp_path: Path, columns: dict[str, Any], message
         ExitTrace.load(_table(tmp_path, **columns))
 
 
+HEAD = "confidence_0,confidence_1,correct_0,correct_1"
+
+
+def test_tables_of_other_programs_are_read(tmp_path: Path) -> None:
+    lines = ["\ufeffcorrect_1, context,confidence_1,correct_0,confidence_0", "", "TRUE,1,0.9,0,.5"]
+    (tmp_path / "t.csv").write_text("\n".join([*lines, "false,0,1,1,2.5e-1", ""]))
+    found = ExitTrace.load(tmp_path / "t.csv")
+    assert found.confidences.tolist() == [[0.5, 0.9], [0.25, 1.0]]
+    assert found.correct.tolist() == [[False, True], [True, False]]
+    assert found.context is not None
+    assert found.context.tolist() == [1, 0]
+    assert found.group is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "file must hold an array confidences"),
+        (HEAD, r"confidences must have shape \[N, E\]"),
+        (f"{HEAD}\n0.5,nan,1,1", r"confidences\[0\]\[1\] must lie in .*=nan"),
+        (f"{HEAD}\n0.5,,1,1", r"line 2 confidence_1 must be a number, got .*=''"),
+        (f"{HEAD}\n0.5,true,1,1", "line 2 confidence_1 must be a number"),
+        (f"{HEAD}\n0.5,1,1", "line 2 must have 4 cells as the first, got line 2=3"),
+        (f"{HEAD}\n0.5,1,1,2", r"correct\[0\]\[1\] must be true or false"),
+        (f"{HEAD},weight\n0.5,1,1,1,1", "file must have no columns but .*confidence_0.*='weight'"),
+        (f"{HEAD},correct_0\n0.5,1,1,1,1", "file must name each column once"),
+        (f"{HEAD},confidence_3\n0.5,1,1,1,1", "confidences must have a column for every exit"),
+        (f"{HEAD},cost_0,cost_1\n0.5,1,1,1,1,2\n0.5,1,1,1,1,3", "cost must be the same list"),
+    ],
+)
+def test_bad_lines_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InvalidInputError, match=message):
+        ExitTrace.load(tmp_path / "t.csv")
+
+
 class Harmful:
     """Would leave a mark if it were ever unpickled."""
 
@@ -168,8 +209,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "t.parquet", tmp_path / "none.parquet"):
         with pytest.raises(InvalidInputError, match="file must be a Parquet file"):
             ExitTrace.load(path)
-    with pytest.raises(InvalidInputError, match=r"file must end in \.npz or \.parquet"):
-        ExitTrace.load(tmp_path / "t.csv")
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "bytes.csv", tmp_path / "none.csv"):
+        with pytest.raises(InvalidInputError, match="file must be a CSV file"):
+            ExitTrace.load(path)
+    with pytest.raises(InvalidInputError, match=r"file must end in \.npz, \.parquet or \.csv"):
+        ExitTrace.load(tmp_path / "t.txt")
     with pytest.raises(InvalidInputError, match=r"file must end in"):
         FULL.save(tmp_path / "t.pickle")
     np.savez(tmp_path / "t.npz", confidences=CONFIDENCES)
