@@ -16,7 +16,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "test": ("surrogate.commands.fit", "test a model (Lightning)"),
     "predict": ("surrogate.commands.fit", "predict with a model (Lightning)"),
     "evaluate": ("surrogate.commands.evaluate", "errors and speed of a released model"),
-    "record-trace": ("surrogate.commands.record_trace", "record what an early-exit network answers"),
+    "record-trace": (
+        "surrogate.commands.record_trace",
+        "record what an early-exit network answers",
+    ),
     "optimize": ("surrogate.commands.optimize", "search a deployment and prove it by simulation"),
 }
 """Command -> its module, loaded when the command is run, and what it does."""

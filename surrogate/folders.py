@@ -100,7 +100,11 @@ def write_folder(
 
 
 def described(
-    folder: Path, *, expected: Mapping[str, object], fields: Collection[str], models: Collection[str]
+    folder: Path,
+    *,
+    expected: Mapping[str, object],
+    fields: Collection[str],
+    models: Collection[str],
 ) -> dict[str, Any]:
     """Read what a checkpoint says it is.
 

@@ -29,8 +29,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("out", metavar="OUT.yaml", help="document to write")
     parser.add_argument("--rate", metavar="R", help=f"arrivals [1/s] (default: {RATE:g})")
     parser.add_argument("--capacity", metavar="K", help="buffer of the device (default: 10)")
-    parser.add_argument("--mix", metavar="P,P,...", help="share of the jobs that leave at each gate")
-    parser.add_argument("--layers", action="store_true", help="one fragment per layer, not per gate")
+    parser.add_argument(
+        "--mix", metavar="P,P,...", help="share of the jobs that leave at each gate"
+    )
+    parser.add_argument(
+        "--layers", action="store_true", help="one fragment per layer, not per gate"
+    )
     parser.add_json()
     given = parser.parse_args(arguments)
 

@@ -77,8 +77,8 @@ def _numbers(cells: Sequence[str], names: Sequence[str], line: int) -> list[floa
     for name, cell in zip(names, cells, strict=True):
         text = cell.strip()
         try:
-            word = text.lower() if name.startswith("correct") else text
-            row.append(TRUTH[word] if word in TRUTH else float(text))
+            answer = TRUTH.get(text.lower()) if name.startswith("correct") else None
+            row.append(float(text) if answer is None else answer)
         except ValueError:
             raise InvalidInputError(f"line {line} {name}", "be a number", text) from None
     return row

@@ -74,8 +74,7 @@ def compare_traces(
     (mix, right), (other_mix, other_right) = exit_mixes(first, tau), exit_mixes(second, tau)
     return Likeness(
         confidence=np.array([
-            _distance(first.confidences[:, e], second.confidences[:, e])
-            for e in range(first.exits)
+            _distance(first.confidences[:, e], second.confidences[:, e]) for e in range(first.exits)
         ]),
         accuracy=first.correct.mean(axis=0) - second.correct.mean(axis=0),
         leaving=_leaving(first, second),

@@ -1,7 +1,7 @@
 """A generative model of exit traces, for sweeps that no recorded trace is long enough for.
 
-A sample belongs to a context k. How easy it looks is a standard Gaussian *score* that every block of
-the network revises, so that a sample which is hard at one exit tends to be hard at the next:
+A sample belongs to a context k. How easy it looks is a standard Gaussian *score* that every block
+of the network revises, so that a sample which is hard at one exit tends to be hard at the next:
 
     s_0 = e_0,   s_j = r_j s_(j-1) + sqrt(1 - r_j**2) e_j,   e_j independent standard Gaussians.
 
@@ -10,11 +10,11 @@ lies above chance, the confidence f of a guess:
 
     c_j = f + (1 - f) / (1 + exp(-g_kj(s_j))).
 
-Its answer is right when a second such process, with its own persistence, stays below the confidence:
-v_j = Phi(w_j) <= c_j. So an answer of confidence c is right with probability c (the model is
-calibrated at every exit), the accuracy of an exit is its mean confidence, and answers of a sample at
-neighbouring exits agree more often than by chance. Fitted models have accuracies that do not fall
-from exit to exit.
+Its answer is right when a second such process, with its own persistence, stays below the
+confidence: v_j = Phi(w_j) <= c_j. So an answer of confidence c is right with probability c (the
+model is calibrated at every exit), the accuracy of an exit is its mean confidence, and answers of a
+sample at neighbouring exits agree more often than by chance. Fitted models have accuracies that do
+not fall from exit to exit.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ class SyntheticExits:
         require(right, "shares", f"hold {shape[0]} numbers >= 0 that sum to 1", self.shares)
         for name in ("persistence", "agreement"):
             values = getattr(self, name)
-            inside = values.shape == (shape[1] - 1,) and bool(((0 <= values) & (values <= 1)).all())
+            inside = values.shape == (shape[1] - 1,) and bool(((values >= 0) & (values <= 1)).all())
             require(inside, name, f"hold {shape[1] - 1} numbers in [0, 1]", values)
         require(0 <= self.chance < 1, "chance", "lie in [0, 1)", self.chance)
 
     @property
     def accuracy(self) -> Floats:
-        """Share of right answers in each context at each exit, which is the mean confidence [K, E]."""
+        """Share of right answers by context and exit, which is the mean confidence [K, E]."""
         scores = ndtri((np.arange(QUADRATURE) + 0.5) / QUADRATURE)
         levels = np.apply_along_axis(lambda row: _curve(scores, row), 2, self.logits)
         return np.asarray((self.chance + (1 - self.chance) * expit(levels)).mean(axis=2))

@@ -1,8 +1,8 @@
 """``surrogate fit | validate | test | predict``: training through LightningCLI.
 
 The YAML file names classes by import path and gives their arguments; ``--print_config`` shows every
-default. A file whose ``model`` and ``data`` give a ``class_path`` chooses the task and the data too;
-without one they are those of deployments. Runs are written below ``trainer.default_root_dir``;
+default. A file whose ``model`` and ``data`` give a ``class_path`` chooses the task and the data
+too; without one they are those of deployments. Runs are written below ``trainer.default_root_dir``;
 after ``fit`` the best weights lie in its folder ``release``, ready to be loaded.
 """
 

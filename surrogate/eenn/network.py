@@ -89,7 +89,9 @@ class MultiExitNetwork(nn.Module):
             for place, width in enumerate(widths)
         )
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(grid), nn.Flatten(), nn.Linear(width * grid**2, classes))
+            nn.Sequential(
+                nn.AdaptiveAvgPool2d(grid), nn.Flatten(), nn.Linear(width * grid**2, classes)
+            )
             for width in widths
         )
 

@@ -1,8 +1,8 @@
 """From a trained early-exit network to a checkpoint folder with its traces, and back.
 
 Beside what every checkpoint holds, the folder of a network trained on digits has its traces on the
-calibration and the test images, ``calibration.npz`` and ``test.npz``: all that simulations, policies
-and the threshold predictor need of it.
+calibration and the test images, ``calibration.npz`` and ``test.npz``: all that simulations,
+policies and the threshold predictor need of it.
 """
 
 from __future__ import annotations
@@ -191,8 +191,8 @@ def card(name: str, metrics: dict[str, Any]) -> str:
     images = ", ".join(f"{count} {part}" for part, count in metrics["images"].items())
     lines += [
         "",
-        f"Images: {images}; all contexts of an image are in the same part. Temperatures were fitted",
-        f"on the calibration images. Cost: {metrics['cost_unit']} per image.",
+        f"Images: {images}; all contexts of an image are in the same part. Temperatures were",
+        f"fitted on the calibration images. Cost: {metrics['cost_unit']} per image.",
         f"{metrics['parameters']} parameters.",
         "",
     ]

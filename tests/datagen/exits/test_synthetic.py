@@ -50,8 +50,8 @@ def test_a_hard_sample_stays_hard() -> None:
 def test_contexts_have_their_shares_and_seeds_repeat() -> None:
     assert LARGE.context is not None
     assert np.bincount(LARGE.context).tolist() == [30_000, 10_000]
-    assert LARGE == MODEL.sample(40_000, seed=0)
-    assert LARGE != MODEL.sample(40_000, seed=1)
+    assert MODEL.sample(40_000, seed=0) == LARGE
+    assert MODEL.sample(40_000, seed=1) != LARGE
     single = SyntheticExits.of_accuracy([0.5, 0.9], spread=0.0).sample(10, seed=0, name="one")
     assert (single.name, single.context) == ("one", None)
     assert single.confidences.tolist() == [pytest.approx([0.5, 0.9])] * 10
@@ -94,7 +94,7 @@ def test_the_digits_network_is_imitated_as_well_as_new_images_would(repository: 
 def test_distances_see_differences() -> None:
     other = SyntheticExits.of_accuracy([0.5, 0.7, 0.8, 0.9], persistence=0.2).sample(9000, seed=3)
     likeness = compare_traces(LARGE, other)
-    assert likeness.confidence.min() > 0.1
+    assert likeness.confidence.min() > 0.04
     assert likeness.leaving > 0.2
     assert likeness.mix > 0.02
     assert likeness.answers > 0.01

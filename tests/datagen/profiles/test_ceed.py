@@ -74,7 +74,9 @@ def test_memory_is_split_by_parameters(files: tuple[Path, Path]) -> None:
     # Four bytes each are the whole model, up to buffers and what the serialization adds.
     count = sum(parameters) + sum(CLASSIFIERS)
     assert 4 * count == pytest.approx(MEMORY, rel=4e-3)
-    assert profile.weights[17] == pytest.approx(MEMORY * (BLOCKS[13] + CLASSIFIERS[7]) / count, 1e-6)
+    assert profile.weights[17] == pytest.approx(
+        MEMORY * (BLOCKS[13] + CLASSIFIERS[7]) / count, 1e-6
+    )
     assert MEMORY - 20 <= sum(profile.weights) <= MEMORY
 
 
@@ -89,8 +91,7 @@ def test_fragments_are_the_segments_of_the_table(files: tuple[Path, Path]) -> No
     assert milliseconds(heads) == pytest.approx(HEADS[:-1], abs=6e-5)
     assert fragments[-1].exit is None
     totals = [
-        work + head
-        for work, head in zip(accumulate(SEGMENTS), accumulate(HEADS), strict=True)
+        work + head for work, head in zip(accumulate(SEGMENTS), accumulate(HEADS), strict=True)
     ]
     assert totals == pytest.approx(ALL_HEADS, abs=2e-3)
     scv = fragments[3].service.scv  # type: ignore[union-attr]
@@ -201,7 +202,11 @@ BACKBONE = "backbone_execution_time"
         ((BACKBONE, "layer_9_ReLU_1"), record(1.0), "backbone_output_memory must name the layers"),
         (("memory",), {"output": 1}, r"memory\.model must be a number"),
         (("execution_time_gate_1_layer_3",), 3.0, "gate_1_layer_3 must be given, got .*=3.0"),
-        (("backbone_output_memory", "layer_2_ResidualBottleneck_1"), 750.0, "must hold 32 channels"),
+        (
+            ("backbone_output_memory", "layer_2_ResidualBottleneck_1"),
+            750.0,
+            "must hold 32 channels",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -37,9 +37,7 @@ def leaving(tau: tuple[float, ...]) -> Deployment:
     devices = tuple(Device(name=f"d{place}") for place in range(4))
     problem = Problem(devices=devices, chains=(chain,), traces=(TRACE,))
     path = tuple(device.name for device in devices)
-    return Deployment(
-        problem=problem, placement={"c": (path,)}, exits={"c": Thresholds(tau=tau)}
-    )
+    return Deployment(problem=problem, placement={"c": (path,)}, exits={"c": Thresholds(tau=tau)})
 
 
 def drawn_rows(deployment: Deployment) -> ExitTrace:

@@ -30,7 +30,7 @@ def test_images_are_split_and_keep_their_contexts_together(data: DigitsData) -> 
     for part in data.parts:
         ((images, labels, context, group),) = list(data.samples(part))
         assert images.shape == (5 * len(data.parts[part]), 1, 16, 16)
-        assert 0 <= images.min()
+        assert images.min() >= 0
         assert images.max() <= 1
         assert context.tolist() == list(range(5)) * len(data.parts[part])
         assert labels.tolist() == data.labels[group].tolist()

@@ -1,4 +1,4 @@
-"""From ``surrogate fit`` to a checkpoint with traces and back, and what the shipped one promises."""
+"""From ``surrogate fit`` to a checkpoint with traces and back; what the shipped one promises."""
 
 from __future__ import annotations
 
