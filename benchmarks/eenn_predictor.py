@@ -16,7 +16,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
 from eenn_predictor_report import page, result_text
 from numpy.typing import NDArray
 from result_file import add_output_options, deliver, machine
@@ -74,6 +73,8 @@ def speeds(digits: TracePredictor, general: FewShotPredictor, seed: int) -> dict
         Vectors per second, by the clock with :data:`THREADS` threads, and per second of processor
         time on one.
     """
+    import torch  # after surrogate, which chooses how its threads wait
+
     rng = np.random.default_rng(seed)
     trace = NetworkFamily().draw(SPEED_ROWS, SPEED_EXITS, rng)
     settings = {**digits.network.settings, "exits": SPEED_EXITS, "contexts": 1}

@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datagen.exits import ExitTrace
 from surrogate.exits.evidence import PAST, STATIC, WIDTHS, Evidence, Samples, evidence_of
 from surrogate.exits.prediction import ExitPrediction, exit_mix, thresholded
 from surrogate.exits.trunk import CausalTrunk
 
-__all__ = ["FewShotNet"]
+__all__ = ["AdaptedNet", "FewShotNet"]
 
 _TABLES = len(WIDTHS) + 1
 
@@ -95,3 +96,31 @@ class FewShotNet(nn.Module):
         above = (evidence.confidence.mean(-1) - least) / (1.0 - least).clamp_min(LEAST_DOUBT)
         part = torch.sigmoid(torch.logit(above, eps=LEAST_DOUBT) + rise[..., 1])
         return accuracy, least + (1.0 - least) * part
+
+
+class AdaptedNet(nn.Module):
+    """A :class:`FewShotNet` with the samples of one network: a module from thresholds only.
+
+    Args:
+        network: The trained network.
+        trace: Samples of the network it is to adapt to.
+    """
+
+    def __init__(self, network: FewShotNet, trace: ExitTrace) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("confidences", torch.tensor(trace.confidences[None]).float())
+        self.register_buffer("correct", torch.tensor(trace.correct[None]).float())
+
+    def forward(self, thresholds: Tensor) -> ExitPrediction:
+        """Predict; differentiable in the thresholds.
+
+        Args:
+            thresholds: Thresholds [B, E - 1] or, the final one not looked at, [B, E].
+
+        Returns:
+            The prediction for B vectors.
+        """
+        samples = Samples(self.confidences, self.correct)  # type: ignore[arg-type]
+        found = self.network(thresholds[None], samples)
+        return ExitPrediction(**{name: values[0] for name, values in vars(found).items()})

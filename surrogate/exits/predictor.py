@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from datagen.errors import require
 from datagen.exits import ExitTrace
 from datagen.exits.counts import checked_thresholds, samples_in
 from surrogate.errors import CheckpointError
-from surrogate.exits.evidence import Samples
-from surrogate.exits.few_shot_network import FewShotNet
+from surrogate.exits.few_shot_network import AdaptedNet, FewShotNet
 from surrogate.exits.prediction import ExitPrediction
 from surrogate.exits.trace_network import TraceNet
 from surrogate.folders import described, located, metrics_of, weights_of, write_folder
 
 __all__ = [
     "EXIT_MODELS",
-    "AdaptedNet",
+    "AdaptedPredictor",
     "ExitEstimates",
     "ExitPredictor",
     "FewShotPredictor",
@@ -31,6 +31,9 @@ __all__ = [
     "load_exit_predictor",
     "save_exit_predictor",
 ]
+
+Forward = Callable[[Tensor, slice], ExitPrediction]
+"""Predicts for a part of the vectors: their thresholds [B, E - 1], and which they are."""
 
 SCHEMA = 1
 """Version of the description of an exit predictor."""
@@ -75,8 +78,8 @@ class ExitPredictor:
     def __init__(self, exits: int) -> None:
         self.exits = exits
 
-    def _estimates(self, thresholds: ArrayLike, predict: Any) -> ExitEstimates:
-        """Predict in batches that are small enough, in double precision at the end."""
+    def _estimates(self, thresholds: ArrayLike, predict: Forward) -> ExitEstimates:
+        """Predict in parts that are small enough, in double precision at the end."""
         tau = torch.from_numpy(checked_thresholds(thresholds, self.exits)).float()
         parts: list[ExitPrediction] = []
         with torch.inference_mode():
@@ -158,34 +161,6 @@ class TracePredictor(ExitPredictor):
         whole = given.dtype.kind in "iu" and bool(((given >= 0) & (given < self.contexts)).all())
         require(whole, "context", rule, context)
         return np.array(np.broadcast_to(given, (count,)), dtype=np.int64)
-
-
-class AdaptedNet(nn.Module):
-    """A :class:`FewShotNet` with the samples of one network: a module from thresholds only.
-
-    Args:
-        network: The trained network.
-        trace: Samples of the network it is to adapt to.
-    """
-
-    def __init__(self, network: FewShotNet, trace: ExitTrace) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("confidences", torch.tensor(trace.confidences[None]).float())
-        self.register_buffer("correct", torch.tensor(trace.correct[None]).float())
-
-    def forward(self, thresholds: Tensor) -> ExitPrediction:
-        """Predict; differentiable in the thresholds.
-
-        Args:
-            thresholds: Thresholds [B, E - 1] or, the final one not looked at, [B, E].
-
-        Returns:
-            The prediction for B vectors.
-        """
-        samples = Samples(self.confidences, self.correct)  # type: ignore[arg-type]
-        found = self.network(thresholds[None], samples)
-        return ExitPrediction(**{name: values[0] for name, values in vars(found).items()})
 
 
 class AdaptedPredictor(ExitPredictor):

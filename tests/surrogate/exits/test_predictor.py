@@ -100,6 +100,21 @@ def test_adapts_to_samples(adapting: FewShotPredictor) -> None:
     assert np.abs(found.mix - one.mix).max() > 1e-3
 
 
+def test_the_modules_lead_gradients_to_thresholds(
+    known: TracePredictor, adapting: FewShotPredictor
+) -> None:
+    adapted = adapting.adapted(made_up_trace(40)).network
+    for module in (known.network, adapted):
+        tau = torch.full((2, EXITS), 0.6, requires_grad=True)
+        found = module(tau)
+        assert found.mix.shape == found.accuracy.shape == (2, EXITS)
+        (gradient,) = torch.autograd.grad(found.mix[:, 0].sum(), tau)
+        assert (gradient[:, 0] < 0).all()
+        assert (gradient[:, 1:] == 0).all()
+        (gradient,) = torch.autograd.grad(module(tau).overall_accuracy.sum(), tau)
+        assert (gradient[:, :-1] != 0).all()
+
+
 def test_adapting_needs_samples(adapting: FewShotPredictor) -> None:
     with pytest.raises(InvalidInputError, match="trace must have at least two samples, got"):
         adapting.adapted(made_up_trace(1, contexts=1))

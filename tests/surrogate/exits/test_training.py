@@ -189,7 +189,7 @@ def test_a_run_on_a_trace_releases_a_predictor(
     network = {"exits": EXITS, "contexts": CONTEXTS, "knots": 24, "width": 16}
     document["model"]["init_args"]["network"]["init_args"] = network
     document["model"]["init_args"]["learning_rate"] = 1e-2
-    made_up_trace(9000, seed=8).save(tmp_path / "held_out.npz")
+    made_up_trace(2400, seed=8).save(tmp_path / "held_out.npz")
     document["data"]["init_args"] = {
         "trace": trace_file,
         "test": str(tmp_path / "held_out.npz"),
