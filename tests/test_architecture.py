@@ -52,7 +52,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"coverage"},
         {"checkpoints"},
         {"evaluator"},
-        {"eenn", "release"},
+        {"eenn", "exits", "release"},
         {"optimizers"},
         {"report"},
         {"commands"},

@@ -27,6 +27,9 @@ from datagen.documents import read_yaml
 from surrogate.eenn.network import MultiExitNetwork
 from surrogate.eenn.release import release_network
 from surrogate.errors import ConfigError
+from surrogate.exits.few_shot_network import FewShotNet
+from surrogate.exits.release import release_few_shot, release_trace
+from surrogate.exits.trace_network import TraceNet
 from surrogate.models import ChainNet
 from surrogate.release import release_run
 from surrogate.training.data import DeploymentData
@@ -39,6 +42,8 @@ _log = logging.getLogger(__name__)
 RELEASES: dict[type, Callable[[Path, Any, Any, Path], object]] = {
     ChainNet: release_run,
     MultiExitNetwork: release_network,
+    TraceNet: release_trace,
+    FewShotNet: release_few_shot,
 }
 """Class of a trained network -> what makes a checkpoint folder of a run: called with the best
 ``.ckpt`` file, the network, the data and the folder."""

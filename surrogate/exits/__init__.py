@@ -1,0 +1,1 @@
+"""Predictors of early exits: thresholds in; exit mix, accuracy and confidence out."""
