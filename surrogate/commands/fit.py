@@ -22,7 +22,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from datagen.documents import read_yaml
 from surrogate.errors import ConfigError
-from surrogate.models import ChainNet
+from surrogate.models import DeploymentNetwork
 from surrogate.release import release_run
 from surrogate.training.data import DeploymentData
 from surrogate.training.task import DeploymentTask
@@ -47,7 +47,7 @@ class _ReleasingCLI(LightningCLI):
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         network = self.model.network
         finished = self.trainer.state.fn == TrainerFn.FITTING and self.trainer.is_global_zero
-        if finished and best and isinstance(network, ChainNet):
+        if finished and best and isinstance(network, DeploymentNetwork):
             folder = Path(self.trainer.default_root_dir) / "release"
             release_run(Path(best), network, self.datamodule, folder)
             _log.info("released %s", folder)

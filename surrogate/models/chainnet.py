@@ -8,49 +8,20 @@ References:
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from datagen.errors import require
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.features import (
-    DEVICE_FEATURES,
-    FLOW_FEATURES,
-    STEP_FEATURES,
-    FeatureFunction,
-    Features,
-)
+from surrogate.features.features import Features
 from surrogate.models.attention import DeviceAttention
+from surrogate.models.network import DeploymentNetwork, correction_head
 from surrogate.models.readout import Prediction, read_out
 
 __all__ = ["ChainNet"]
 
 
-class _Standardised(nn.Module):
-    """Encoder of raw features: fixed shift and scale, then one hidden layer."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("std", torch.ones(inputs))
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.Tanh()
-        )
-
-    def fit(self, values: Tensor) -> None:
-        """Take shift and scale from a sample [N, inputs]; constant features stay as they are."""
-        std = values.std(dim=0, correction=0)
-        self.mean.copy_(values.mean(dim=0))
-        self.std.copy_(torch.where(std > 1e-4, std, torch.ones_like(std)))
-
-    def forward(self, values: Tensor) -> Tensor:
-        return self.layers((values - self.mean) / self.std)  # type: ignore[no-any-return]
-
-
-class ChainNet(nn.Module):
+class ChainNet(DeploymentNetwork):
     """Predicts the share passed and the sojourn of every step, and what follows from them.
 
     Args:
@@ -59,58 +30,17 @@ class ChainNet(nn.Module):
     """
 
     def __init__(self, hidden: int = 64, iterations: int = 2) -> None:
-        super().__init__()
-        require(hidden >= 2 and hidden % 2 == 0, "hidden", "be even and >= 2", hidden)
+        super().__init__(hidden)
         require(iterations >= 1, "iterations", "be >= 1", iterations)
-        self.settings = {"hidden": hidden, "iterations": iterations}
+        self.settings["iterations"] = iterations
         self.iterations = iterations
-        self.features = FeatureFunction()
-        self.step_encoder = _Standardised(len(STEP_FEATURES), hidden)
-        self.device_encoder = _Standardised(len(DEVICE_FEATURES), hidden)
-        self.flow_encoder = _Standardised(len(FLOW_FEATURES), hidden)
         self.recurrence = nn.GRU(2 * hidden, hidden)
         self.attention = DeviceAttention(2 * hidden, hidden)
         self.device_update = nn.GRUCell(hidden, hidden)
         self.step_update = nn.GRUCell(2 * hidden, hidden)
-        inner, correction = nn.Linear(3 * hidden, 2 * hidden), nn.Linear(2 * hidden, 2)
-        self.head = nn.Sequential(inner, nn.SiLU(), correction)
-        # A fresh network repeats the prior.
-        nn.init.zeros_(correction.weight)
-        nn.init.zeros_(correction.bias)
-
-    def fit_features(self, arrays: FlowArrays) -> None:
-        """Take the shift and scale of every feature from a sample of the training data.
-
-        Args:
-            arrays: Some hundred deployments.
-        """
-        with torch.no_grad():
-            features = self.features(arrays)
-            self.step_encoder.fit(features.step)
-            self.device_encoder.fit(features.device)
-            self.flow_encoder.fit(features.flow)
-
-    def forward(self, arrays: FlowArrays) -> Prediction:
-        """Predict the measures of a batch.
-
-        Args:
-            arrays: The deployments.
-
-        Returns:
-            Measures inside their physical range.
-        """
-        return self.predict(arrays, self.features(arrays))
+        self.head = correction_head(3 * hidden, hidden)
 
     def predict(self, arrays: FlowArrays, features: Features) -> Prediction:
-        """Predict from features that are already there.
-
-        Args:
-            arrays: The deployments.
-            features: Their features.
-
-        Returns:
-            Measures inside their physical range.
-        """
         step = self.step_encoder(features.step)  # [S, H]
         device = self.device_encoder(features.device)  # [D, H]
         flow = self.flow_encoder(features.flow)  # [P, H], longest first
