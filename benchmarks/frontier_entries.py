@@ -7,12 +7,13 @@ further run begins with empty queues again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from datagen.analytic.decomposition import COVERS, AnalyticEvaluator
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
@@ -20,16 +21,28 @@ from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.loads import unstable
 from datagen.simulator import SimulationEvaluator, SimulationOptions
 from surrogate.evaluator import load_surrogate
-from surrogate.features.arrays import flow_arrays
+from surrogate.features.arrays import FlowArrays, flow_arrays
 from surrogate.features.decomposition import Decomposition
-from surrogate.models.readout import read_out
+from surrogate.models.readout import Prediction, read_out
 
-__all__ = ["Entry", "Kind", "PriorEvaluator", "formulas", "simulations", "surrogates"]
+__all__ = [
+    "Entry",
+    "Kind",
+    "PredictionEvaluator",
+    "PriorEvaluator",
+    "formulas",
+    "simulations",
+    "surrogates",
+]
 
 Kind = Literal["surrogate", "baseline", "formula", "simulation"]
 
 SEED = 20_261
 """Of the simulations, unless the labels were simulated with it: see :func:`simulations`."""
+
+
+BATCH = 1024
+"""Deployments per forward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,23 +73,45 @@ class Entry:
         return self.kind == "simulation"
 
 
-class PriorEvaluator(Evaluator):
+class PredictionEvaluator(Evaluator):
+    """Whatever predicts from flow arrays, without intervals and flags of a released network.
+
+    Args:
+        name: What to call it.
+        source: What its measures are: ``surrogate`` or ``analytic``.
+        predict: The prediction of a batch.
+    """
+
+    def __init__(self, name: str, source: str, predict: Callable[[FlowArrays], Prediction]) -> None:
+        self.name = name
+        self.source = source
+        self.predict = predict
+
+    def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
+        refuse_uncovered(self.name, COVERS, batch.effects)
+        names = ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
+        parts: list[dict[str, Any]] = []
+        for rows in np.array_split(np.arange(len(batch)), -(-len(batch) // BATCH)):
+            with torch.inference_mode():
+                said = self.predict(flow_arrays(batch.select(rows)))
+            parts.append({name: getattr(said, name).numpy().astype(np.float64) for name in names})
+        chain = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        without = unstable(batch)
+        for values in chain.values():
+            values[without[batch.owner("chain")]] = np.nan
+        return Measures.of(batch, self.source, deployment={"unstable": without}, chain=chain)
+
+
+class PriorEvaluator(PredictionEvaluator):
     """The decomposition that surrogates correct, read out as it is: a network without training."""
 
     def __init__(self) -> None:
         self.decomposition = Decomposition()
+        super().__init__("prior", "analytic", self._read_out)
 
-    def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
-        refuse_uncovered("prior", COVERS, batch.effects)
-        arrays = flow_arrays(batch)
-        prior = self.decomposition(arrays)
-        said = read_out(arrays, prior, arrays.step_mean.new_zeros(len(arrays.step_mean), 2))
-        names = ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
-        chain = {name: getattr(said, name).numpy().astype(np.float64) for name in names}
-        without = unstable(batch)
-        for values in chain.values():
-            values[without[batch.owner("chain")]] = np.nan
-        return Measures.of(batch, "analytic", deployment={"unstable": without}, chain=chain)
+    def _read_out(self, arrays: FlowArrays) -> Prediction:
+        nothing = arrays.step_mean.new_zeros(len(arrays.step_mean), 2)
+        return read_out(arrays, self.decomposition(arrays), nothing)
 
 
 def surrogates(checkpoints: Sequence[str], threads: int) -> list[Entry]:

@@ -8,7 +8,7 @@ References:
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from datagen.errors import require
@@ -16,7 +16,6 @@ from surrogate.features.arrays import FlowArrays
 from surrogate.features.features import Features
 from surrogate.models.attention import DeviceAttention
 from surrogate.models.network import DeploymentNetwork, correction_head
-from surrogate.models.readout import Prediction, read_out
 
 __all__ = ["ChainNet"]
 
@@ -40,7 +39,7 @@ class ChainNet(DeploymentNetwork):
         self.step_update = nn.GRUCell(2 * hidden, hidden)
         self.head = correction_head(3 * hidden, hidden)
 
-    def predict(self, arrays: FlowArrays, features: Features) -> Prediction:
+    def corrections(self, arrays: FlowArrays, features: Features) -> Tensor:
         step = self.step_encoder(features.step)  # [S, H]
         device = self.device_encoder(features.device)  # [D, H]
         flow = self.flow_encoder(features.flow)  # [P, H], longest first
@@ -54,7 +53,6 @@ class ChainNet(DeploymentNetwork):
             heard = self.attention(torch.cat([passed, step], dim=-1), at, arrays.devices)
             device = self.device_update(heard, device)
             step = self.step_update(torch.cat([passed, arrays.at_steps(device)], dim=-1), step)
-        correction = self.head(
+        return self.head(  # type: ignore[no-any-return]
             torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
         )
-        return read_out(arrays, features.prior, correction)

@@ -16,7 +16,6 @@ from datagen.errors import require
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.features import Features
 from surrogate.models.network import DeploymentNetwork, correction_head
-from surrogate.models.readout import Prediction, read_out
 
 __all__ = ["EDGE_KINDS", "MessagePassing", "plain_graph"]
 
@@ -81,7 +80,7 @@ class MessagePassing(DeploymentNetwork):
             states [N, H].
         """
 
-    def predict(self, arrays: FlowArrays, features: Features) -> Prediction:
+    def corrections(self, arrays: FlowArrays, features: Features) -> Tensor:
         node = torch.cat([
             self.step_encoder(features.step),
             self.device_encoder(features.device),
@@ -92,7 +91,6 @@ class MessagePassing(DeploymentNetwork):
             node = node + nn.functional.silu(layer(norm(node), edges, kinds))
         sizes = [len(arrays.step_mean), arrays.devices, len(arrays.flow_chain)]
         step, device, flow = torch.split(node, sizes)
-        correction = self.head(
+        return self.head(  # type: ignore[no-any-return]
             torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
         )
-        return read_out(arrays, features.prior, correction)

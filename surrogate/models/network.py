@@ -16,7 +16,7 @@ from surrogate.features.features import (
     FeatureFunction,
     Features,
 )
-from surrogate.models.readout import Prediction
+from surrogate.models.readout import Prediction, read_out
 
 __all__ = ["DeploymentNetwork", "Standardised", "correction_head"]
 
@@ -111,7 +111,6 @@ class DeploymentNetwork(nn.Module, ABC):
         """
         return self.predict(arrays, self.features(arrays))
 
-    @abstractmethod
     def predict(self, arrays: FlowArrays, features: Features) -> Prediction:
         """Predict from features that are already there.
 
@@ -121,4 +120,17 @@ class DeploymentNetwork(nn.Module, ABC):
 
         Returns:
             Measures inside their physical range.
+        """
+        return read_out(arrays, features.prior, self.corrections(arrays, features))
+
+    @abstractmethod
+    def corrections(self, arrays: FlowArrays, features: Features) -> Tensor:
+        """Say by how much the prior is wrong.
+
+        Args:
+            arrays: The deployments.
+            features: Their features.
+
+        Returns:
+            Corrections of the log-odds of loss and of waiting at each step [S, 2].
         """
