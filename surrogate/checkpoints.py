@@ -15,15 +15,21 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
 
 from surrogate.coverage import Coverage
 from surrogate.errors import CheckpointError
 from surrogate.features.features import FEATURE_SCHEMA
 from surrogate.intervals import Intervals
-from surrogate.models import MODELS
+from surrogate.models import MODELS, DeploymentNetwork
 
-__all__ = ["SCHEMA", "Release", "load_release", "save_release", "shipped_folder"]
+__all__ = [
+    "SCHEMA",
+    "Release",
+    "load_release",
+    "released_network",
+    "save_release",
+    "shipped_folder",
+]
 
 SCHEMA = 2
 """Version of the folder's layout."""
@@ -44,7 +50,7 @@ class Release:
     """
 
     name: str
-    network: nn.Module
+    network: DeploymentNetwork
     coverage: Coverage
     intervals: Intervals
     metrics: dict[str, Any]
@@ -67,7 +73,7 @@ def shipped_folder(name: str) -> Path:
 
 def save_release(
     folder: Path,
-    network: nn.Module,
+    network: DeploymentNetwork,
     coverage: Coverage,
     intervals: Intervals,
     *,
@@ -192,6 +198,26 @@ def load_release(name_or_path: str | Path) -> Release:
         intervals=intervals,
         metrics=_read_json(folder / METRICS),
     )
+
+
+def released_network(checkpoint: str) -> DeploymentNetwork:
+    """Return the network of a released checkpoint, to be trained further.
+
+    A training configuration may name this function where it would name a class of networks; see
+    ``configs/train/fine_tune.yaml``. The scale of the features stays that of the checkpoint.
+
+    Args:
+        checkpoint: A folder, or the name of a shipped checkpoint.
+
+    Returns:
+        The network in training mode.
+
+    Raises:
+        CheckpointError: If it cannot be loaded.
+    """
+    network = load_release(checkpoint).network
+    network.scaled = True
+    return network.requires_grad_().train()
 
 
 def best_state(path: Path) -> dict[str, torch.Tensor]:
