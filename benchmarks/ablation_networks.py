@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.decomposition import Prior
 from surrogate.features.features import (
     DEVICE_FEATURES,
     FLOW_FEATURES,
     STEP_FEATURES,
     Features,
 )
+from surrogate.features.prior import Prior
 from surrogate.models import ChainNet, Prediction
 from surrogate.models.readout import read_out
 
@@ -42,6 +42,8 @@ DECOMPOSITION_WORDS = (
     "spacing takes",
     "saturated flows",
     "capacity x log load",
+    "pace",
+    "variability that the previous",
 )
 """What names of features hold that only the decomposition can tell. Shares of a device's load and
 arrivals stay: the published network has them, too, and upstream losses change them little."""
@@ -127,7 +129,7 @@ class MeanOfSteps(ChainNet):
         iterations: Rounds of message passing, >= 1.
     """
 
-    def __init__(self, hidden: int = 64, iterations: int = 2) -> None:
+    def __init__(self, hidden: int = 48, iterations: int = 2) -> None:
         super().__init__(hidden, iterations)
         self.attention = DeviceMean(2 * hidden, hidden)
 
@@ -139,8 +141,11 @@ class PlainReadOut(ChainNet):
     """
 
     def predict(self, arrays: FlowArrays, features: Features) -> Prediction:
-        by_step = self.corrections(arrays, features)
-        structured = read_out(arrays, features.prior, by_step)
+        step, device, flow = self.states(arrays, features)
+        by_step = self.head(
+            torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
+        )
+        structured = read_out(arrays, features.prior, by_step, self.law_head(flow))
         of_flows = torch.stack([arrays.sum_to_flows(part) for part in by_step.unbind(-1)], dim=-1)
         ratios = (of_flows / arrays.flow_length.unsqueeze(-1))[arrays.flow_chain.argsort()]
         latency_ratio = torch.sigmoid(ratios[:, 1])

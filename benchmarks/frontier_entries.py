@@ -23,6 +23,7 @@ from datagen.simulator import SimulationEvaluator, SimulationOptions
 from surrogate.evaluator import load_surrogate
 from surrogate.features.arrays import FlowArrays, flow_arrays
 from surrogate.features.decomposition import Decomposition
+from surrogate.models.latency_law import LEVELS
 from surrogate.models.readout import Prediction, read_out
 
 __all__ = [
@@ -110,8 +111,9 @@ class PriorEvaluator(PredictionEvaluator):
         super().__init__("prior", "analytic", self._read_out)
 
     def _read_out(self, arrays: FlowArrays) -> Prediction:
-        nothing = arrays.step_mean.new_zeros(len(arrays.step_mean), 2)
-        return read_out(arrays, self.decomposition(arrays), nothing)
+        steps, flows = len(arrays.step_mean), len(arrays.flow_chain)
+        nothing = torch.zeros(steps, 2), torch.zeros(flows, len(LEVELS))
+        return read_out(arrays, self.decomposition(arrays), *nothing)
 
 
 def surrogates(checkpoints: Sequence[str], threads: int) -> list[Entry]:

@@ -12,7 +12,9 @@ from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.loads import unstable
 from surrogate.checkpoints import Release, load_release
 from surrogate.features.arrays import flow_arrays
+from surrogate.features.labels import QUANTILES
 from surrogate.intervals import LEVEL, TARGETS
+from surrogate.models.latency_law import LatencyLaw
 
 __all__ = ["SurrogateEvaluator", "load_surrogate"]
 
@@ -62,6 +64,7 @@ class SurrogateEvaluator(Evaluator):
             name: getattr(prediction, name).numpy().astype(np.float64)
             for name in ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
         }
+        chain |= _latency_law(batch, prediction.law)
         for name, pair in bounds.items():
             for end, values in zip(("low", "high"), pair, strict=True):
                 chain[f"{name}_{end}"] = values.numpy().astype(np.float64)
@@ -104,6 +107,16 @@ class SurrogateEvaluator(Evaluator):
             level=LEVEL,
             reason=tuple(reasons),
         )
+
+
+def _latency_law(batch: DeploymentBatch, law: LatencyLaw) -> dict[str, np.ndarray]:
+    """Return quantiles of the latency, and the share of jobs in time where there are deadlines."""
+    columns = law.log_quantiles().exp().double().unbind(-1)
+    measures = {name: values.numpy() for name, values in zip(QUANTILES, columns, strict=True)}
+    if np.isfinite(batch.chain_deadline).any():
+        deadline = torch.from_numpy(batch.chain_deadline.astype(np.float32))
+        measures["attainment"] = law.attainment(deadline).double().numpy()
+    return measures
 
 
 def load_surrogate(name_or_path: str | Path) -> SurrogateEvaluator:

@@ -30,6 +30,7 @@ __all__ = [
     "fill_waiting",
     "log_load_of",
     "loss_and_jobs_of",
+    "loss_of",
     "room_loss_of",
     "room_waiting_of",
 ]
@@ -118,8 +119,8 @@ def room_loss_of(log_load: float, blocking: float, room: float) -> float:
     """Loss probability of M/M/c with a real room: B / (r^-room + B (1 + ... + r^-(room-1)))."""
     blocking = max(blocking, _MIN_BLOCKING)
     exponent = -room * log_load
-    inverse_sum = np.expm1(exponent) / np.expm1(-log_load)
-    return float(blocking / (np.exp(exponent) + blocking * inverse_sum))
+    growth = np.expm1(exponent)
+    return float(blocking / (1.0 + growth + blocking * growth / np.expm1(-log_load)))
 
 
 @inlined
@@ -148,6 +149,16 @@ def _odd_part(x: float) -> float:
 
 
 @inlined
+def loss_of(load: float, scv: float, capacity: float, servers: float, grid: Grid) -> float:
+    """Loss probability of M/G/c/K; of an SCV in (-1, 0) see :func:`loss_and_jobs_of`."""
+    working, log_rho, blocking = _alike(load, capacity, servers)
+    longer = _longer_room(capacity - working, scv)
+    fixed = _interpolated(grid.room_ratio, log_rho, 1.0 / (longer + 1.0), grid)
+    ratio = _room_ratio(fixed, log_rho, scv, longer, working)
+    return room_loss_of(log_rho, blocking, longer * ratio)
+
+
+@inlined
 def loss_and_jobs_of(
     load: float, scv: float, capacity: float, servers: float, grid: Grid
 ) -> tuple[float, float]:
@@ -156,43 +167,64 @@ def loss_and_jobs_of(
     An SCV in (-1, 0) stands for a sum v = 1 + scv of both SCVs below that of Poisson arrivals and
     constant service. A diffusion of variance v in a room R is one of variance 1 in R / v, times v.
     """
+    working, log_rho, blocking = _alike(load, capacity, servers)
     offered = load * servers
-    working = min(servers, math.floor(capacity)) if capacity < math.inf else servers
-    log_rho = log_load_of(offered / working)
-    blocking = erlang_b_of(working, math.exp(log_rho) * working)
-    scale = min(1.0 + scv, 1.0)
-    room = min(capacity - working, UNLIMITED_ROOM)
-    longer = min(room / scale, UNLIMITED_ROOM)
-    room_ratio, waiting_ratio = _ratios(log_rho, max(scv, 0.0), longer + 1.0, grid)
-    if working > 1.0:
-        shift = (working - 1.0) * math.exp(-SHIFT_EXPONENT * log_rho)
-        room_ratio = _beyond(room_ratio, longer, LOSS_SHIFT * shift)
-        waiting_ratio = _beyond(waiting_ratio, longer, WAITING_SHIFT * shift)
-    loss = room_loss_of(log_rho, blocking, longer * room_ratio)
+    longer = _longer_room(capacity - working, scv)
+    inverse_capacity = 1.0 / (longer + 1.0)
+    fixed = _interpolated(grid.room_ratio, log_rho, inverse_capacity, grid)
+    reach = longer * _room_ratio(fixed, log_rho, scv, longer, working)
+    loss = room_loss_of(log_rho, blocking, reach)
     if capacity == math.inf and offered >= working:
         return loss, math.inf
-    waiting = scale * waiting_ratio * room_waiting_of(log_rho, blocking, longer * room_ratio)
+    fixed = _interpolated(grid.waiting_ratio, log_rho, inverse_capacity, grid)
+    ratio = _waiting_ratio(fixed, log_rho, scv, longer, working)
+    waiting = min(1.0 + scv, 1.0) * ratio * room_waiting_of(log_rho, blocking, reach)
+    room = min(capacity - working, UNLIMITED_ROOM)
     return loss, offered * (1.0 - loss) + min(waiting, room)
 
 
 @inlined
-def _ratios(log_load: float, scv: float, capacity: float, grid: Grid) -> tuple[float, float]:
-    """Ratios of room and of waiting to those of exponential service."""
-    fixed_room, fixed_waiting = _interpolated(log_load, 1.0 / capacity, grid)
-    if scv == 0.0:
-        return fixed_room, fixed_waiting
-    off_one = OFF_LOAD_ONE * log_load**2
-    loss_weight = _weight(scv, math.sqrt((LOSS_SMALL_ROOM / capacity) ** 2 + off_one**2))
-    # Below load 1 unlimited waiting is linear in scv; above, waiting follows the room.
-    above = off_one if log_load > 0.0 else 0.0
-    waiting_weight = _weight(scv, math.sqrt((WAITING_SMALL_ROOM / capacity) ** 2 + above**2))
-    room_ratio = 1.0 / (1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0))
-    return room_ratio, 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
+def _alike(load: float, capacity: float, servers: float) -> tuple[float, float, float]:
+    """Servers that can ever work, the logarithm of their load, and their Erlang loss."""
+    working = min(servers, math.floor(capacity)) if capacity < math.inf else servers
+    log_rho = log_load_of(load * servers / working)
+    return working, log_rho, erlang_b_of(working, math.exp(log_rho) * working)
 
 
 @inlined
-def _beyond(ratio: float, room: float, shift: float) -> float:
-    """Apply a ratio to the places of a room beyond a shift only, smoothly."""
+def _longer_room(room: float, scv: float) -> float:
+    """Room to wait that a queue of variance 1 needs in place of this one, limited."""
+    return min(min(room, UNLIMITED_ROOM) / min(1.0 + scv, 1.0), UNLIMITED_ROOM)
+
+
+@inlined
+def _room_ratio(fixed: float, log_load: float, scv: float, room: float, servers: float) -> float:
+    """Ratio of the room to that of exponential service, from that of constant service."""
+    ratio = fixed
+    if scv > 0.0:
+        bend = math.sqrt((LOSS_SMALL_ROOM / (room + 1.0)) ** 2 + (OFF_LOAD_ONE * log_load**2) ** 2)
+        ratio = 1.0 / (1.0 + (1.0 - _weight(scv, bend)) * (1.0 / fixed - 1.0))
+    return _beyond(ratio, room, log_load, servers, LOSS_SHIFT)
+
+
+@inlined
+def _waiting_ratio(fixed: float, log_load: float, scv: float, room: float, servers: float) -> float:
+    """Ratio of the waiting to that of exponential service, from that of constant service."""
+    ratio = fixed
+    if scv > 0.0:
+        # Below load 1 unlimited waiting is linear in scv; above, waiting follows the room.
+        above = OFF_LOAD_ONE * log_load**2 if log_load > 0.0 else 0.0
+        bend = math.sqrt((WAITING_SMALL_ROOM / (room + 1.0)) ** 2 + above**2)
+        ratio = 1.0 + (1.0 - _weight(scv, bend)) * (fixed - 1.0)
+    return _beyond(ratio, room, log_load, servers, WAITING_SHIFT)
+
+
+@inlined
+def _beyond(ratio: float, room: float, log_load: float, servers: float, places: float) -> float:
+    """Apply a ratio to the places of a room beyond some per further server only, smoothly."""
+    if servers == 1.0:
+        return ratio
+    shift = places * (servers - 1.0) * math.exp(-SHIFT_EXPONENT * log_load)
     place = max(room, _MIN_ROOM)
     return 1.0 + (ratio - 1.0) * (place / (place + shift))
 
@@ -205,24 +237,20 @@ def _weight(scv: float, bend: float) -> float:
 
 
 @inlined
-def _interpolated(log_load: float, inverse_capacity: float, grid: Grid) -> tuple[float, float]:
-    """Both ratios for constant service, bilinear in log load and 1/K, constant beyond the grid."""
+def _interpolated(values: Array, log_load: float, inverse_capacity: float, grid: Grid) -> float:
+    """A ratio for constant service, bilinear in log load and 1/K, constant beyond the grid."""
     last_row, last_column = grid.log_load.size - 2, grid.inverse_capacity.size - 2
     first, last = grid.log_load[0], grid.log_load[-1]
     step = (last - first) / (last_row + 1)
     place = (min(max(log_load, first), last) - first) / step
     row = min(int(place), last_row)
-    along = place - row
     column = 0
     while column < last_column and grid.inverse_capacity[column + 1] < inverse_capacity:
         column += 1
     left = grid.inverse_capacity[column]
     width = grid.inverse_capacity[column + 1] - left
     across = min((inverse_capacity - left) / width, 1.0)
-    return (
-        _bilinear(grid.room_ratio, row, column, along, across),
-        _bilinear(grid.waiting_ratio, row, column, along, across),
-    )
+    return _bilinear(values, row, column, place - row, across)
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""Streams between the devices of the analytic evaluator: thinned, mixed, spaced out; compiled.
+"""Streams between the devices of the decomposition: thinned, mixed, spaced out; compiled.
 
 What the rules mean and where they come from is told in :mod:`datagen.analytic.decomposition`.
 A *hop* is an ordered pair of devices, one step after the other.
@@ -100,17 +100,27 @@ class Flows(NamedTuple):
     Args:
         rate: Rate of the arrivals [1/s].
         scv: SCV of the times between them.
+        hop_scv: The same of all jobs that make the same hop; that of ``scv`` where a path begins.
+        hop_share: Share of the previous device's jobs that make the hop; 0 where a path begins.
+        hop_arrivals: Share of the device's arrivals that come by the hop; 0 where a path begins.
+        spaced: Share of the wait that spacing would take at low load; 0 where a path begins.
         remaining: Share of the device's wait that spacing leaves, in [0, 1].
         passed: Share of the arrivals that is accepted, as the round assumed it.
         accepted: The same, as the round found it.
-        wait: Mean wait of those [s].
+        reaching: Rate of the arrivals [1/s], as what the last round found accepted makes it.
+        wait: Mean wait of those accepted [s].
     """
 
     rate: Floats
     scv: Floats
+    hop_scv: Floats
+    hop_share: Floats
+    hop_arrivals: Floats
+    spaced: Floats
     remaining: Floats
     passed: Floats
     accepted: Floats
+    reaching: Floats
     wait: Floats
 
 
@@ -125,10 +135,14 @@ class Devices(NamedTuple):
         scv: SCV of the mixed arrivals, as the device feels it.
         lasting: The same over long times.
         smooth: What the sources are below Poisson's SCV of 1, by their shares of the arrivals.
+        mean: Mean service time of the mix [s].
+        service_scv: SCV of the service time of the mix.
+        room: Jobs that the device holds, at the mean demand of the mix.
         loss: Loss probability, as if all arrivals were alike.
         waiting: Mean waiting jobs, likewise.
         spaced_loss: Rate of losses in all, after spacing [1/s].
         split_loss: The same, as the streams' shares would add up [1/s].
+        elasticity: Relative increase of the throughput per increase of the load, in [0, 1].
         pace: Inverse of the number of jobs over which the device evens out arrivals.
         departing: SCV of the departures over long times, as the round assumed it.
         forgotten: What a successor of a quicker pace does not see of it, as the round assumed it.
@@ -143,10 +157,14 @@ class Devices(NamedTuple):
     scv: Floats
     lasting: Floats
     smooth: Floats
+    mean: Floats
+    service_scv: Floats
+    room: Floats
     loss: Floats
     waiting: Floats
     spaced_loss: Floats
     split_loss: Floats
+    elasticity: Floats
     pace: Floats
     departing: Floats
     forgotten: Floats
@@ -184,45 +202,51 @@ def mix_arrivals(steps: Steps, flows: Flows, devices: Devices, steps_here: tuple
         device = steps.device[step]
         share = flows.rate[step] / max(devices.rate[device], TINY)
         if steps.position[step] == 0:
-            flows.scv[step], flows.remaining[step] = steps.source_scv[step], 1.0
+            flows.scv[step] = flows.hop_scv[step] = steps.source_scv[step]
+            flows.hop_share[step] = flows.hop_arrivals[step] = flows.spaced[step] = 0.0
+            flows.remaining[step] = 1.0
             devices.scv[device] += share * steps.source_scv[step]
             devices.lasting[device] += share * steps.source_scv[step]
             devices.smooth[device] += share * max(1.0 - steps.source_scv[step], 0.0)
             continue
         source = steps.device[step - 1]
         leaving = max(devices.rate[source], TINY)
-        together, common, square = _in_front(steps, flows, step)
+        leaders, coming, common, square = _in_front(steps, flows, step)
         # A random share p of a stream has SCV 1 + p (SCV - 1); a hop's jobs come as one stream.
         excess = _seen(devices, source, device) - 1.0
+        together = min(leaders / leaving, 1.0)
         flows.scv[step] = 1.0 + flows.rate[step - 1] / leaving * excess
-        together = share * min(together / leaving, 1.0)
-        devices.scv[device] += share + together * excess
-        devices.lasting[device] += share + together * (devices.departing[source] - 1.0)
+        flows.hop_scv[step], flows.hop_share[step] = 1.0 + together * excess, together
+        flows.hop_arrivals[step] = min(coming / max(devices.rate[device], TINY), 1.0)
+        devices.scv[device] += share * flows.hop_scv[step]
+        devices.lasting[device] += share * (1.0 + together * (devices.departing[source] - 1.0))
         # Several servers let jobs overtake each other: their waits are left as they are.
         if steps.servers[device] > 1.0:
             square = 0.0
         spaced = min(square / max(devices.square[device], TINY), 1.0)
         free = max(1.0 - devices.work[device], 0.0)
         taken = spaced * free / max(1.0 - common, LEAST_FREE)
+        flows.spaced[step] = spaced
         flows.remaining[step] = min(max(1.0 - taken, 0.0), 1.0)
 
 
 @inlined
-def _in_front(steps: Steps, flows: Flows, step: int) -> tuple[float, float, float]:
-    """Rate of all that leaves for a step's hop, and of what arrives times its spacing, and squared.
+def _in_front(steps: Steps, flows: Flows, step: int) -> tuple[float, float, float, float]:
+    """Rates of all that leaves for a step's hop and comes, the latter times spacing, and squared.
 
     The jobs of a step are in front of one another, too.
     """
-    together = common = square = 0.0
+    leaving = coming = common = square = 0.0
     leader = step
     while True:
         spacing = _common_spacing(steps, leader, step)
-        together += flows.rate[leader - 1]
+        leaving += flows.rate[leader - 1]
+        coming += flows.rate[leader]
         common += flows.rate[leader] * spacing
         square += flows.rate[leader] * spacing * spacing
         leader = steps.partner[leader]
         if leader == step:
-            return together, common, square
+            return leaving, coming, common, square
 
 
 @inlined
@@ -271,6 +295,7 @@ def pass_variability_on(
     kept = elasticity * (1.0 - short_memory * min(load, 1.0) ** 2)
     departing = service_scv + elasticity * (devices.lasting[device] - service_scv)
     short_term = service_scv + kept * (devices.scv[device] - service_scv)
+    devices.elasticity[device] = elasticity
     devices.found_departing[device] = departing
     devices.found_forgotten[device] = departing - short_term
     devices.pace[device] = abs(1.0 - load) + REACH_OF_PLACE / capacity

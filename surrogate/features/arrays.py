@@ -10,6 +10,7 @@ Letters: C chains, P flows, S steps, D devices, B deployments, Q pairs of steps 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch
-from surrogate.features.hops import shared_hops
+from surrogate.features.hops import Hops, shared_hops
 
 __all__ = ["FlowArrays", "flow_arrays"]
 
@@ -45,12 +46,8 @@ class FlowArrays:
         device_capacity: Buffer units, inf if unlimited [D].
         device_servers: Servers [D].
         step_row: Row of each step in the batch's own order [S].
-        step_hop: Hop that ends at each step [S]; ``hops`` at position 0.
-        pair_leader: Step in front, of each pair of steps that end the same hop [Q].
-        pair_follower: Step behind [Q].
-        pair_before: Pair of the two previous steps; Q where these share no hop [Q].
-        hops: Number of hops, the ordered pairs of devices that some flow visits in turn.
         deployments: B.
+        known_hops: The hops, where they have been found already.
     """
 
     step_device: Tensor
@@ -71,15 +68,23 @@ class FlowArrays:
     device_capacity: Tensor
     device_servers: Tensor
     step_row: Tensor
-    step_hop: Tensor
-    pair_leader: Tensor
-    pair_follower: Tensor
-    pair_before: Tensor
-    hops: int
     deployments: int
+    known_hops: Hops | None = None
+
+    @cached_property
+    def hops(self) -> Hops:
+        """Hops that several steps share, found when first asked for."""
+        if self.known_hops is not None:
+            return self.known_hops
+        host = (self.step_device.cpu(), self.step_previous.cpu(), self.step_position.cpu())
+        device, previous, position = (values.numpy() for values in host)
+        found = shared_hops(device, previous, position, self.devices)
+        return found.to(self.step_device.device)
 
     def to(self, device: torch.device | str, **_: Any) -> FlowArrays:
         """Return the same arrays on another device (``flow_sizes`` stays on the CPU).
+
+        Away from the CPU the prior needs the hops, which are found here.
 
         Args:
             device: Torch device.
@@ -90,9 +95,10 @@ class FlowArrays:
         moved = {
             item.name: getattr(self, item.name).to(device)
             for item in fields(self)
-            if item.name not in ("flow_sizes", "hops", "deployments")
+            if item.name not in ("flow_sizes", "deployments", "known_hops")
         }
-        return replace(self, **moved)
+        elsewhere = torch.device(device).type != "cpu"
+        return replace(self, **moved, known_hops=self.hops.to(device) if elsewhere else None)
 
     @property
     def chains(self) -> int:
@@ -110,7 +116,7 @@ class FlowArrays:
 
     def sum_to_hops(self, values: Tensor) -> Tensor:
         """Add step values up by hop; first steps of flows make a last one: [S] -> [hops + 1]."""
-        return _sum(values, self.step_hop, self.hops + 1)
+        return _sum(values, self.hops.step_hop, self.hops.number + 1)
 
     def at_steps(self, values: Tensor) -> Tensor:
         """Return of each step the value of its device: [D, ...] -> [S, ...].
@@ -188,12 +194,10 @@ def flow_arrays(batch: DeploymentBatch) -> FlowArrays:
     before = np.repeat(np.concatenate([[0], sizes[:-1]]), sizes)
     chain = np.repeat(np.arange(len(batch.chain_rate)), batch.counts("path"))[order]
     probability = batch.path_probability[order]
-    device, previous = batch.step_device_row[row], np.arange(len(row)) - before
-    hops = shared_hops(device, previous, position, len(batch.device_capacity))
     return FlowArrays(
-        step_device=_index(device),
+        step_device=_index(batch.step_device_row[row]),
         step_flow=_index(flow),
-        step_previous=_index(previous),
+        step_previous=_index(np.arange(len(row)) - before),
         step_position=_index(position),
         flow_sizes=_index(sizes),
         flow_chain=_index(chain),
@@ -209,10 +213,5 @@ def flow_arrays(batch: DeploymentBatch) -> FlowArrays:
         device_capacity=_real(batch.device_capacity),
         device_servers=_real(batch.device_servers),
         step_row=_index(row),
-        step_hop=_index(hops.step_hop),
-        pair_leader=_index(hops.leader),
-        pair_follower=_index(hops.follower),
-        pair_before=_index(hops.before),
-        hops=hops.hops,
         deployments=len(batch),
     )

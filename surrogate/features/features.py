@@ -1,7 +1,8 @@
 """The one feature function: scale-free features of steps, devices and flows, in torch, batched.
 
 Every feature is a ratio of times, rates or counts: scaling all times of a deployment changes none.
-Ratios that span orders of magnitude enter as logarithms.
+Ratios that span orders of magnitude enter as logarithms. The analytic prior behind many of them is
+compiled where no gradient is asked for (:mod:`surrogate.features.compiled_prior`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from datagen.analytic.stream_kernel import REACH_EXPONENT
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.decomposition import Decomposition, Prior
 
@@ -23,7 +25,7 @@ __all__ = [
     "Features",
 ]
 
-FEATURE_SCHEMA = 2
+FEATURE_SCHEMA = 3
 """Version of names, order and meaning of the features; a checkpoint states the one it reads."""
 
 STEP_FEATURES = (
@@ -52,6 +54,8 @@ STEP_FEATURES = (
     "same hop's share of the device's arrivals (0 at the first)",
     "share of the wait that spacing takes at low load",
     "share of the wait that remains after spacing",
+    "pace / previous device's pace (log; 0 at the first)",
+    "variability that the previous device hides from this one (0 at the first)",
 )
 DEVICE_FEATURES = (
     "load without loss (log)",
@@ -70,6 +74,9 @@ DEVICE_FEATURES = (
     "capacity x log load (0 if unlimited)",
     "share of the wait that remains after spacing, mean over arrivals",
     "concentration of the arrivals on hops",
+    "SCV of the arrivals over long times, by the prior (log1p)",
+    "SCV of the departures over long times, by the prior (log1p)",
+    "pace: 1 / jobs over which the device evens out arrivals (log)",
 )
 FLOW_FEATURES = (
     "length / 10",
@@ -153,7 +160,9 @@ class FeatureFunction(nn.Module):
         log_service = arrays.step_mean.clamp_min(FLOOR * FLOOR).log()
         log_load = arrays.at_steps(_log(prior.load))
         length = arrays.of_flows(arrays.flow_length)
-        hop_of_arrivals = _by_hop(arrays, share)
+        log_pace = arrays.at_steps(_log(prior.pace))
+        quicker = torch.where(first, none, log_pace - arrays.at_previous(log_pace))
+        hidden = arrays.at_previous(arrays.at_steps(prior.forgotten))
         # [S, features], in the order of STEP_FEATURES
         columns = [
             _log(load),
@@ -178,9 +187,11 @@ class FeatureFunction(nn.Module):
             torch.log1p(prior.step_arrival_scv),
             torch.log1p(prior.hop_arrival_scv),
             prior.hop_share,
-            hop_of_arrivals,
+            prior.hop_arrivals,
             prior.step_spaced,
             prior.step_remaining,
+            quicker,
+            torch.where(first, none, hidden * (REACH_EXPONENT * quicker.clamp_max(0.0)).exp()),
         ]
         return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
 
@@ -195,7 +206,7 @@ class FeatureFunction(nn.Module):
         work = prior.step_rate * arrays.step_mean
         arrivals = arrays.sum_to_devices(prior.step_rate).clamp_min(FLOOR * FLOOR)
         share = prior.step_rate / arrays.at_steps(arrivals)
-        of_steps = torch.stack([prior.step_remaining, _by_hop(arrays, share)], dim=-1)
+        of_steps = torch.stack([prior.step_remaining, prior.hop_arrivals], dim=-1)
         of_devices = arrays.sum_to_devices(share.unsqueeze(-1) * of_steps)
         remaining, concentration = of_devices.unbind(-1)
         # [D, features], in the order of DEVICE_FEATURES
@@ -216,6 +227,9 @@ class FeatureFunction(nn.Module):
             torch.where(limited, capacity * _log(prior.load), 0.0),
             remaining,
             concentration,
+            torch.log1p(prior.lasting_scv),
+            torch.log1p(prior.departing_scv),
+            _log(prior.pace),
         ]
         return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
 
@@ -248,9 +262,3 @@ def _earlier_maximum(arrays: FlowArrays, values: Tensor, first: Tensor) -> Tenso
         parts.append(reached)
         start += size
     return torch.cat(parts)
-
-
-def _by_hop(arrays: FlowArrays, share: Tensor) -> Tensor:
-    """Return the share of the device's arrivals on the hop of each step; 0 at position 0 [S]."""
-    inner = torch.where(arrays.step_position == 0, 0.0, share)
-    return arrays.sum_to_hops(inner).index_select(0, arrays.step_hop)

@@ -4,7 +4,7 @@ A *hop* is an ordered pair of devices, one step after the other. Two jobs that m
 left the same server one after the other, so the follower comes at least one of its own services
 behind its leader. Such jobs meet a shorter line than jobs from different places, and the
 decomposition has to know which those are. Everything here is known from the placement alone, hence
-plain NumPy, once per batch.
+plain NumPy, at most once per batch: only the differentiable prior asks for it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from datagen.evaluation.fields import ranges
 
@@ -25,18 +27,35 @@ class Hops(NamedTuple):
     """Hops of a batch, and the pairs of steps that end the same hop.
 
     Args:
-        step_hop: Hop that ends at each step [S]; ``hops`` at the first step of a flow.
-        hops: Number of hops.
+        step_hop: Hop that ends at each step [S]; ``number`` at the first step of a flow.
+        number: Number of hops, the ordered pairs of devices that some flow visits in turn.
         leader: Step of the job in front, by pair [Q].
         follower: Step of the job behind, by pair [Q]; a step also follows itself.
         before: The pair of both previous steps, where these share a hop as well, else Q [Q].
     """
 
-    step_hop: Index
-    hops: int
-    leader: Index
-    follower: Index
-    before: Index
+    step_hop: Tensor
+    number: int
+    leader: Tensor
+    follower: Tensor
+    before: Tensor
+
+    def to(self, device: torch.device | str) -> Hops:
+        """Return the same hops on another device.
+
+        Args:
+            device: Torch device.
+
+        Returns:
+            The moved hops.
+        """
+        return Hops(
+            step_hop=self.step_hop.to(device),
+            number=self.number,
+            leader=self.leader.to(device),
+            follower=self.follower.to(device),
+            before=self.before.to(device),
+        )
 
 
 def shared_hops(device: Index, previous: Index, position: Index, devices: int) -> Hops:
@@ -49,7 +68,7 @@ def shared_hops(device: Index, previous: Index, position: Index, devices: int) -
         devices: Number of devices.
 
     Returns:
-        The hops and their pairs.
+        The hops and their pairs, on the CPU.
     """
     inner = np.flatnonzero(position > 0)
     hop = device[previous[inner]] * devices + device[inner]
@@ -64,11 +83,11 @@ def shared_hops(device: Index, previous: Index, position: Index, devices: int) -
     follower = np.repeat(inner, partners)
     leader = inner[ranges(starts[number], partners)]
     return Hops(
-        step_hop=step_hop,
-        hops=len(starts),
-        leader=leader,
-        follower=follower,
-        before=_pairs_before(leader, follower, previous, len(device)),
+        step_hop=torch.from_numpy(step_hop),
+        number=len(starts),
+        leader=torch.from_numpy(leader),
+        follower=torch.from_numpy(follower),
+        before=torch.from_numpy(_pairs_before(leader, follower, previous, len(device))),
     )
 
 

@@ -13,7 +13,10 @@ from datagen.evaluation import DeploymentBatch, Measures, concatenate
 from datagen.evaluation.fields import ranges
 from surrogate.features.arrays import FlowArrays, flow_arrays
 
-__all__ = ["READ_LABELS", "Example", "LabelTable", "Targets"]
+__all__ = ["QUANTILES", "READ_LABELS", "Example", "LabelTable", "Targets"]
+
+QUANTILES = ("p50", "p95", "p99")
+"""Measures that a latency's quantiles are labelled by."""
 
 READ_LABELS = (
     "deployment.truncated",
@@ -25,6 +28,7 @@ READ_LABELS = (
     "chain.latency_se",
     "chain.latency_ratio",
     "chain.loss_ratio",
+    *(f"chain.{name}" for name in QUANTILES),
     "step.offered",
     "step.lost",
     "step.sojourn_completed",
@@ -45,7 +49,10 @@ class Targets:
         log_latency_ratio: Logarithm of unloaded / mean latency [C].
         latency_error: Relative standard error of the latency [C].
         loss_ratio: Lost / offered [C].
+        log_quantile: Logarithms of the 50, 95 and 99 % quantiles of the latency of completed jobs
+            [s] [C, 3].
         offered: Jobs behind the chain's labels [C].
+        completed: Of these, jobs that completed [C].
         step_log_passed: Logarithm of the share passed [S].
         step_offered: Jobs behind it [S].
         step_log_sojourn: Logarithm of the time at the step of jobs that complete [s] [S].
@@ -57,7 +64,9 @@ class Targets:
     log_latency_ratio: Tensor
     latency_error: Tensor
     loss_ratio: Tensor
+    log_quantile: Tensor
     offered: Tensor
+    completed: Tensor
     step_log_passed: Tensor
     step_offered: Tensor
     step_log_sojourn: Tensor
@@ -111,7 +120,9 @@ class LabelTable:
                 "log_latency_ratio": np.log(chain["latency_ratio"]),
                 "latency_error": np.nan_to_num(chain["latency_se"] / chain["latency"]),
                 "loss_ratio": chain["loss_ratio"],
+                "log_quantile": np.log(np.stack([chain[name] for name in QUANTILES], axis=1)),
                 "offered": offered,
+                "completed": np.nan_to_num(chain["completed"]),
                 "step_log_passed": np.where(step["offered"] > 0, np.log(passed), np.nan),
                 "step_offered": np.nan_to_num(step["offered"]),
                 "step_log_sojourn": np.log(step["sojourn_completed"]),
@@ -121,7 +132,7 @@ class LabelTable:
         # Where a run was given up, jobs are missing from every count: nothing there is a label.
         truncated = measures.deployment["truncated"].astype(bool)
         owner = {"chain": batch.owner("chain"), "step": batch.owner("step")}
-        for name in ("log_throughput_ratio", "log_latency_ratio", "loss_ratio"):
+        for name in ("log_throughput_ratio", "log_latency_ratio", "loss_ratio", "log_quantile"):
             self._columns[name][truncated[owner["chain"]]] = np.nan
         for name in ("step_log_passed", "step_log_sojourn"):
             self._columns[name][truncated[owner["step"]]] = np.nan

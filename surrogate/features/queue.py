@@ -37,16 +37,6 @@ UNLIMITED_ROOM = 1e6
 MIN_BEND = 1e-3
 """Where log(1 + bend x) / log(1 + bend) is a straight line to float32 accuracy."""
 
-MIN_BEND_REACH = -0.95
-"""Smallest bend x variability: the logarithm that weights it must stay finite."""
-
-MIN_ROOM_SHARE = 0.05
-"""Smallest inverse of the room ratio, met where regular arrivals make a small room act like a large
-one (without arrivals' randomness nothing is lost below load 1)."""
-
-MIN_WAITING_RATIO = 0.01
-"""Smallest ratio of waiting to that of exponential service and Poisson arrivals."""
-
 SERIES_RADIUS = 0.5
 """Below this exponent the mean place in line is taken from its series, free of cancellation."""
 
@@ -115,12 +105,8 @@ class QueueFormula(nn.Module):
         above = torch.where(log_load > 0, off_one, torch.zeros_like(off_one))
         loss_weight = _weight(scv, torch.hypot(LOSS_SMALL_ROOM / (room + 1.0), off_one))
         waiting_weight = _weight(scv, torch.hypot(WAITING_SMALL_ROOM / (room + 1.0), above))
-        room_share = 1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0)
-        waiting_ratio = 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
-        return (
-            1.0 / room_share.clamp_min(MIN_ROOM_SHARE),
-            waiting_ratio.clamp_min(MIN_WAITING_RATIO),
-        )
+        room_ratio = 1.0 / (1.0 + (1.0 - loss_weight) * (1.0 / fixed_room - 1.0))
+        return room_ratio, 1.0 + (1.0 - waiting_weight) * (fixed_waiting - 1.0)
 
     def forward(
         self, load: Tensor, scv: Tensor, capacity: Tensor, servers: Tensor
@@ -130,7 +116,8 @@ class QueueFormula(nn.Module):
         Args:
             load: Arrival rate x mean service / servers, >= 0 [D].
             scv: SCV of the service time; where arrivals are not Poisson, that plus the SCV of the
-                interarrival time less 1, in (-1, inf) [D].
+                interarrival time less 1, in (-1, inf) [D]. One in (-1, 0) stands for a sum v below
+                1: a diffusion of variance v in a room R is one of variance 1 in R / v, times v.
             capacity: Jobs the device holds, real, >= 1; inf if unlimited [D].
             servers: Servers [D].
 
@@ -142,18 +129,20 @@ class QueueFormula(nn.Module):
         log_load = torch.where(log_load.abs() < MIN_LOG_LOAD, MIN_LOG_LOAD, log_load)
         blocking = _erlang_b(working, log_load.exp() * working)
         room = (capacity - working).clamp(1e-6, UNLIMITED_ROOM)
-        room_ratio, waiting_ratio = self._ratios(log_load, scv, room)
+        scale = (1.0 + scv).clamp_max(1.0)
+        longer = (room / scale).clamp_max(UNLIMITED_ROOM)
+        room_ratio, waiting_ratio = self._ratios(log_load, scv.clamp_min(0.0), longer)
         shift = (working - 1.0) * torch.exp(-SHIFT_EXPONENT * log_load)
-        room_ratio = 1.0 + (room_ratio - 1.0) * (room / (room + LOSS_SHIFT * shift))
-        waiting_ratio = 1.0 + (waiting_ratio - 1.0) * (room / (room + WAITING_SHIFT * shift))
-        reach = room * room_ratio
+        room_ratio = 1.0 + (room_ratio - 1.0) * (longer / (longer + LOSS_SHIFT * shift))
+        waiting_ratio = 1.0 + (waiting_ratio - 1.0) * (longer / (longer + WAITING_SHIFT * shift))
+        reach = longer * room_ratio
         exponent = (reach * log_load).clamp(-MAX_EXPONENT, MAX_EXPONENT)
         inverse_sum = torch.expm1(-exponent) / torch.expm1(-log_load)
         loss = blocking / (torch.exp(-exponent) + blocking * inverse_sum)
         power_sum = log_load.exp() * torch.expm1(exponent) / torch.expm1(log_load)
         odds = blocking * power_sum
         some_wait = odds / (1.0 + odds)
-        waiting = waiting_ratio * some_wait * _mean_place(log_load, reach)
+        waiting = scale * waiting_ratio * some_wait * _mean_place(log_load, reach)
         return loss, torch.minimum(waiting, room)
 
 
@@ -164,7 +153,7 @@ def _between(rows: Tensor, first: Tensor, share: Tensor) -> Tensor:
 
 def _weight(scv: Tensor, bend: Tensor) -> Tensor:
     bend = bend.clamp_min(MIN_BEND)
-    return torch.log1p((bend * scv).clamp_min(MIN_BEND_REACH)) / torch.log1p(bend)
+    return torch.log1p(bend * scv) / torch.log1p(bend)
 
 
 def _erlang_b(servers: Tensor, offered: Tensor) -> Tensor:

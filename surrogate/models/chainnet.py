@@ -15,9 +15,25 @@ from datagen.errors import require
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.features import Features
 from surrogate.models.attention import DeviceAttention
-from surrogate.models.network import DeploymentNetwork, correction_head
+from surrogate.models.network import DeploymentNetwork, States, correction_head, law_head
 
 __all__ = ["ChainNet"]
+
+
+class _GatedUpdate(nn.Module):
+    """A state moves towards a candidate as far as its gate opens.
+
+    That is a gated recurrent unit without its reset gate, after Zhou, Wu, Zhang and Zhou, Minimal
+    gated unit for recurrent neural networks, 2016: as accurate here at two thirds of the cost.
+    """
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.both = nn.Linear(inputs + hidden, 2 * hidden)
+
+    def forward(self, heard: Tensor, state: Tensor) -> Tensor:
+        gate, candidate = self.both(torch.cat([heard, state], dim=-1)).chunk(2, dim=-1)
+        return torch.lerp(state, torch.tanh(candidate), torch.sigmoid(gate))
 
 
 class ChainNet(DeploymentNetwork):
@@ -28,18 +44,19 @@ class ChainNet(DeploymentNetwork):
         iterations: Rounds of message passing, >= 1; the weights are shared between them.
     """
 
-    def __init__(self, hidden: int = 64, iterations: int = 2) -> None:
+    def __init__(self, hidden: int = 48, iterations: int = 2) -> None:
         super().__init__(hidden)
         require(iterations >= 1, "iterations", "be >= 1", iterations)
         self.settings["iterations"] = iterations
         self.iterations = iterations
         self.recurrence = nn.GRU(2 * hidden, hidden)
         self.attention = DeviceAttention(2 * hidden, hidden)
-        self.device_update = nn.GRUCell(hidden, hidden)
-        self.step_update = nn.GRUCell(2 * hidden, hidden)
+        self.device_update = _GatedUpdate(hidden, hidden)
+        self.step_update = _GatedUpdate(2 * hidden, hidden)
         self.head = correction_head(3 * hidden, hidden)
+        self.law_head = law_head(hidden)
 
-    def corrections(self, arrays: FlowArrays, features: Features) -> Tensor:
+    def states(self, arrays: FlowArrays, features: Features) -> States:
         step = self.step_encoder(features.step)  # [S, H]
         device = self.device_encoder(features.device)  # [D, H]
         flow = self.flow_encoder(features.flow)  # [P, H], longest first
@@ -53,6 +70,4 @@ class ChainNet(DeploymentNetwork):
             heard = self.attention(torch.cat([passed, step], dim=-1), at, arrays.devices)
             device = self.device_update(heard, device)
             step = self.step_update(torch.cat([passed, arrays.at_steps(device)], dim=-1), step)
-        return self.head(  # type: ignore[no-any-return]
-            torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
-        )
+        return step, device, flow

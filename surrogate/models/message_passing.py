@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from datagen.errors import require
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.features import Features
-from surrogate.models.network import DeploymentNetwork, correction_head
+from surrogate.models.network import DeploymentNetwork, States, correction_head, law_head
 
 __all__ = ["EDGE_KINDS", "MessagePassing", "plain_graph"]
 
@@ -60,13 +60,14 @@ class MessagePassing(DeploymentNetwork):
         layers: Number of layers, >= 1: how far news travel, in edges.
     """
 
-    def __init__(self, hidden: int = 64, layers: int = 4) -> None:
+    def __init__(self, hidden: int = 48, layers: int = 4) -> None:
         super().__init__(hidden)
         require(layers >= 1, "layers", "be >= 1", layers)
         self.settings["layers"] = layers
         self.layers = nn.ModuleList(self.layer(hidden) for _ in range(layers))
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
         self.head = correction_head(3 * hidden, hidden)
+        self.law_head = law_head(hidden)
 
     @abstractmethod
     def layer(self, hidden: int) -> nn.Module:
@@ -80,7 +81,7 @@ class MessagePassing(DeploymentNetwork):
             states [N, H].
         """
 
-    def corrections(self, arrays: FlowArrays, features: Features) -> Tensor:
+    def states(self, arrays: FlowArrays, features: Features) -> States:
         node = torch.cat([
             self.step_encoder(features.step),
             self.device_encoder(features.device),
@@ -91,6 +92,4 @@ class MessagePassing(DeploymentNetwork):
             node = node + nn.functional.silu(layer(norm(node), edges, kinds))
         sizes = [len(arrays.step_mean), arrays.devices, len(arrays.flow_chain)]
         step, device, flow = torch.split(node, sizes)
-        return self.head(  # type: ignore[no-any-return]
-            torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
-        )
+        return step, device, flow

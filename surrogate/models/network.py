@@ -16,9 +16,13 @@ from surrogate.features.features import (
     FeatureFunction,
     Features,
 )
+from surrogate.models.latency_law import LEVELS
 from surrogate.models.readout import Prediction, read_out
 
-__all__ = ["DeploymentNetwork", "Standardised", "correction_head"]
+__all__ = ["DeploymentNetwork", "Standardised", "States", "correction_head", "law_head"]
+
+States = tuple[Tensor, Tensor, Tensor]
+"""States of steps [S, H], devices [D, H] and flows [P, H]."""
 
 
 class Standardised(nn.Module):
@@ -67,15 +71,31 @@ def correction_head(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(inner, nn.SiLU(), correction)
 
 
+def law_head(hidden: int) -> nn.Sequential:
+    """Return the layers from the state of a flow to the quantiles of its latency.
+
+    Args:
+        hidden: Width of the state.
+
+    Returns:
+        Layers [P, hidden] -> [P, len(LEVELS)].
+    """
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, len(LEVELS)))
+
+
 class DeploymentNetwork(nn.Module, ABC):
     """Predicts the measures of deployments from the features of steps, devices and flows.
 
     ``settings`` holds the arguments it was made with; ``scaled`` says whether it already knows the
-    scale of its features, from a sample or from a checkpoint.
+    scale of its features, from a sample or from a checkpoint. A subclass makes the layers between
+    the encoders and the heads, and then the heads.
 
     Args:
         hidden: Width of all states, even, >= 2.
     """
+
+    head: nn.Module
+    law_head: nn.Module
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -121,16 +141,18 @@ class DeploymentNetwork(nn.Module, ABC):
         Returns:
             Measures inside their physical range.
         """
-        return read_out(arrays, features.prior, self.corrections(arrays, features))
+        step, device, flow = self.states(arrays, features)
+        of_step = torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
+        return read_out(arrays, features.prior, self.head(of_step), self.law_head(flow))
 
     @abstractmethod
-    def corrections(self, arrays: FlowArrays, features: Features) -> Tensor:
-        """Say by how much the prior is wrong.
+    def states(self, arrays: FlowArrays, features: Features) -> States:
+        """Say what is known of steps, devices and flows once messages have been passed.
 
         Args:
             arrays: The deployments.
             features: Their features.
 
         Returns:
-            Corrections of the log-odds of loss and of waiting at each step [S, 2].
+            States of steps [S, H], devices [D, H] and flows [P, H].
         """

@@ -3,7 +3,8 @@
 A step passes a share of its jobs in (0, 1) and holds the others' successors for at least their
 service; a flow's throughput ratio is the product of what its steps pass, its latency the sum of its
 sojourns. The network only corrects the analytic prior, on scales where a correction of zero means
-"the prior is right".
+"the prior is right". How latencies scatter around their mean is told by a law for each flow,
+:class:`surrogate.models.latency_law.LatencyLaw`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.decomposition import Prior
 from surrogate.features.features import logit
+from surrogate.models.latency_law import LatencyLaw, flow_log_quantiles
 
 __all__ = ["Prediction", "read_out", "wait_bound"]
 
@@ -36,6 +38,7 @@ class Prediction:
         log_throughput_ratio: Logarithm of completed / offered, <= 0 [C].
         latency: Mean latency of completed jobs [s] [C].
         latency_ratio: Mean unloaded latency / latency, in (0, 1] [C].
+        law: How the latencies of completed jobs are distributed.
     """
 
     step_log_passed: Tensor
@@ -43,6 +46,7 @@ class Prediction:
     log_throughput_ratio: Tensor
     latency: Tensor
     latency_ratio: Tensor
+    law: LatencyLaw
 
     @property
     def throughput_ratio(self) -> Tensor:
@@ -96,13 +100,16 @@ def _corrected_wait(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Ten
     return torch.where(bounded, inside, free)
 
 
-def read_out(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Prediction:
+def read_out(
+    arrays: FlowArrays, prior: Prior, correction: Tensor, law_correction: Tensor
+) -> Prediction:
     """Turn corrections of the prior into measures.
 
     Args:
         arrays: The deployments.
         prior: Their decomposition.
         correction: Of the log-odds of loss and of waiting at each step [S, 2].
+        law_correction: What tells the quantiles of each flow's latency from its mean [P, 3].
 
     Returns:
         Measures inside their physical range, whatever the corrections.
@@ -127,6 +134,20 @@ def read_out(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Prediction
         log_throughput_ratio=log_ratio,
         latency=latency,
         latency_ratio=unloaded.clamp_min(TINY) / latency.clamp_min(TINY),
+        law=_law(arrays, flow_log_passed, flow_latency, law_correction),
+    )
+
+
+def _law(arrays: FlowArrays, log_passed: Tensor, latency: Tensor, correction: Tensor) -> LatencyLaw:
+    """Scatter the latencies of each flow around their mean."""
+    constant = torch.where(arrays.step_scv == 0, arrays.step_mean, 0.0)
+    log_least = arrays.sum_to_flows(constant).clamp_min(TINY).log()
+    return LatencyLaw(
+        log_quantile=flow_log_quantiles(correction, latency.clamp_min(TINY).log(), log_least),
+        log_least=log_least,
+        completed=arrays.flow_probability * log_passed.exp(),
+        chain=arrays.flow_chain,
+        chains=arrays.chains,
     )
 
 

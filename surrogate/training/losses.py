@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from surrogate.features.labels import Targets
+from surrogate.models.latency_law import LEVELS, SCORES
 from surrogate.models.readout import Prediction
 
 __all__ = ["DeploymentLoss"]
@@ -18,6 +21,12 @@ LOGARITHM_BOUND = 6.0
 
 TINY = 1e-12
 """Keeps the logarithm, and with it the gradient, of a step without work finite [s]."""
+
+HISTOGRAM_BIN = 0.005
+"""Half the relative width of the bins that the simulator counts latencies in."""
+
+CORRELATED_JOBS = 4.0
+"""Jobs that tell as much about a quantile as one independent job: neighbours wait alike."""
 
 RARE_JOBS = 5.0
 """Losses are compared on a logarithm that starts at this many lost jobs."""
@@ -42,6 +51,7 @@ class DeploymentLoss(nn.Module):
         step_passed: Weight of the share each step passes.
         step_sojourn: Weight of the time at each step.
         rare_loss: Weight of the logarithm of small losses.
+        quantiles: Weight of the quantiles of latencies.
     """
 
     def __init__(
@@ -50,6 +60,7 @@ class DeploymentLoss(nn.Module):
         step_passed: float = 1.0,
         step_sojourn: float = 1.0,
         rare_loss: float = 0.02,
+        quantiles: float = 0.3,
     ) -> None:
         super().__init__()
         self.weights = {
@@ -58,6 +69,7 @@ class DeploymentLoss(nn.Module):
             "step_passed": step_passed,
             "step_sojourn": step_sojourn,
             "rare_loss": rare_loss,
+            "quantiles": quantiles,
         }
 
     def forward(self, prediction: Prediction, targets: Targets) -> dict[str, Tensor]:
@@ -90,6 +102,7 @@ class DeploymentLoss(nn.Module):
                 targets.step_completed.clamp_min(1.0).rsqrt(),
             ),
             "rare_loss": _rare_loss(prediction.loss_ratio, targets.loss_ratio, targets.offered),
+            "quantiles": _quantile_error(prediction.law.log_quantiles(), targets),
         }
         parts["total"] = torch.stack([self.weights[k] * v for k, v in parts.items()]).sum()
         return parts
@@ -100,6 +113,19 @@ def _log_error(predicted: Tensor, label: Tensor, noise: Tensor) -> Tensor:
     bounded = label.nan_to_num().clamp_min(-LOGARITHM_BOUND)
     error = predicted.clamp_min(-2 * LOGARITHM_BOUND) - bounded
     return _mean(_soft_absolute(error, noise.nan_to_num()), known)
+
+
+def _quantile_error(predicted: Tensor, targets: Targets) -> Tensor:
+    known = torch.isfinite(targets.log_quantile)
+    error = predicted - targets.log_quantile.nan_to_num()
+    # The order statistics of n independent jobs scatter around the quantile at level p with the
+    # standard deviation sqrt(p (1 - p) / n) / density; the density is that of the predicted law.
+    level, score = predicted.new_tensor(LEVELS), predicted.new_tensor(SCORES)
+    growth = (predicted[:, 2] - predicted[:, 0]).detach() / (score[2] - score[0])
+    density = torch.exp(-0.5 * score**2) / math.sqrt(2.0 * math.pi)
+    jobs = targets.completed.clamp_min(1.0) / CORRELATED_JOBS
+    noise = growth[:, None] * (level * (1.0 - level)).sqrt() / density / jobs.sqrt()[:, None]
+    return _mean(_soft_absolute(error, torch.hypot(noise, noise.new_tensor(HISTOGRAM_BIN))), known)
 
 
 def _binomial_error(log_passed: Tensor, offered: Tensor) -> Tensor:

@@ -11,11 +11,14 @@ from torch import Tensor
 
 from datagen.errors import require
 from surrogate.features.arrays import flow_arrays
-from surrogate.features.labels import Example
+from surrogate.features.labels import QUANTILES, Example
 from surrogate.models import DeploymentNetwork
 from surrogate.training.losses import DeploymentLoss
 
 __all__ = ["DeploymentTask"]
+
+SELECTING = ("throughput_ratio", "latency_ratio")
+"""Targets whose mean errors make up ``val/mape``, which the best weights are chosen by."""
 
 FEATURE_SAMPLE = 2048
 """Deployments that the scale of the features is taken from."""
@@ -70,9 +73,12 @@ class DeploymentTask(lightning.LightningModule):
 
     def validation_step(self, example: Example, index: int, dataloader_idx: int = 0) -> None:
         prediction, targets = self.network(example.arrays), example.targets
+        quantile = prediction.law.log_quantiles().exp().unbind(-1)
+        labelled = targets.log_quantile.exp().unbind(-1)
         for name, predicted, label in (
             ("throughput_ratio", prediction.throughput_ratio, targets.log_throughput_ratio.exp()),
             ("latency_ratio", prediction.latency_ratio, targets.log_latency_ratio.exp()),
+            *zip(QUANTILES, quantile, labelled, strict=True),
         ):
             error = (predicted - label).abs() / (label + DENOMINATOR_SHIFT)
             known = error[torch.isfinite(error)]
@@ -86,13 +92,16 @@ class DeploymentTask(lightning.LightningModule):
         for index, targets in self._errors.items():
             for name, parts in targets.items():
                 errors = torch.cat(parts)
+                if len(errors) == 0:  # a target nobody labelled
+                    continue
                 means.setdefault(name, []).append(errors.mean())
                 tails.setdefault(name, []).append(errors.quantile(0.95))
                 self.log(f"val/{index}/{name}_mape", errors.mean(), sync_dist=True)
         for name in means:
             self.log(f"val/{name}_mape", torch.stack(means[name]).mean(), sync_dist=True)
             self.log(f"val/{name}_p95", torch.stack(tails[name]).mean(), sync_dist=True)
-        overall = torch.stack([torch.stack(values).mean() for values in means.values()]).mean()
+        judged = [name for name in SELECTING if name in means] or list(means)
+        overall = torch.stack([torch.stack(means[name]).mean() for name in judged]).mean()
         self.log("val/mape", overall, sync_dist=True, prog_bar=True)
         self._errors.clear()
 

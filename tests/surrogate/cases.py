@@ -157,6 +157,7 @@ def made_up_labels(batch: DeploymentBatch, jobs: float = 1e4) -> Measures:
         "lost": offered * (1 - ratio),
         "throughput_ratio_se": np.sqrt(ratio * (1 - ratio) / jobs),
         "latency_se": 0.01 * known.chain["latency"],
+        **{p: known.chain["latency"] * f for p, f in (("p50", 0.9), ("p95", 1.8), ("p99", 2.5))},
     }
     steps = batch.counts("step")
     chain_steps = np.bincount(batch.step_chain, minlength=len(ratio))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,21 @@ def same(found: Measures, expected: Measures) -> None:
     assert flags[0] == flags[1]
 
 
+def test_tells_how_many_jobs_are_in_time_where_there_are_deadlines(
+    surrogate: SurrogateEvaluator, deployments: list[Deployment]
+) -> None:
+    problem = deployments[0].problem
+    chains = tuple(replace(chain, deadline=10.0**9) for chain in problem.chains)
+    late = tuple(replace(chain, deadline=1e-9) for chain in problem.chains)
+    found = [
+        surrogate.evaluate([replace(deployments[0], problem=replace(problem, chains=some))]).chain
+        for some in (problem.chains, chains, late)
+    ]
+    assert np.isnan(found[0]["attainment"]).all()
+    close(found[1]["attainment"], found[1]["throughput_ratio"])
+    assert (found[2]["attainment"] == 0.0).all()
+
+
 def test_says_what_the_network_says(
     surrogate: SurrogateEvaluator, deployments: list[Deployment]
 ) -> None:
@@ -52,6 +68,9 @@ def test_says_what_the_network_says(
     assert found.source == "surrogate"
     for name in ("throughput_ratio", "loss_ratio", "latency", "latency_ratio"):
         close(found.chain[name].astype(np.float32), getattr(expected, name).detach())
+    quantiles = expected.law.log_quantiles().detach().exp()
+    for index, name in enumerate(("p50", "p95", "p99")):
+        close(found.chain[name].astype(np.float32), quantiles[:, index])
     sojourn = in_batch_order(arrays, expected.step_sojourn.detach())
     close(found.step["sojourn_completed"].astype(np.float32), sojourn)
     close(found.chain["throughput"], found.chain["throughput_ratio"] * batch.chain_rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -10,27 +11,25 @@ import torch
 from torch import Tensor
 
 from datagen.analytic import decomposition as analytic_module
-from datagen.analytic import stream_kernel
 from datagen.analytic.decomposition import AnalyticEvaluator
-from datagen.analytic.decomposition_kernel import SMALLEST_SUM
 from datagen.arrivals import Poisson
 from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
 from datagen.distributions import Deterministic, Exponential, Law
-from datagen.evaluation import DeploymentBatch, concatenate, pack
-from surrogate.features import decomposition as prior_module
-from surrogate.features.arrays import flow_arrays
-from surrogate.features.decomposition import Decomposition, Prior
-from surrogate.features.queue import QueueFormula
+from datagen.evaluation import pack
+from surrogate.features import decomposition as decomposition_module
+from surrogate.features.arrays import FlowArrays, flow_arrays
+from surrogate.features.decomposition import Decomposition
+from surrogate.features.prior import PACING, Prior
 from tests.surrogate.cases import as_double, close, extremes, random_deployments, single
 
 SETTLED = 0.02
 """What the last round may still move: the rounds are few, for features need no more."""
 
-TWINS = {"rtol": 1e-4, "atol": 1e-6}
-"""The prior's table is in float32, and its exponents and loads are clipped."""
+SETTLED_ALIKE = {"rtol": 1e-4, "atol": 1e-6}
+"""The table in torch is in float32, and its exponents and loads are clipped."""
 
-THROUGHPUT_GAP, LATENCY_GAP = 0.003, 0.004
-"""Mean distances of both twins, whose differences the analytic evaluator describes."""
+THROUGHPUT_GAP, LATENCY_GAP = 3e-4, 1e-3
+"""Mean distances that the fixed number of rounds leaves."""
 
 
 def test_one_queue_is_that_of_the_analytic_evaluator() -> None:
@@ -80,70 +79,46 @@ def test_rates_loads_and_mixes_follow_from_the_losses(paths: int) -> None:
         close(prior.scv[device], torch.tensor(scv), rtol=SETTLED, atol=SETTLED)
 
 
-class ScaledQueue(QueueFormula):
-    """The formula as the analytic evaluator reads it at small sums of both variabilities."""
-
-    def forward(
-        self, load: Tensor, scv: Tensor, capacity: Tensor, servers: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        scale = (1.0 + scv).clamp(SMALLEST_SUM, 1.0)
-        working = torch.minimum(servers, capacity.floor())
-        longer = working + (capacity - working) / scale
-        loss, waiting = super().forward(load, scv.clamp_min(0.0), longer, servers)
-        return loss, torch.minimum(scale * waiting, capacity - working)
-
-
-def evaluated_alike(count: int, seed: int) -> DeploymentBatch:
-    """Deployments without what the evaluator deliberately treats in another way than the prior.
-
-    That is smooth sources and jobs too large for their device.
-    """
-    drawn = [pack([one]) for one in random_deployments(count, seed=seed)]
-    fitting = [
-        batch
-        for batch in drawn
-        if (batch.step_demand <= batch.device_capacity[batch.step_device_row]).all()
-    ]
-    batch = concatenate(fitting)
-    return dataclasses.replace(batch, chain_scv=np.maximum(batch.chain_scv, 1.0))
-
-
-def test_the_analytic_evaluator_is_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the queue and the memory read alike, both settle at one fixed point."""
-    monkeypatch.setattr(prior_module, "ROUNDS", 80)
-    monkeypatch.setattr(prior_module, "MIN_VARIABILITY", -1.0)
-    monkeypatch.setattr(prior_module, "SHORT_MEMORY", 0.0)
-    monkeypatch.setattr(analytic_module, "SHORT_MEMORY", 0.0)
-    monkeypatch.setattr(analytic_module, "TOLERANCE", 1e-7)
-    batch = evaluated_alike(60, seed=12)
-    arrays = as_double(flow_arrays(batch))
-    decomposition = Decomposition()
-    decomposition.queue = ScaledQueue()
-    with torch.inference_mode():
-        prior = decomposition.double()(arrays)
-    assert float((1 - prior.step_remaining).max()) > 0.5
-    expected = AnalyticEvaluator(rounds=500).evaluate_batch(batch)
+def said_by(prior: Prior, arrays: FlowArrays) -> tuple[Tensor, Tensor]:
+    """Throughput ratio and latency of each chain of one path, by the prior."""
     passed = arrays.sum_to_flows(torch.log1p(-prior.step_loss)).exp()
-    close(passed[arrays.flow_chain.argsort()], expected.chain["throughput_ratio"], **TWINS)
-    sojourn = (prior.step_wait + arrays.step_mean)[arrays.step_row.argsort()]
-    close(sojourn, expected.step["sojourn"], **TWINS)
+    latency = arrays.sum_to_flows(prior.step_wait + arrays.step_mean)
+    order = arrays.flow_chain.argsort()
+    return passed[order], latency[order]
 
 
-def test_the_same_constants_rule_both_twins() -> None:
-    assert stream_kernel.SPACED_LOSS == prior_module.SPACED_LOSS
-    assert stream_kernel.SPLIT_OFFSET == prior_module.SPLIT_OFFSET
+def test_settles_where_the_analytic_evaluator_settles(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = PACING._replace(rounds=80)
+    monkeypatch.setattr(decomposition_module, "PACING", many)
+    monkeypatch.setattr(analytic_module, "TOLERANCE", 1e-7)
+    batch = pack(random_deployments(60, seed=12))
+    arrays = as_double(flow_arrays(batch))
+    with torch.no_grad():
+        prior = Decomposition().double().differentiable(arrays)
+    assert float((1 - prior.step_remaining).max()) > 0.5
+    expected = AnalyticEvaluator(rounds=500).evaluate_batch(batch).chain
+    passed, latency = said_by(prior, arrays)
+    close(passed, expected["throughput_ratio"], **SETTLED_ALIKE)
+    close(
+        latency[~expected_lost(expected)],
+        expected["latency"][~expected_lost(expected)],
+        **SETTLED_ALIKE,
+    )
 
 
-def test_the_twins_are_near_as_they_are() -> None:
-    batch = evaluated_alike(150, seed=11)
+def expected_lost(chain: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Chains without a latency, for no job completes."""
+    return np.isnan(chain["latency"])
+
+
+def test_a_few_rounds_come_near() -> None:
+    batch = pack(random_deployments(150, seed=11))
     arrays = flow_arrays(batch)
-    prior = Decomposition()(arrays)
-    passed = arrays.sum_to_flows(torch.log1p(-prior.step_loss)).exp()[arrays.flow_chain.argsort()]
-    latency = arrays.sum_to_flows(prior.step_wait + arrays.step_mean)[arrays.flow_chain.argsort()]
+    passed, latency = said_by(Decomposition()(arrays), arrays)
     expected = AnalyticEvaluator().evaluate_batch(batch).chain
     gap = np.abs(passed.numpy() - expected["throughput_ratio"])
     assert gap.mean() < THROUGHPUT_GAP
-    assert np.abs(latency.numpy() / expected["latency"] - 1).mean() < LATENCY_GAP
+    assert np.nanmean(np.abs(latency.numpy() / expected["latency"] - 1)) < LATENCY_GAP
 
 
 def test_is_finite_at_the_edges() -> None:

@@ -25,11 +25,11 @@ def test_pairs_are_the_steps_that_end_the_same_hop(paths: int) -> None:
     pairs = list(zip(found.leader.tolist(), found.follower.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs)
     assert set(pairs) == {(a, b) for a in hop for b in hop if hop[a] == hop[b]}
-    assert found.hops == len(set(hop.values()))
+    assert found.number == len(set(hop.values()))
     for a in hop:
         for b in hop:
             assert (hop[a] == hop[b]) == (found.step_hop[a] == found.step_hop[b])
-    assert (found.step_hop[position == 0] == found.hops).all()
+    assert (found.step_hop[position == 0] == found.number).all()
     for pair, (leader, follower) in enumerate(pairs):
         before = (int(previous[leader]), int(previous[follower]))
         expected = pairs.index(before) if before in set(pairs) else len(pairs)
@@ -39,6 +39,6 @@ def test_pairs_are_the_steps_that_end_the_same_hop(paths: int) -> None:
 def test_flows_of_one_step_have_no_hops() -> None:
     device, position = np.array([0, 1, 0]), np.zeros(3, dtype=np.int64)
     found = shared_hops(device, np.arange(3), position, 2)
-    assert found.hops == 0
+    assert found.number == 0
     assert len(found.leader) == len(found.before) == 0
     assert found.step_hop.tolist() == [0, 0, 0]

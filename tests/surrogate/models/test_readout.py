@@ -14,8 +14,9 @@ from tests.surrogate.cases import close, in_batch_order, random_deployments, sin
 
 
 def read(arrays: FlowArrays, correction: float) -> Prediction:
-    shape = (len(arrays.step_row), 2)
-    return read_out(arrays, Decomposition()(arrays), torch.full(shape, correction))
+    steps = torch.full((len(arrays.step_row), 2), correction)
+    flows = torch.full((len(arrays.flow_chain), 3), correction)
+    return read_out(arrays, Decomposition()(arrays), steps, flows)
 
 
 @pytest.mark.parametrize("paths", [1, 3])
@@ -24,7 +25,8 @@ def test_chains_follow_from_their_steps(paths: int) -> None:
     arrays = flow_arrays(batch)
     shape = (len(arrays.step_row), 2)
     correction = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    found = read_out(arrays, Decomposition()(arrays), correction)
+    flows = torch.zeros(len(arrays.flow_chain), 3)
+    found = read_out(arrays, Decomposition()(arrays), correction, flows)
     passed = in_batch_order(arrays, found.step_log_passed).double().exp()
     sojourn = in_batch_order(arrays, found.step_sojourn).double()
     path = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor
 from datagen.evaluation import pack
 from surrogate.features.labels import Example, LabelTable, Targets
 from surrogate.models import ChainNet, Prediction
+from surrogate.models.latency_law import LatencyLaw
 from surrogate.training.losses import DeploymentLoss
 from tests.surrogate.cases import close, made_up_labels, random_deployments, single
 
-PARTS = ("throughput", "latency", "step_passed", "step_sojourn", "rare_loss")
+PARTS = ("throughput", "latency", "step_passed", "step_sojourn", "rare_loss", "quantiles")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,19 @@ def exact(targets: Targets) -> Prediction:
         log_throughput_ratio=torch.log1p(-targets.loss_ratio),
         latency=torch.ones_like(targets.loss_ratio),
         latency_ratio=targets.log_latency_ratio.exp(),
+        law=law(targets.log_quantile),
+    )
+
+
+def law(log_quantile: Tensor) -> LatencyLaw:
+    """One flow per chain."""
+    chains = len(log_quantile)
+    return LatencyLaw(
+        log_quantile=log_quantile,
+        log_least=torch.full((chains,), -torch.inf),
+        completed=torch.ones(chains),
+        chain=torch.arange(chains),
+        chains=chains,
     )
 
 
@@ -42,6 +57,7 @@ def shifted(prediction: Prediction, shift: float) -> Prediction:
         log_throughput_ratio=prediction.log_throughput_ratio - shift,
         latency=prediction.latency * (1 + shift),
         latency_ratio=prediction.latency_ratio / (1 + shift),
+        law=law(prediction.law.log_quantile + shift),
     )
 
 
@@ -73,18 +89,24 @@ def test_forgives_what_is_noise(example: Example) -> None:
         assert noisy < exactly
 
 
+def masked(values: Tensor, rows: Tensor, other: Tensor | float) -> Tensor:
+    """Other values in some rows."""
+    shape = (len(rows), *(1 for _ in values.shape[1:]))
+    return torch.where(rows.reshape(shape), other, values)
+
+
 def without(targets: Targets, rows: Tensor, steps: Tensor) -> Targets:
     """Targets that are undefined in some rows."""
     return dataclasses.replace(
         targets,
         **{
-            item.name: torch.where(
+            item.name: masked(
+                getattr(targets, item.name),
                 steps if item.name.startswith("step_") else rows,
                 torch.nan,
-                getattr(targets, item.name),
             )
             for item in dataclasses.fields(Targets)
-            if item.name not in ("step_offered", "step_completed", "offered")
+            if item.name not in ("step_offered", "step_completed", "offered", "completed")
         },
     )
 
@@ -95,14 +117,17 @@ def test_undefined_labels_do_not_count(example: Example) -> None:
     step_out = chain_out[arrays.flow_chain][arrays.step_flow]
     some = without(targets, chain_out, step_out)
     off = shifted(exact(targets), 0.3)
-    wrong = {
-        item.name: torch.where(
+    wrong: dict[str, Any] = {
+        item.name: masked(
+            getattr(off, item.name),
             step_out if item.name.startswith("step_") else chain_out,
             0.5 * getattr(off, item.name),
-            getattr(off, item.name),
         )
         for item in dataclasses.fields(Prediction)
+        if item.name != "law"
     }
+    quantiles = off.law.log_quantile
+    wrong["law"] = law(masked(quantiles, chain_out, quantiles - 1.0))
     expected = DeploymentLoss()(off, some)
     found = DeploymentLoss()(Prediction(**wrong), some)
     for name, value in expected.items():
@@ -138,7 +163,13 @@ def test_gradients_flow_past_undefined_labels_and_idle_steps(example: Example) -
 
 def test_weights_are_those_asked_for(example: Example) -> None:
     off = shifted(exact(example.targets), 0.2)
-    weights = {"latency": 2.0, "step_passed": 0.0, "step_sojourn": 3.0, "rare_loss": 0.1}
+    weights = {
+        "latency": 2.0,
+        "step_passed": 0.0,
+        "step_sojourn": 3.0,
+        "rare_loss": 0.1,
+        "quantiles": 0.7,
+    }
     found = DeploymentLoss(**weights)(off, example.targets)
     expected = sum(({"throughput": 1.0} | weights)[name] * found[name] for name in PARTS)
     close(found["total"], torch.as_tensor(expected))

@@ -1,0 +1,158 @@
+"""The prior from the compiled decomposition, where nobody asks for its gradients.
+
+The features are one function in torch, and the prior is its one exception: the rounds of the
+decomposition are hundreds of small operations, whose overhead alone is half of the time of the
+features, and more than the whole network's for a single deployment. The rule, its constants and the
+rounds are those of :mod:`surrogate.features.decomposition`; a test holds every value together.
+
+The kernel reads the steps of a path one after the other, so they are put back into the order of the
+batch, and what it says into the order of recurrence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datagen.analytic.decomposition import decomposed, partners
+from datagen.analytic.stream_kernel import Steps
+from surrogate.features.arrays import FlowArrays
+from surrogate.features.prior import PACING, Prior
+
+__all__ = ["compiled_prior"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def compiled_prior(arrays: FlowArrays) -> Prior:
+    """Decompose deployments.
+
+    Args:
+        arrays: The deployments, on the CPU.
+
+    Returns:
+        The prior; it carries no gradients.
+    """
+    steps = _steps(arrays)
+    flows, devices = decomposed(steps, PACING)
+    row = arrays.step_row.numpy()
+    dtype = arrays.step_mean.dtype
+
+    def of_steps(*fields: Floats) -> tuple[Tensor, ...]:
+        return torch.from_numpy(np.stack(fields)[:, row]).to(dtype).unbind()
+
+    def of_devices(*fields: Floats) -> tuple[Tensor, ...]:
+        return torch.from_numpy(np.stack(fields)).to(dtype).unbind()
+
+    rate, own_scv, hop_scv, hop_share, hop_arrivals, spaced, remaining, loss, wait = of_steps(
+        flows.reaching,
+        flows.scv,
+        flows.hop_scv,
+        flows.hop_share,
+        flows.hop_arrivals,
+        flows.spaced,
+        flows.remaining,
+        1.0 - flows.accepted,
+        flows.wait,
+    )
+    scv, lasting, departing, forgotten, pace, elasticity = of_devices(
+        devices.scv,
+        devices.lasting,
+        devices.found_departing,
+        devices.found_forgotten,
+        devices.pace,
+        devices.elasticity,
+    )
+    load, device_loss, waiting, mean, service_scv, room, offered = of_devices(
+        devices.work / steps.servers,
+        devices.loss,
+        devices.waiting,
+        devices.mean,
+        devices.service_scv,
+        devices.room,
+        _offered(steps),
+    )
+    return Prior(
+        step_rate=rate,
+        step_arrival_scv=own_scv,
+        hop_arrival_scv=hop_scv,
+        hop_share=hop_share,
+        hop_arrivals=hop_arrivals,
+        step_spaced=spaced,
+        step_remaining=remaining,
+        step_loss=loss,
+        step_wait=wait,
+        arrival_scv=scv,
+        lasting_scv=lasting,
+        departing_scv=departing,
+        forgotten=forgotten,
+        pace=pace,
+        elasticity=elasticity,
+        offered=offered,
+        load=load,
+        loss=device_loss,
+        waiting=waiting,
+        mean=mean,
+        scv=service_scv,
+        capacity=room,
+    )
+
+
+def _offered(steps: Steps) -> Floats:
+    """Loads if nothing were lost [D]."""
+    work = np.bincount(
+        steps.device, weights=steps.source_rate * steps.mean, minlength=steps.servers.size
+    )
+    return work / steps.servers
+
+
+def _steps(arrays: FlowArrays) -> Steps:
+    """Return what the kernel reads, in the order of the batch and the types it is compiled for."""
+    row, flow = arrays.step_row.numpy(), arrays.step_flow.numpy()
+    chain = arrays.flow_chain.numpy()
+    deployment = arrays.chain_deployment.numpy()
+    paths = np.bincount(deployment[chain], minlength=arrays.deployments)
+    rate = _floats(arrays.flow_rate)
+    # A path that takes a random share p of a stream has SCV 1 + p (SCV - 1).
+    share = _floats(arrays.flow_probability)
+    scv = 1.0 + share * (_floats(arrays.chain_scv)[chain] - 1.0)
+    indices = np.empty((2, len(row)), dtype=np.int64)
+    indices[:, row] = arrays.step_device.numpy(), arrays.step_position.numpy()
+    reals = np.empty((5, len(row)))
+    reals[:, row] = (
+        rate[flow],
+        scv[flow],
+        arrays.step_mean.detach().numpy(),
+        arrays.step_scv.detach().numpy(),
+        arrays.step_demand.detach().numpy(),
+    )
+    device, position = indices
+    source_rate, source_scv, mean, service_scv, demand = reals
+    return Steps(
+        deployment_path=_starts(paths),
+        path_step=np.append(np.flatnonzero(position == 0), len(row)),
+        deployment_device=_starts(
+            np.bincount(arrays.device_deployment.numpy(), minlength=arrays.deployments)
+        ),
+        device=device,
+        position=position,
+        partner=partners(device, position),
+        source_rate=source_rate,
+        source_scv=source_scv,
+        mean=mean,
+        scv=service_scv,
+        demand=demand,
+        servers=_floats(arrays.device_servers),
+        capacity=_floats(arrays.device_capacity),
+    )
+
+
+def _starts(counts: Ints) -> Ints:
+    return np.concatenate([[0], np.cumsum(counts)])
+
+
+def _floats(values: Tensor) -> Floats:
+    return values.detach().numpy().astype(np.float64)
