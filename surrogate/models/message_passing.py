@@ -66,6 +66,7 @@ class MessagePassing(DeploymentNetwork):
         self.settings["layers"] = layers
         self.layers = nn.ModuleList(self.layer(hidden) for _ in range(layers))
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
+        self.last_norm = nn.LayerNorm(hidden)
         self.head = correction_head(3 * hidden, hidden)
         self.law_head = law_head(hidden)
 
@@ -91,5 +92,5 @@ class MessagePassing(DeploymentNetwork):
         for layer, norm in zip(self.layers, self.norms, strict=True):
             node = node + nn.functional.silu(layer(norm(node), edges, kinds))
         sizes = [len(arrays.step_mean), arrays.devices, len(arrays.flow_chain)]
-        step, device, flow = torch.split(node, sizes)
+        step, device, flow = torch.split(self.last_norm(node), sizes)
         return step, device, flow
