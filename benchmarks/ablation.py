@@ -45,7 +45,7 @@ from surrogate.training.task import DeploymentTask
 
 ROWS = 65_536
 EPOCHS = 6
-BATCH = 256
+BATCH = 128
 SEED = 1
 
 NO_STEP_LABELS = {"step_passed": 0.0, "step_sojourn": 0.0}

@@ -62,12 +62,24 @@ class ChainNet(DeploymentNetwork):
         flow = self.flow_encoder(features.flow)  # [P, H], longest first
         at = arrays.step_device
         for _ in range(self.iterations):
-            packed = PackedSequence(
-                torch.cat([step, arrays.at_steps(device)], dim=-1), arrays.flow_sizes
-            )
-            output, last = self.recurrence(packed, flow.unsqueeze(0))
-            passed, flow = output.data, last[0]  # [S, H], [P, H]
+            met = torch.cat([step, arrays.at_steps(device)], dim=-1)
+            passed, flow = self.along_flows(arrays, met, flow)
             heard = self.attention(torch.cat([passed, step], dim=-1), at, arrays.devices)
             device = self.device_update(heard, device)
             step = self.step_update(torch.cat([passed, arrays.at_steps(device)], dim=-1), step)
         return step, device, flow
+
+    def along_flows(self, arrays: FlowArrays, met: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the recurrence from the first step of every flow to its last.
+
+        Args:
+            arrays: The deployments.
+            met: What a flow meets at each step [S, 2 H].
+            flow: States of the flows before their first step [P, H].
+
+        Returns:
+            States of the flows behind each step [S, H] and behind their last one [P, H].
+        """
+        packed = PackedSequence(met, arrays.flow_sizes)
+        output, last = self.recurrence(packed, flow.unsqueeze(0))
+        return output.data, last[0]
