@@ -120,18 +120,21 @@ def surrogates(checkpoints: Sequence[str], threads: int) -> list[Entry]:
     """Return released networks.
 
     Args:
-        checkpoints: Names of shipped ones, or folders.
+        checkpoints: Names of shipped ones, or folders, each perhaps as ``NAME=FOLDER``.
         threads: Threads that they may use.
 
     Returns:
-        One entry each, named after the folder; namesakes are numbered.
+        One entry each, named as said or after the folder; namesakes are numbered.
     """
     entries: list[Entry] = []
+    names: list[str] = []
     for word in checkpoints:
-        short = Path(word).name
-        namesakes = sum(Path(earlier).name == short for earlier in checkpoints[: len(entries)])
+        said, _, place = ("", "", word) if Path(word).is_dir() else word.rpartition("=")
+        short = said or Path(place).name
+        namesakes = names.count(short)
+        names.append(short)
         name = f"{short} ({namesakes + 1})" if namesakes else short
-        evaluator = load_surrogate(word)
+        evaluator = load_surrogate(place)
         entries.append(Entry(name=name, kind="surrogate", evaluator=evaluator, threads=threads))
     return entries
 

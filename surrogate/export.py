@@ -3,12 +3,13 @@
 What is exported is the network with its read-out, from features to measures; features, prior and
 layout come from :func:`program_inputs`, which needs this package. The program takes any number of
 deployments, chains, steps and devices. Chains have one path, as those of released surrogates have,
-and at most as many steps as it was exported for: its recurrence runs over padded chains, since
-ragged ones cannot be traced.
+and at most as many steps as it was exported for: its recurrence runs over padded chains of that
+length, since the number of its turns is part of a traced program.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import fields
 from pathlib import Path
 
@@ -48,6 +49,9 @@ LAYOUT = (
 )
 """Fields of the flow arrays that a network reads."""
 
+WEIGHTS_ASSIGNED = r"(?s).*_flat_weights.*were assigned during export"
+"""Said of recurrent layers, which gather their weights anew when they are called: no effect."""
+
 
 class _Padded(ChainNet):
     """The network with its recurrence over padded flows, of ``longest`` steps each."""
@@ -55,7 +59,7 @@ class _Padded(ChainNet):
     longest: int
 
     def along_flows(self, arrays: FlowArrays, met: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-        padded = met.new_zeros(self.longest, *flow.shape[:1], met.shape[1])  # [L, P, 2 H]
+        padded = met.new_zeros(self.longest, flow.shape[0], met.shape[1])  # [L, P, 2 H]
         padded = padded.index_put((arrays.step_position, arrays.step_flow), met)
         output, _ = self.recurrence(padded, flow.unsqueeze(0))
         each = torch.arange(flow.shape[0], device=flow.device)
@@ -165,4 +169,6 @@ def export_surrogate(
     sizes = {level: Dim(name, min=1) for level, name in LEVELS.items()}
     shapes = {name: {0: sizes[name.split("_")[0]]} for name in inputs}
     program = _Program(padded).eval().requires_grad_(requires_grad=False)
-    return torch.export.export(program, (inputs,), dynamic_shapes=({**shapes},))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=WEIGHTS_ASSIGNED, category=UserWarning)
+        return torch.export.export(program, (inputs,), dynamic_shapes=(shapes,))
