@@ -84,7 +84,7 @@ class _Program(nn.Module):
         }
         whole = torch.ones_like(inputs["flow_features"][:, 0])
         unread |= {"flow_probability": whole, "chain_scv": whole}
-        arrays = FlowArrays(**layout, **unread, deployments=0)
+        arrays = FlowArrays(**layout, **unread, deployments=0, known_hops=None)
         prior = {item.name: none for item in fields(Prior)}
         prior |= {name: inputs[f"{name}_prior"] for name in ("step_loss", "step_wait")}
         features = Features(

@@ -30,9 +30,9 @@ def test_says_what_the_surrogate_says(tmp_path: Path) -> None:
     for batch in batches:
         said, expected = program(program_inputs(batch)), surrogate.evaluate(batch)
         for name in ("throughput_ratio", "loss_ratio", "latency", "latency_ratio", "p50", "p99"):
-            close(said[name], torch.from_numpy(expected.chain[name]).float())
+            close(said[name], torch.tensor(expected.chain[name]).float())
         rows = flow_arrays(batch).step_row
-        sojourn = torch.from_numpy(expected.step["sojourn_completed"]).float()
+        sojourn = torch.tensor(expected.step["sojourn_completed"]).float()
         close(said["step_sojourn"], sojourn[rows])
 
 
