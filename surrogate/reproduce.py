@@ -25,10 +25,10 @@ PROGRAMS = ("datagen", "surrogate")
 SMOKE_ROOT = Path("runs/smoke")
 """Where small trials lie, apart from the real data."""
 
-SMOKE_ROWS = 64
+SMOKE_ROWS = 16
 """Deployments of each data set of a trial."""
 
-SMOKE_SETTINGS = ("--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.batch_size=16")
+SMOKE_SETTINGS = ("--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.batch_size=8")
 
 
 def commands_of(config: Path) -> list[list[str]]:

@@ -33,7 +33,7 @@ def test_the_shipped_header_makes_all_the_data_that_is_trained_on(
 
 def test_a_trial_is_small_and_apart() -> None:
     command = "datagen generate data/x --config c.yaml --num 4096 --seed 9"
-    small = f"datagen generate {SMOKE_ROOT}/data/x --config c.yaml --num 64 --seed 9"
+    small = f"datagen generate {SMOKE_ROOT}/data/x --config c.yaml --num 16 --seed 9"
     assert " ".join(smoke(command.split())) == small
 
 
