@@ -14,6 +14,7 @@ import hashlib
 import importlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -29,8 +30,14 @@ __all__ = ["cache_folder", "compiled", "inlined"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_KEPT_FOLDERS = 4
-"""Cache folders that survive pruning: a few, so that two checkouts do not evict each other."""
+_UNUSED_DAYS = 30
+"""Days without use after which a cache folder is deleted. Every checkout and every state of the
+sources has one: what is in use, here or beside, must stay, and costs half a minute otherwise."""
+
+_MOST_FOLDERS = 64
+"""Cache folders that there are at most, of a few megabytes each, however busy the days were."""
+
+_DAY = 86_400.0
 
 
 def _root() -> Path:
@@ -58,7 +65,7 @@ def source_hash(sources: list[Path]) -> str:
 
 @cache
 def cache_folder() -> Path:
-    """Return the folder of compiled kernels, made if absent; older ones are pruned.
+    """Return the folder of compiled kernels, made if absent; those long unused are deleted.
 
     Returns:
         The folder. Compilation goes on without a cache where it cannot be made.
@@ -78,9 +85,11 @@ def cache_folder() -> Path:
 
 def _prune(current: Path) -> None:
     folders = [path for path in current.parent.iterdir() if path.is_dir() and path != current]
-    newest_first = sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in newest_first[_KEPT_FOLDERS - 1 :]:
-        shutil.rmtree(path, ignore_errors=True)
+    used = {path: path.stat().st_mtime for path in folders}
+    oldest = time.time() - _UNUSED_DAYS * _DAY
+    for place, path in enumerate(sorted(folders, key=lambda path: -used[path]), start=1):
+        if place >= _MOST_FOLDERS or used[path] < oldest:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def compiled(function: Function) -> Function:

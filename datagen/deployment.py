@@ -56,7 +56,8 @@ POWER_POINTS = (2, 11)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    # Nearly all are floats, and asking whether something is some Real takes ten times as long.
+    return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def _whole(field: str, value: float, least: int) -> int:

@@ -18,7 +18,7 @@ ORDER: dict[str, list[set[str]]] = {
     "datagen": [
         {"errors"},
         {"compiled", "frozen"},
-        {"distributions"},
+        {"distributions", "npu"},
         {"arrivals", "deployment", "exits"},
         {"documents"},
         {"graph"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from datagen.evaluation.fields import PARENTS, Column, column, ranges, starts_of
 
-__all__ = ["BATCH_COLUMNS", "DeploymentBatch", "concatenate"]
+__all__ = ["BATCH_COLUMNS", "DeploymentBatch", "concatenate", "joined"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -262,17 +262,33 @@ def concatenate(batches: Sequence[DeploymentBatch]) -> DeploymentBatch:
     """
     if len(batches) == 1:
         return batches[0]
+    return DeploymentBatch(**joined([vars(batch) for batch in batches]))
+
+
+def joined(contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join what batches are made of, end to end.
+
+    Args:
+        contents: The arguments of :class:`DeploymentBatch`, at least one time.
+
+    Returns:
+        The arguments for the deployments of all; optional ones that some lack are left out.
+    """
     content: dict[str, Any] = {}
     for level in PARENTS:
-        if all(batch.has(level) for batch in batches):
-            counts = np.concatenate([batch.counts(level) for batch in batches])
-            content[f"{level}_start"] = starts_of(counts)
+        starts: list[Any] = [part.get(f"{level}_start") for part in contents]
+        if all(start is not None for start in starts):
+            rows = np.concatenate([[0], *(start[1:] for start in starts)])
+            sizes = [len(start) - 1 for start in starts]
+            before = np.cumsum([0, *(start[-1] for start in starts[:-1])])
+            rows[1:] += np.repeat(before, sizes)
+            content[f"{level}_start"] = rows
     for name in BATCH_COLUMNS:
-        parts = [getattr(batch, name) for batch in batches]
+        parts: list[Any] = [part.get(name) for part in contents]
         if all(part is not None for part in parts):
             content[name] = np.concatenate(parts)
     for name in ("device_names", "chain_names"):
-        named = [getattr(batch, name) for batch in batches]
+        named: list[Any] = [part.get(name) for part in contents]
         if all(part is not None for part in named):
             content[name] = tuple(text for part in named for text in part)
-    return DeploymentBatch(**content)
+    return content

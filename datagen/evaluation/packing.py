@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from datagen.arrivals import ARRIVAL_NAMES
 from datagen.deployment import DISCIPLINES, Deployment, Problem, run_starts
 from datagen.distributions import LAW_NAMES, Law
 from datagen.errors import require
-from datagen.evaluation.batch import DeploymentBatch, concatenate
+from datagen.evaluation.batch import DeploymentBatch, joined
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.exit_tables import ExitTables
 from datagen.evaluation.fields import ranges, starts_of
@@ -32,6 +33,11 @@ def _optional(value: float | None, absent: float) -> float:
     return absent if value is None else float(value)
 
 
+def _tiled(values: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return an array so many times end to end; once is the usual case, and costs nothing."""
+    return values if count == 1 else np.tile(values, count)
+
+
 @dataclass(frozen=True)
 class DeploymentTables:
     """What all placements of one deployment's problem share, as arrays.
@@ -40,9 +46,12 @@ class DeploymentTables:
 
     Args:
         base: A deployment of the problem; its paths per chain, routing and fuse rule are kept.
+        placed_only: Whether only the placement of the base will be packed: laws and moments are
+            then known where it places fragments, and nowhere else.
     """
 
     base: Deployment
+    placed_only: bool = False
 
     @cached_property
     def devices(self) -> dict[str, Floats]:
@@ -207,6 +216,13 @@ class DeploymentTables:
         """Service law and divisor of each slot on each device; None where it may not run."""
         problem = self.base.problem
         fragments = [problem.chains[c].fragments[f] for c, f in self.slots]
+        if self.placed_only:
+            rows: list[list[tuple[Law, float] | None]] = [
+                [None] * len(problem.devices) for _ in fragments
+            ]
+            for row, item, place in zip(rows, fragments, self.base_placement(), strict=True):
+                row[place] = item.time_on(problem.devices[place])
+            return rows
         return [
             [item.time_on(d) if item.may_run_on(d.name) else None for d in problem.devices]
             for item in fragments
@@ -281,6 +297,22 @@ class DeploymentTables:
         Returns:
             B packed deployments with key 0: they share the problem's random streams.
         """
+        columns = self.columns(placement, thresholds=thresholds, routing=routing, laws=laws)
+        return DeploymentBatch(**columns)
+
+    def columns(
+        self,
+        placement: NDArray[np.int32],
+        *,
+        thresholds: Floats | None = None,
+        routing: Floats | None = None,
+        laws: bool = True,
+    ) -> dict[str, Any]:
+        """Return what :meth:`rows` makes a batch of, with the same arguments.
+
+        Returns:
+            Columns and offsets by name.
+        """
         count, slots = placement.shape
         first = run_starts(placement, self.path_first, self.base.fuse)
         begin = np.flatnonzero(first.ravel())
@@ -302,9 +334,9 @@ class DeploymentTables:
             | np.where(leaving.random_head, int(Effect.RANDOM_SERVICE), 0),
             "device_start": np.arange(count + 1) * len(self.base.problem.devices),
             "chain_start": np.arange(count + 1) * len(self.base.problem.chains),
-            "path_start": starts_of(np.tile(self.path_counts, count)),
+            "path_start": starts_of(_tiled(self.path_counts, count)),
             "path_probability": (
-                np.tile(self.path_probability, count) if routing is None else routing.ravel()
+                _tiled(self.path_probability, count) if routing is None else routing.ravel()
             ),
             "step_start": starts_of(np.bincount(step_path, minlength=count * paths)),
             "step_device": device[begin].astype(np.int32),
@@ -317,17 +349,17 @@ class DeploymentTables:
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
         points, watts = self.power
-        several = np.tile(points, count) if len(watts) else np.zeros(count * len(points), int)
-        content |= {"power_start": starts_of(several), "power_watts": np.tile(watts, count)}
+        several = _tiled(points, count) if len(watts) else np.zeros(count * len(points), int)
+        content |= {"power_start": starts_of(several), "power_watts": _tiled(watts, count)}
         content |= leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
-        content |= {name: np.tile(values, count) for name, values in self.devices.items()}
-        content |= {name: np.tile(values, count) for name, values in self.chains.items()}
+        content |= {name: _tiled(values, count) for name, values in self.devices.items()}
+        content |= {name: _tiled(values, count) for name, values in self.chains.items()}
         if laws:
             content |= self._law_rows(slot, device, begin, count)
             content |= leaving.head_rows(place, device)
             content |= leaving.draw_rows(count)
-        return DeploymentBatch(**content)
+        return content
 
     def _moments(
         self,
@@ -389,8 +421,8 @@ class DeploymentTables:
             "fragment_speed": speed[entry],
             "law_parameter_start": starts_of(counts),
             "law_parameter": flat[ranges(start[entry], counts)],
-            "arrival_parameter_start": starts_of(np.tile(arrivals, count)),
-            "arrival_parameter": np.tile(parameters, count),
+            "arrival_parameter_start": starts_of(_tiled(arrivals, count)),
+            "arrival_parameter": _tiled(parameters, count),
         }
 
     def _revisits(self, placement: NDArray[np.int32], first: NDArray[np.bool_]) -> Ints:
@@ -439,6 +471,6 @@ def pack(deployments: Sequence[Deployment]) -> DeploymentBatch:
         InvalidInputError: If there is none.
     """
     require(len(deployments) > 0, "deployments", "hold at least one", deployments)
-    tables = [DeploymentTables(deployment) for deployment in deployments]
-    batch = concatenate([table.rows(table.base_placement()[None]) for table in tables])
-    return batch.with_key(np.arange(len(deployments)))
+    tables = [DeploymentTables(deployment, placed_only=True) for deployment in deployments]
+    columns = joined([table.columns(table.base_placement()[None]) for table in tables])
+    return DeploymentBatch(**columns | {"key": np.arange(len(deployments))})

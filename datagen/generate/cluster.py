@@ -2,7 +2,8 @@
 
 The scheduler does what :class:`~datagen.generate.pool.LocalPool` does here: it hands the chunks of
 a dead worker to another one, and gives a chunk up when several died of it. Such a chunk is then
-tried deployment by deployment, so that only the one at fault is lost.
+tried deployment by deployment, and what still ends its workers once more when all else is done, by
+itself, so that only the one at fault is lost.
 """
 
 from __future__ import annotations
@@ -81,12 +82,16 @@ class DaskCluster(Executor):
         waiting = deque(chunks)
         known = versions()
         running: dict[str, range] = {}
+        suspects: list[range] = []
         done = distributed.as_completed(loop=client.loop)
+
+        def submitted(rows: range) -> Any:
+            # A name of its own, so that the scheduler never takes the answer of another run for it.
+            return client.submit(_label, task, rows, known, self.seconds, pure=False)
 
         def submit() -> None:
             rows = waiting.popleft()
-            # A name of its own, so that the scheduler never takes the answer of another run for it.
-            future = client.submit(_label, task, rows, known, self.seconds, pure=False)
+            future = submitted(rows)
             running[future.key] = rows
             done.add(future)
 
@@ -98,12 +103,18 @@ class DaskCluster(Executor):
                 yield future.result()
             except distributed.KilledWorker:
                 if len(rows) == 1:
-                    yield lost(rows, "the workers that labelled it died")
+                    suspects.append(rows)
                 else:
                     waiting.extendleft(range(row, row + 1) for row in reversed(rows))
             future.release()
             while waiting and len(running) < ahead:
                 submit()
+        # A worker that dies takes along what waited for it; alone, nobody is blamed for others.
+        for rows in suspects:
+            try:
+                yield submitted(rows).result()
+            except distributed.KilledWorker:
+                yield lost(rows, "the workers that labelled it died")
 
     def description(self) -> dict[str, object]:
         return {"executor": "dask", "workers": self._workers}

@@ -59,10 +59,11 @@ class _Sums(ArrivalTimes):
         """Return the next gaps [s] in a new array [count]; the first is the first arrival time."""
 
     def next(self, count: int) -> Floats:
+        from datagen.simulator.sum_kernel import add_up  # programs that draw nothing start sooner
+
         # One addition per arrival, over chunks too: last + cumsum(gaps) would round otherwise.
         times = self.gaps(count)
-        times[0] += self.last
-        np.cumsum(times, out=times)
+        add_up(times, self.last)
         self.last = float(times[-1])
         return times
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +33,11 @@ class Run:
     truncated: bool
     log: NDArray[np.void] | None
     route_completed: NDArray[np.int64] | None = None
+
+    def without_histogram(self) -> Run:
+        """Return the run without its histogram, which takes more room than all the rest."""
+        none = np.empty((len(self.tally.histogram), 0), dtype=np.int64)
+        return replace(self, tally=self.tally._replace(histogram=none))
 
 
 class Engine(ABC):

@@ -1,7 +1,15 @@
-"""From the sums of several runs to measures with standard errors."""
+"""From the sums of several runs to measures with standard errors.
+
+Deployments with equally many chains and runs are estimated together, in arrays with one axis more:
+what NumPy takes per call would otherwise be a good part of the cost of a label. Whether they are
+together or alone does not change a bit.
+
+Letters: D deployments, R runs, C chains of each, S steps and V devices of all of them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -14,9 +22,10 @@ from datagen.simulator.network import Network
 from datagen.simulator.standard_errors import rate, ratio, run_ratio, wilson
 from datagen.simulator.tally import BATCHES, RunLength, bin_edges
 
-__all__ = ["MIN_COMPLETED", "Estimates", "estimate"]
+__all__ = ["MIN_COMPLETED", "Estimates", "Played", "estimate", "latency_percentiles"]
 
 Floats = NDArray[np.float64]
+Named = dict[str, Floats]
 
 MIN_COMPLETED = 30
 """Completed jobs below which a latency is undefined."""
@@ -26,13 +35,44 @@ PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimates:
-    """Measures of one deployment by level and name; see :mod:`datagen.evaluation.measures`."""
+    """Measures of D deployments by level and name; see :mod:`datagen.evaluation.measures`.
 
-    deployment: dict[str, float | bool]
-    chain: dict[str, Floats]
-    step: dict[str, Floats]
-    device: dict[str, Floats]
-    window: dict[str, Floats] = field(default_factory=dict)
+    Args:
+        deployment: Arrays [D].
+        chain: Arrays [D * C].
+        step: Arrays [S].
+        device: Arrays [V].
+        window: Arrays [D * C * windows].
+    """
+
+    deployment: dict[str, NDArray[np.generic]]
+    chain: Named
+    step: Named
+    device: Named
+    window: Named = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Played:
+    """One deployment that was played: all that its measures are estimated from.
+
+    Args:
+        network: The network.
+        length: The window of every run.
+        runs: Independent runs, at least one; their histograms are not looked at.
+        percentiles: What :func:`latency_percentiles` says of these [s] [C, 3].
+        unloaded: Mean latency of each route without any queueing [s] [routes].
+        chain: Measures of its chains that are known already, where there are any [C].
+        device: The same of its devices.
+    """
+
+    network: Network
+    length: RunLength
+    runs: list[Run]
+    percentiles: Floats
+    unloaded: Floats
+    chain: Named
+    device: Named
 
 
 def _bins() -> tuple[Floats, Floats]:
@@ -45,28 +85,40 @@ def _bins() -> tuple[Floats, Floats]:
 _LOWER, _WIDTH = _bins()
 
 
-def _percentiles(histogram: NDArray[np.int64]) -> dict[str, Floats]:
-    """Return latency percentiles [s] [C] from counts [C, bins], interpolated inside a bin."""
+def latency_percentiles(runs: list[Run]) -> Floats:
+    """Return percentiles of the latencies of all runs.
+
+    Args:
+        runs: Independent runs, at least one.
+
+    Returns:
+        Those of ``PERCENTILES`` [s] [C, 3]; NaN for chains with too few completed jobs.
+    """
+    from datagen.simulator.percentile_kernel import percentiles  # as in arrival_times
+
+    histogram = reduce(np.add, (run.tally.histogram for run in runs))
     wanted = np.array(list(PERCENTILES.values()))
-    found = np.full((len(histogram), len(wanted)), np.nan)
-    for chain, counts in enumerate(histogram):
-        reached = np.cumsum(counts)
-        if reached[-1] < MIN_COMPLETED:
-            continue
-        ranks = wanted * reached[-1]
-        index = np.searchsorted(reached, ranks)
-        inside = (ranks - (reached[index] - counts[index])) / counts[index]
-        found[chain] = _LOWER[index] + inside * _WIDTH[index]
-    return dict(zip(PERCENTILES, found.T, strict=True))
+    found = np.empty((len(histogram), len(wanted)))
+    percentiles(histogram, wanted, MIN_COMPLETED, _LOWER, _WIDTH, found)
+    return found
 
 
-def _stack(runs: list[Run], field: str) -> Floats:
-    return np.array([getattr(run.tally, field) for run in runs], dtype=np.float64)
+def _by_chain(plays: Sequence[Played], name: str) -> Floats:
+    """Return sums of chains by deployment, run and chain [D, R, C, ...]."""
+    sums = [[getattr(run.tally, name) for run in play.runs] for play in plays]
+    return np.array(sums, dtype=np.float64)
+
+
+def _end_to_end(plays: Sequence[Played], name: str) -> Floats:
+    """Return sums of steps or devices by run, those of all deployments end to end [R, S or V]."""
+    by_run = zip(*(play.runs for play in plays), strict=True)
+    sums = [np.concatenate([getattr(run.tally, name) for run in runs]) for runs in by_run]
+    return np.array(sums, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """What became of the jobs of each chain, by run, chain and batch [R, C, BATCHES]."""
+    """What became of the jobs, by deployment, run, chain and batch [D, R, C, BATCHES]."""
 
     offered: Floats
     completed: Floats
@@ -74,8 +126,8 @@ class _Counts:
     latency: Floats
 
     @classmethod
-    def of(cls, runs: list[Run]) -> _Counts:
-        return cls(*(_stack(runs, name) for name in ("offered", "completed", "lost", "latency")))
+    def of(cls, plays: Sequence[Played]) -> _Counts:
+        return cls(*(_by_chain(plays, name) for name in cls.__slots__))
 
 
 def _by_route(runs: list[Run]) -> Floats:
@@ -84,58 +136,74 @@ def _by_route(runs: list[Run]) -> Floats:
     return np.stack(counts).astype(np.float64)
 
 
-def _over_routes(network: Network, runs: list[Run], values: Floats) -> Floats:
-    """Return the mean over the completed jobs of each chain of a value by route [C]."""
+def _unloaded(play: Played) -> Floats:
+    """Return the mean over the completed jobs of each chain of what their route would take [C]."""
+    network, seconds = play.network, play.unloaded
     if network.features is None:
-        return values
-    completed = _by_route(runs).sum(axis=0)
+        return seconds
+    completed = _by_route(play.runs).sum(axis=0)
     chain = np.repeat(np.arange(network.chains), np.diff(network.features.chain_route))
     with np.errstate(invalid="ignore"):
         total = np.bincount(chain, weights=completed, minlength=network.chains)
-        return np.bincount(chain, weights=completed * values, minlength=network.chains) / total
+        return np.bincount(chain, weights=completed * seconds, minlength=network.chains) / total
 
 
-def _accuracy(network: Network, runs: list[Run], counts: _Counts) -> dict[str, Floats]:
-    """Return right answers per completed and per offered job, where some route knows them."""
-    assert network.features is not None
-    accuracy = network.features.route_accuracy
-    if not np.isfinite(accuracy).any():
+def _accuracy(play: Played, completed: Floats, offered: Floats) -> Named:
+    """Return right answers per completed and per offered job [C], where some route knows them."""
+    features = play.network.features
+    if features is None or not np.isfinite(features.route_accuracy).any():
         return {}
-    first = network.features.chain_route[:-1]
+    by_route = _by_route(play.runs)
     # A route that nobody takes may be unknown.
-    right = np.where(_by_route(runs) > 0, _by_route(runs) * accuracy, 0.0)
-    right = np.add.reduceat(right, first, axis=1)
+    right = np.where(by_route > 0, by_route * features.route_accuracy, 0.0)
+    right = np.add.reduceat(right, features.chain_route[:-1], axis=1)
     measures = {}
-    for name in ("completed", "offered"):
-        value, se = run_ratio(right, getattr(counts, name).sum(axis=2))
+    for name, counts in (("completed", completed), ("offered", offered)):
+        value, se = run_ratio(right, counts.sum(axis=2))
         measures[f"accuracy_{name}"], measures[f"accuracy_{name}_se"] = value, se
-    few = counts.completed.sum(axis=(0, 2)) < MIN_COMPLETED
+    few = completed.sum(axis=(0, 2)) < MIN_COMPLETED
     for name in ("accuracy_completed", "accuracy_completed_se"):
         measures[name] = np.where(few, np.nan, measures[name])
     return measures
 
 
-def _completed_by_step(network: Network, runs: list[Run], counts: _Counts) -> Floats:
-    """Return how many completed jobs passed each step [R, S]."""
+def _completed_by_step(play: Played, completed: Floats) -> Floats:
+    """Return how many completed jobs passed each step, from those of each chain [R, S]."""
+    network = play.network
     if network.features is None:
-        return np.repeat(counts.completed.sum(axis=2), np.diff(network.chain_start), axis=1)
+        return np.repeat(completed, np.diff(network.chain_start), axis=1)
     steps = network.features.route_steps
     rows = ranges(network.features.route_first, steps)
-    by_route = np.repeat(_by_route(runs), steps, axis=1)
+    by_route = np.repeat(_by_route(play.runs), steps, axis=1)
     return np.stack([np.bincount(rows, own, minlength=network.steps) for own in by_route])
 
 
-def _chain_measures(
-    network: Network, runs: list[Run], counts: _Counts, length: RunLength, unloaded: Floats
-) -> tuple[dict[str, Floats], bool]:
+def _seconds(plays: Sequence[Played]) -> Floats:
+    """Return how long the window of each deployment is [s] [D]."""
+    return np.array([play.length.horizon - play.length.warmup for play in plays])
+
+
+def _joined(parts: Sequence[Named], sizes: Sequence[int]) -> Named:
+    """Join arrays by name, so many rows of each part; what a part lacks is NaN."""
+    names = {name: None for part in parts for name in part}
+    return {
+        name: np.concatenate([
+            part.get(name, np.full(size, np.nan)) for part, size in zip(parts, sizes, strict=True)
+        ])
+        for name in names
+    }
+
+
+def _chain_measures(plays: Sequence[Played], counts: _Counts) -> tuple[Named, NDArray[np.bool_]]:
+    """Return measures of chains [D, C], and whether deployments depend on a phase [D]."""
     offered, completed = counts.offered, counts.completed
     passed, mean = ratio(completed, offered), ratio(counts.latency, completed)
     loss = ratio(counts.lost, offered)
-    throughput = rate(completed, length.horizon - length.warmup)
-    totals = {
-        name: getattr(counts, name).sum(axis=(0, 2)) for name in ("offered", "completed", "lost")
+    throughput = rate(completed, _seconds(plays))
+    totals: Named = {
+        name: getattr(counts, name).sum(axis=(1, 3)) for name in ("offered", "completed", "lost")
     }
-    unloaded = _over_routes(network, runs, unloaded)
+    unloaded = np.array([_unloaded(play) for play in plays])
     known = totals["completed"] >= MIN_COMPLETED
     low, high = wilson(loss.value, loss.se, totals["offered"])
     value = np.where(known, mean.value, np.nan)
@@ -154,24 +222,32 @@ def _chain_measures(
     with np.errstate(invalid="ignore"):  # where nothing takes any time, there is no such ratio
         chain["latency_ratio"] = unloaded / value
         chain["latency_ratio_se"] = unloaded / value**2 * mean.se
-    if network.features is not None:
-        chain |= _accuracy(network, runs, counts)
-    chain |= _percentiles(reduce(np.add, (run.tally.histogram for run in runs)))
-    if np.isfinite(network.deadline).any():
-        on_time, by_run = _stack(runs, "on_time"), offered.sum(axis=2)
-        attained, se = run_ratio(on_time, by_run)
-        wanted = np.isfinite(network.deadline)
-        chain["attainment"] = np.where(wanted, attained, np.nan)
-        chain["attainment_se"] = np.where(wanted, se, np.nan)
-    return chain, passed.phase_dependent or mean.phase_dependent
+    percentiles = np.array([play.percentiles for play in plays])
+    chain |= {name: percentiles[..., place] for place, name in enumerate(PERCENTILES)}
+    chain |= _attainment(plays, counts)
+    phase_dependent = passed.phase_dependent | mean.phase_dependent
+    return chain, np.asarray(phase_dependent.any(axis=1))
 
 
-def _step_measures(network: Network, runs: list[Run], counts: _Counts) -> dict[str, Floats]:
-    step = {name: _stack(runs, f"step_{name}").sum(axis=0) for name in ("offered", "lost")}
-    served = _stack(runs, "step_served")
-    completed = _completed_by_step(network, runs, counts)
-    sojourn, sojourn_se = run_ratio(_stack(runs, "step_sojourn"), served)
-    later, later_se = run_ratio(_stack(runs, "step_sojourn_completed"), completed)
+def _attainment(plays: Sequence[Played], counts: _Counts) -> Named:
+    """Return the share of jobs that met their chain's deadline [D, C], where some chain has one."""
+    wanted = np.isfinite(np.array([play.network.deadline for play in plays]))
+    if not wanted.any():
+        return {}
+    attained, se = run_ratio(_by_chain(plays, "on_time"), counts.offered.sum(axis=3))
+    return {
+        "attainment": np.where(wanted, attained, np.nan),
+        "attainment_se": np.where(wanted, se, np.nan),
+    }
+
+
+def _step_measures(plays: Sequence[Played], counts: _Counts) -> Named:
+    step = {name: _end_to_end(plays, f"step_{name}").sum(axis=0) for name in ("offered", "lost")}
+    served = _end_to_end(plays, "step_served")
+    by_run = counts.completed.sum(axis=3)
+    completed = np.concatenate(list(map(_completed_by_step, plays, by_run)), axis=1)
+    sojourn, sojourn_se = run_ratio(_end_to_end(plays, "step_sojourn"), served)
+    later, later_se = run_ratio(_end_to_end(plays, "step_sojourn_completed"), completed)
     few, few_completed = served.sum(axis=0) < MIN_COMPLETED, completed.sum(axis=0) < MIN_COMPLETED
     return step | {
         "sojourn": np.where(few, np.nan, sojourn),
@@ -181,37 +257,40 @@ def _step_measures(network: Network, runs: list[Run], counts: _Counts) -> dict[s
     }
 
 
-def _device_measures(network: Network, runs: list[Run], length: RunLength) -> dict[str, Floats]:
+def _device_measures(plays: Sequence[Played]) -> Named:
     names = {"utilization": "busy", "jobs": "jobs", "units": "units"}
-    areas = np.array([_stack(runs, area) for area in names.values()])
-    averages = areas / (length.horizon - length.warmup)
-    averages[0] /= network.servers
+    sizes, runs = [play.network.devices for play in plays], len(plays[0].runs)
+    areas = np.array([_end_to_end(plays, area) for area in names.values()])
+    averages = areas / np.repeat(_seconds(plays), sizes)
+    averages[0] /= np.concatenate([play.network.servers for play in plays])
     device = dict(zip(names, averages.mean(axis=1), strict=True))
-    if len(runs) > 1:
-        errors = averages.std(axis=1, ddof=1) / np.sqrt(len(runs))
+    if runs > 1:
+        errors = averages.std(axis=1, ddof=1) / np.sqrt(runs)
         device |= {f"{name}_se": error for name, error in zip(names, errors, strict=True)}
     return device
 
 
-def _window_measures(counts: _Counts, length: RunLength, windows: int) -> dict[str, Floats]:
-    """Return the course of each chain's measures by when its jobs arrive [C * windows]."""
+def _window_measures(plays: Sequence[Played], counts: _Counts, windows: int) -> Named:
+    """Return the course of each chain's measures by when its jobs arrive [D, C * windows]."""
 
     def cut(sums: Floats) -> Floats:
-        return sums.reshape(len(sums), -1, BATCHES // windows)
+        return sums.reshape(*sums.shape[:2], -1, BATCHES // windows)
 
     offered, completed, lost = cut(counts.offered), cut(counts.completed), cut(counts.lost)
     latency = cut(counts.latency)
-    edges = np.linspace(length.warmup, length.horizon, windows + 1)
-    chains = offered.shape[1] // windows
-    throughput = rate(completed, (length.horizon - length.warmup) / windows)
+    chains = counts.offered.shape[2]
+    edges = np.array([
+        np.linspace(play.length.warmup, play.length.horizon, windows + 1) for play in plays
+    ])
+    throughput = rate(completed, _seconds(plays) / windows)
     loss, mean = ratio(lost, offered), ratio(latency, completed)
-    known = completed.sum(axis=(0, 2)) >= MIN_COMPLETED
+    known = completed.sum(axis=(1, 3)) >= MIN_COMPLETED
     return {
-        "start": np.tile(edges[:-1], chains),
-        "end": np.tile(edges[1:], chains),
-        "offered": offered.sum(axis=(0, 2)),
-        "completed": completed.sum(axis=(0, 2)),
-        "lost": lost.sum(axis=(0, 2)),
+        "start": np.tile(edges[:, :-1], chains),
+        "end": np.tile(edges[:, 1:], chains),
+        "offered": offered.sum(axis=(1, 3)),
+        "completed": completed.sum(axis=(1, 3)),
+        "lost": lost.sum(axis=(1, 3)),
         "throughput": throughput.value,
         "throughput_se": throughput.se,
         "loss_ratio": loss.value,
@@ -221,40 +300,43 @@ def _window_measures(counts: _Counts, length: RunLength, windows: int) -> dict[s
     }
 
 
-def estimate(
-    network: Network, runs: list[Run], length: RunLength, unloaded: Floats, *, windows: int = 0
-) -> Estimates:
-    """Return the measures of one deployment from its replications.
+def _flat(measures: Named) -> Named:
+    return {name: values.ravel() for name, values in measures.items()}
+
+
+def estimate(plays: Sequence[Played], *, windows: int = 0) -> Estimates:
+    """Return the measures of deployments from their replications.
 
     Args:
-        network: The network.
-        runs: Independent runs over the same window, at least one.
-        length: The window.
-        unloaded: Mean latency of each route without any queueing [s] [R].
+        plays: Deployments with equally many chains and runs.
         windows: Equal parts of the window to report on apart; a divisor of BATCHES, or 0 for none.
 
     Returns:
         The estimates. Chains without offered jobs and latencies with fewer than
         ``MIN_COMPLETED`` completed jobs are NaN.
     """
-    counts = _Counts.of(runs)
-    chain, phase_dependent = _chain_measures(network, runs, counts, length, unloaded)
-    lost, offered = (sums.sum(axis=1, keepdims=True) for sums in (counts.lost, counts.offered))
+    counts = _Counts.of(plays)
+    chain, phase_dependent = _chain_measures(plays, counts)
+    lost, offered = (sums.sum(axis=2, keepdims=True) for sums in (counts.lost, counts.offered))
     system = ratio(lost, offered)
-    low, high = wilson(system.value, system.se, offered.sum(axis=(0, 2)))
+    low, high = wilson(system.value, system.se, offered.sum(axis=(1, 3)))
+    window = _window_measures(plays, counts, windows) if windows else {}
+    chains, devices = counts.offered.shape[2], [play.network.devices for play in plays]
+    accuracies = map(_accuracy, plays, counts.completed, counts.offered)
+    own = [play.chain | known for play, known in zip(plays, accuracies, strict=True)]
     return Estimates(
         deployment={
-            "loss_ratio": float(system.value[0]),
-            "loss_ratio_se": float(system.se[0]),
-            "loss_ratio_low": float(low[0]),
-            "loss_ratio_high": float(high[0]),
-            "events": float(sum(run.events for run in runs)),
-            "warmup": length.warmup,
-            "truncated": any(run.truncated for run in runs),
+            "loss_ratio": system.value[:, 0],
+            "loss_ratio_se": system.se[:, 0],
+            "loss_ratio_low": low[:, 0],
+            "loss_ratio_high": high[:, 0],
+            "events": np.array([float(sum(run.events for run in play.runs)) for play in plays]),
+            "warmup": np.array([play.length.warmup for play in plays]),
+            "truncated": np.array([any(run.truncated for run in play.runs) for play in plays]),
             "phase_dependent": phase_dependent,
         },
-        chain=chain,
-        step=_step_measures(network, runs, counts),
-        device=_device_measures(network, runs, length),
-        window=_window_measures(counts, length, windows) if windows else {},
+        chain=_flat(chain) | _joined(own, [chains] * len(plays)),
+        step=_step_measures(plays, counts),
+        device=_device_measures(plays) | _joined([play.device for play in plays], devices),
+        window=_flat(window),
     )

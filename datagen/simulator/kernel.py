@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from datagen.compiled import compiled, inlined
+from datagen.simulator.begin_kernel import begin
 from datagen.simulator.device_kernel import choose, clip, enter, next_in_line
 from datagen.simulator.event_log import ARRIVED, FINISHED, LEFT, LOST, MOVED, SENT
 from datagen.simulator.heap_kernel import pop, push, replace_top
 from datagen.simulator.index_kernel import signed, unsigned
 from datagen.simulator.keys import ADMIT, FINISH, PHASE_SHIFT
 from datagen.simulator.network import Network
+from datagen.simulator.remaining_kernel import count_remaining
 from datagen.simulator.state_kernel import (
     NONE,
     SENDING,
@@ -103,8 +105,7 @@ def _arrive_from_outside(
     last = network.chain_start[chain + unsigned(1)] - 1
     route = unsigned(0)
     if extras is not None:
-        drawn = extras.features.chain_route[chain] + extras.drawn_route[chain, column]
-        route = unsigned(drawn)
+        route = unsigned(extras.features.chain_route[chain] + extras.drawn_route[chain, column])
         first = extras.features.route_first[route]
         last = first + extras.features.route_steps[route] - 1
     row = unsigned(first)
@@ -115,8 +116,9 @@ def _arrive_from_outside(
     outcome = LOST
     if state.used[device] + demand <= network.capacity[device]:
         slot = take_slot(identity, first, last, batch, now, state)
+        drawn = column & unsigned(draws.column_mask[chain])
         for k in range(unsigned(last - first + 1)):
-            state.service[slot, k] = draws.service[row + k, column]
+            state.service[slot, k] = draws.service[row + k, drawn]
         if extras is not None:
             extras.route[slot] = route
         outcome = enter(slot, identity, device, demand, now, run, state, tally, extras)
@@ -280,11 +282,13 @@ def play(
 ) -> tuple[int, int]:
     """Play events until the cohort has left or something is missing.
 
+    A run begins with an empty heap; until it ends, there is an arrival ahead.
+
     Args:
         network: The network.
         run: Its window.
         draws: Drawn jobs.
-        state: What changes; it holds the first arrival of each chain at the start.
+        state: What changes.
         tally: Sums, added to.
         log: Event log.
         extras: Arrays for the features of the network, or None where it has none.
@@ -295,13 +299,14 @@ def play(
     heap = state.heap
     logging = log.time.size > 0
     columns = draws.arrival.shape[1]
+    if heap.size[0] == 0:
+        begin(network, draws, state, extras)
     while True:
         now = heap.time[0]
-        if now > run.horizon:
-            if state.pending[0] == 0:
-                return DONE, 0
-            if now > run.limit:
-                return TRUNCATED, 0
+        if now > run.horizon and (state.pending[0] == 0 or now > run.limit):
+            status = DONE if state.pending[0] == 0 else TRUNCATED
+            count_remaining(network, run, state, tally)
+            return status, 0
         if logging and log.size[0] + LOG_ROOM > log.time.size:
             return NEED_LOG, 0
         slot = heap.slot[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,14 @@ from datagen.simulator.engine import Engine, Run
 from datagen.simulator.event_log import event_log
 from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
-from datagen.simulator.keys import ADMIT, event_key
 from datagen.simulator.network import Features, Network
-from datagen.simulator.randomness import ChainDraws
-from datagen.simulator.remaining_kernel import count_remaining
+from datagen.simulator.randomness import ChainDraws, Chunk
 from datagen.simulator.state_kernel import NONE, Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally
 
 __all__ = ["NumbaEngine"]
 
-_CHUNK = 4096
+_CHUNK = 8192
 """Jobs drawn at a time and chain: drawing is vectorised, and memory stays small."""
 _SMALLEST_CHUNK = 64
 _SPARE_DEVIATIONS = 3.0
@@ -33,19 +32,22 @@ _SLOT_INTEGERS = ("identity", "row", "last_row", "batch")
 
 
 class NumbaEngine(Engine):
-    """Plays the compiled loop."""
+    """Plays the compiled loop; consecutive runs of one network share its arrays."""
 
     name = "numba"
+
+    def __init__(self) -> None:
+        self._last: tuple[Network, tuple[Network, Network, State]] | None = None
 
     def run(
         self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
     ) -> Run:
-        network = _writable(network)
+        network, plain, state = self._prepared(network)
         feed = _Feed(network, sources, length)
-        state = _initial_state(network, feed.draws)
+        state.heap.size[0] = 0  # the loop takes an empty heap for the beginning
         tally = Tally.zeros(network)
-        extras, plain = _extras(network, feed), network._replace(features=None)
-        records = _empty_log(_FIRST_LOG if log else 0)
+        extras = _extras(network, feed)
+        records = _empty_log(_FIRST_LOG) if log else _NO_LOG
         while True:
             status, chain = play(plain, length, feed.draws, state, tally, records, extras)
             if status == NEED_DRAWS:
@@ -58,7 +60,6 @@ class NumbaEngine(Engine):
                 records = _with_more_room(records)
             else:
                 break
-        count_remaining(plain, length, state, tally)
         size = int(records.size[0])
         return Run(
             tally=tally,
@@ -67,6 +68,14 @@ class NumbaEngine(Engine):
             log=event_log(records.time[:size], records.record[:size]) if log else None,
             route_completed=None if extras is None else extras.completed,
         )
+
+    def _prepared(self, network: Network) -> tuple[Network, Network, State]:
+        """Return a network that may be written to, itself without features, and its state."""
+        if self._last is None or self._last[0] is not network:
+            writable = _writable(network)
+            own = writable, writable._replace(features=None), _state(writable)
+            self._last = network, own
+        return self._last[1]
 
 
 def _writable(network: Network) -> Network:
@@ -99,33 +108,38 @@ class _Feed:
         self.horizon = length.horizon
         wanted = [self._expected(chain, 0.0) for chain in range(network.chains)]
         columns = min(max(wanted), _CHUNK)
+        firsts = [
+            source.next_chunk(min(count, columns))
+            for source, count in zip(sources, wanted, strict=True)
+        ]
+        self.is_fixed = [chunk.is_fixed for chunk in firsts]
         self.draws = Draws(
             arrival=np.empty((network.chains, columns)),
-            service=np.empty((network.steps, columns)),
+            service=np.empty((network.steps, 1 if all(self.is_fixed) else columns)),
             base=np.zeros(network.chains, dtype=np.int64),
+            column_mask=np.array([0 if alike else -1 for alike in self.is_fixed]),
         )
-        self.route = np.zeros((network.chains, columns), dtype=np.int64)
-        for chain in range(network.chains):
-            self.draws.base[chain] = -self._fill(chain, 0.0, columns)
+        routed = network.features is not None
+        self.route = np.zeros((network.chains, columns if routed else 0), dtype=np.int64)
+        for chain, chunk in enumerate(firsts):
+            if chunk.is_fixed:
+                self.draws.service[self._steps(chain), 0] = chunk.service[:, 0]
+            self.draws.base[chain] = -self._put(chain, chunk)
 
     def _expected(self, chain: int, time: float) -> int:
         """Return how many jobs will hardly be too few from a time to the end of the window."""
         mean = self.sources[chain].process.rate * max(self.horizon - time, 0.0)
-        return int(min(mean + _SPARE_DEVIATIONS * np.sqrt(mean), _CHUNK)) + _SMALLEST_CHUNK
+        return int(min(mean + _SPARE_DEVIATIONS * math.sqrt(mean), _CHUNK)) + _SMALLEST_CHUNK
 
     def _steps(self, chain: int) -> slice:
         return slice(self.network.chain_start[chain], self.network.chain_start[chain + 1])
 
-    def _fill(self, chain: int, time: float, room: int) -> int:
-        """Draw the jobs after a time into the last columns, and return the first of these."""
-        count = min(self._expected(chain, time), room)
-        first = int(self.draws.arrival.shape[1]) - count
-        chunk = self.sources[chain].next_chunk(count)
+    def _put(self, chain: int, chunk: Chunk) -> int:
+        """Put drawn jobs into the last columns, and return the first of these."""
+        first = int(self.draws.arrival.shape[1]) - len(chunk.arrivals)
         self.draws.arrival[chain, first:] = chunk.arrivals
         if not chunk.is_fixed:
             self.draws.service[self._steps(chain), first:] = chunk.service
-        elif time == 0.0:  # later jobs are served like the first ones
-            self.draws.service[self._steps(chain)] = chunk.service[:, :1]
         if chunk.route is not None:
             self.route[chain, first:] = chunk.route
         return first
@@ -133,46 +147,40 @@ class _Feed:
     def refill(self, chain: int, job: int) -> None:
         """Draw on, keeping the one job that has not arrived yet before the new ones."""
         draws, steps = self.draws, self._steps(chain)
-        time, route = draws.arrival[chain, -1], self.route[chain, -1]
-        service = draws.service[steps, -1].copy()
-        kept = self._fill(chain, time, draws.arrival.shape[1] - 1) - 1
-        draws.arrival[chain, kept], self.route[chain, kept] = time, route
-        draws.service[steps, kept] = service
+        time = draws.arrival[chain, -1]
+        count = min(self._expected(chain, time), draws.arrival.shape[1] - 1)
+        kept = draws.arrival.shape[1] - count - 1
+        draws.arrival[chain, kept] = time
+        if not self.is_fixed[chain]:
+            draws.service[steps, kept] = draws.service[steps, -1]
+        if self.network.features is not None:
+            self.route[chain, kept] = self.route[chain, -1]
+        self._put(chain, self.sources[chain].next_chunk(count))
         draws.base[chain] = job - kept
 
 
-def _initial_state(network: Network, draws: Draws) -> State:
-    slots, chains = _FIRST_SLOTS, network.chains
-    longest = network.longest
-    events = slots + chains + network.devices  # an event per job, chain and device at most
+def _state(network: Network) -> State:
+    """Return room for what changes; the loop itself fills it when a run begins."""
+    slots, chains, devices = _FIRST_SLOTS, network.chains, network.devices
+    events = slots + chains + devices  # an event per job, chain and device at most
+    lines = network.classes * devices
+    sizes = dict.fromkeys((*_SLOT_INTEGERS, "following"), slots)
+    sizes |= {"queue_head": lines, "queue_tail": lines, "idle": devices, "next_job": chains}
+    sizes |= dict.fromkeys(("free", "pending", "events"), 1)
+    integers = {name: np.empty(size, dtype=np.int64) for name, size in sizes.items()}
     heap = Heap(
         time=np.empty(events),
         key=np.empty(events, dtype=np.int64),
         slot=np.empty(events, dtype=np.int64),
-        size=np.array([chains]),
+        size=np.zeros(1, dtype=np.int64),
     )
-    columns = -draws.base  # of the first job of each chain
-    first = [
-        (draws.arrival[c, columns[c]], event_key(ADMIT, c, 0, 0), -1 - c) for c in range(chains)
-    ]
-    for index, (time, key, slot) in enumerate(sorted(first)):  # a sorted array is a heap
-        heap.time[index], heap.key[index], heap.slot[index] = time, key, slot
-    integers = {name: np.zeros(slots, dtype=np.int64) for name in _SLOT_INTEGERS}
     return State(
         heap=heap,
-        next_job=np.zeros(chains, dtype=np.int64),
-        queue_head=np.full(network.classes * network.devices, NONE),
-        queue_tail=np.full(network.classes * network.devices, NONE),
-        idle=network.servers.copy(),
-        used=np.zeros(network.devices),
-        arrival=np.zeros(slots),
-        entered=np.zeros(slots),
-        following=np.append(np.arange(1, slots), NONE),
-        service=np.zeros((slots, longest)),
-        sojourn=np.zeros((slots, longest)),
-        free=np.zeros(1, dtype=np.int64),
-        pending=np.zeros(1, dtype=np.int64),
-        events=np.zeros(1, dtype=np.int64),
+        used=np.empty(devices),
+        arrival=np.empty(slots),
+        entered=np.empty(slots),
+        service=np.empty((slots, network.longest)),
+        sojourn=np.empty((slots, network.longest)),
         **integers,
     )
 
@@ -185,8 +193,8 @@ def _extras(network: Network, feed: _Feed) -> Extras | None:
         drawn_route=feed.route,
         route=np.zeros(_FIRST_SLOTS, dtype=np.int64),
         completed=np.zeros(network.routes, dtype=np.int64),
-        waiting=np.zeros(network.devices, dtype=np.int64),
-        choosing=np.zeros(network.devices, dtype=bool),
+        waiting=np.empty(network.devices, dtype=np.int64),
+        choosing=np.empty(network.devices, dtype=bool),
     )
 
 
@@ -210,6 +218,9 @@ def _with_more_slots(state: State) -> State:
 def _empty_log(room: int) -> Log:
     size = np.zeros(1, dtype=np.int64)
     return Log(time=np.empty(room), record=np.empty((room, 5), dtype=np.int64), size=size)
+
+
+_NO_LOG = _empty_log(0)
 
 
 def _with_more_room(log: Log) -> Log:

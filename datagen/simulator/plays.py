@@ -1,4 +1,4 @@
-"""One deployment as it is played: in how many runs, over which window, until what is known."""
+"""One deployment as it is played: in how many runs, over which window."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from datagen.errors import require
 from datagen.evaluation import DeploymentBatch
 from datagen.simulator.energy import energy_measures
 from datagen.simulator.engine import Engine, Run
-from datagen.simulator.estimation import Estimates, estimate
+from datagen.simulator.estimation import Played, latency_percentiles
 from datagen.simulator.network import Network
 from datagen.simulator.options import SimulationOptions
-from datagen.simulator.sources import chain_contexts, chain_process, chain_routes, chain_sources
-from datagen.simulator.stopping import first_horizon, is_reached
+from datagen.simulator.sources import ChainSource, chain_contexts, chain_routes, chain_sources
+from datagen.simulator.stopping import first_horizon
 from datagen.simulator.tally import RunLength
 from datagen.simulator.warmup import warmup_time
 
@@ -75,21 +75,10 @@ class Play:
     per_job: np.ndarray
     options: SimulationOptions
 
-    def result(self) -> Estimates:
-        """Play for the length asked for, or until the stopping rule is content."""
-        options, horizon = self.options, self.first_horizon
-        most = options.max_events / (self.rate * self.copies)
-        while True:
-            estimates = self.estimates(horizon)
-            if not options.stops_by_rule:
-                # Where the cap cut off some of the jobs asked for, it must not go unsaid.
-                estimates.deployment["precise"] = options.offered is None or horizon < most
-                return estimates
-            reached = is_reached(estimates, options)
-            if reached or horizon >= most:
-                estimates.deployment["precise"] = reached
-                return estimates
-            horizon = min(2.0 * horizon, most)
+    @cached_property
+    def sources(self) -> list[ChainSource]:
+        """What the jobs of each chain are drawn from."""
+        return chain_sources(self.batch, self.index)
 
     @cached_property
     def rate(self) -> float:
@@ -123,33 +112,43 @@ class Play:
     def events(self) -> float:
         """Return the expected events of the first round, schedules followed."""
         own = self.first_horizon * self.copies / self.replications
-        first = int(self.batch.chain_start[self.index])
-        jobs = [
-            chain_process(self.batch, first + chain).expected(own)
-            for chain in range(len(self.per_job))
-        ]
+        jobs = [source.process.expected(own) for source in self.sources]
         return float(self.replications * (np.array(jobs) @ self.per_job))
 
-    def estimates(self, horizon: float) -> Estimates:
-        """Play for a length and estimate the measures."""
+    @cached_property
+    def longest_horizon(self) -> float:
+        """Return the length that no round exceeds, by the cap on events [s]."""
+        return self.options.max_events / (self.rate * self.copies)
+
+    def played(self, horizon: float) -> Played:
+        """Play for a length.
+
+        Args:
+            horizon: The length, all runs together or each of them: see ``copies`` [s].
+
+        Returns:
+            What its measures are estimated from.
+        """
         batch, index, network = self.batch, self.index, self.network
         own = horizon * self.copies / self.replications
         length = RunLength.of(self.warmup(own), own)
         runs = self.runs(length)
-        unloaded = _unloaded_latency(batch, index, network)
-        windows = self.options.windows or 0
-        estimates = estimate(network, runs, length, unloaded, windows=windows)
         chain, device = energy_measures(batch, index, network, runs, length)
-        estimates.chain.update(chain)
-        estimates.device.update(device)
-        return estimates
+        return Played(
+            network=network,
+            length=length,
+            runs=[run.without_histogram() for run in runs],
+            percentiles=latency_percentiles(runs),
+            unloaded=_unloaded_latency(batch, index, network),
+            chain=chain,
+            device=device,
+        )
 
     def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
         """Play a window of every replication."""
-        sources, seed = chain_sources(self.batch, self.index), self.options.seed
-        played = []
+        played, seed = [], self.options.seed
         for replication in range(self.replications):
-            draws = [source.draws(seed=seed, replication=replication) for source in sources]
+            draws = [source.draws(seed=seed, replication=replication) for source in self.sources]
             played.append(self.engine.run(self.network, draws, length, log=log))
         return played
 

@@ -9,15 +9,17 @@ chunks, here and nowhere else, and both engines read the same arrays.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 from datagen.arrivals import Arrivals
 from datagen.distributions import Law
 from datagen.simulator.arrival_times import arrival_times
 
-__all__ = ["STREAM_KINDS", "ChainDraws", "Chunk", "stream"]
+__all__ = ["STREAM_KINDS", "ChainDraws", "Chunk", "StepLaws", "stream"]
 
 Floats = NDArray[np.float64]
 
@@ -50,8 +52,39 @@ def stream(
     Returns:
         A generator that no other key shares.
     """
-    key = (problem, replication, STREAM_KINDS[kind], chain, fragment)
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+    from datagen.simulator.seed_kernel import POOL_WORDS, seed_words  # as in arrival_times
+
+    own = _words(seed)
+    own += [0] * (POOL_WORDS - len(own))
+    for part in (problem, replication, STREAM_KINDS[kind], chain, fragment):
+        own += _words(part)
+    seeds = np.empty(_SEEDS, dtype=np.uint64)
+    seed_words(np.array(own, dtype=np.uint64), np.empty(POOL_WORDS, dtype=np.uint64), seeds)
+    # NumPy takes any ISeedSequence; its type hints do not say so.
+    return np.random.Generator(np.random.PCG64(_KnownSeeds(seeds)))  # type: ignore[arg-type]
+
+
+_SEEDS = 4
+"""Words of 64 bits that the state of a PCG64 is made of."""
+
+
+class _KnownSeeds(ISeedSequence):
+    """Stands for ``SeedSequence(seed, spawn_key=key)``, whose words have been found already."""
+
+    def __init__(self, words: NDArray[np.uint64]) -> None:
+        self.words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
+        assert n_words == len(self.words)
+        return self.words
+
+
+def _words(number: int) -> list[int]:
+    """Return the words of 32 bits of a number >= 0, the lowest first."""
+    words = [number & 0xFFFFFFFF]
+    while number := number >> 32:
+        words.append(number & 0xFFFFFFFF)
+    return words
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +104,34 @@ class Chunk:
     is_fixed: bool = False
 
 
+class StepLaws:
+    """What the work of each step of a chain is drawn from, the same in every replication.
+
+    Args:
+        laws: Per step, per fragment of it: the law and the divisor of its samples.
+    """
+
+    def __init__(self, laws: list[list[tuple[Law, float]]]) -> None:
+        self.fixed = np.array(
+            [sum(law.mean / speed for law, speed in step if not law.is_random) for step in laws],
+            dtype=np.float64,
+        )
+        """Sum of the times that are not random, by step [s] [S_c]."""
+        parts = [(step, *part) for step, parts in enumerate(laws) for part in parts]
+        self.random = [
+            (fragment, step, law, speed)
+            for fragment, (step, law, speed) in enumerate(parts)
+            if law.is_random
+        ]
+        """The others: 0-based fragment of the chain, step, law and divisor."""
+
+
 class ChainDraws:
     """Arrival and service times of one chain in one replication, in job order.
 
     Args:
         process: Arrival process.
-        laws: Per step, per fragment of it: the law and the divisor of its samples.
+        laws: What services are drawn from.
         seed: Master seed.
         problem: Key of the problem.
         replication: Independent run.
@@ -86,7 +141,7 @@ class ChainDraws:
     def __init__(
         self,
         process: Arrivals,
-        laws: list[list[tuple[Law, float]]],
+        laws: StepLaws,
         *,
         seed: int,
         problem: int,
@@ -97,19 +152,10 @@ class ChainDraws:
         self.laws = laws
         rng = stream(seed, problem, replication, "arrivals", chain)
         self._arrivals = arrival_times(process, rng)
-        self._fixed = np.array(
-            [sum(law.mean / speed for law, speed in step if not law.is_random) for step in laws],
-            dtype=np.float64,
-        )
-        self._uniforms: dict[int, np.random.Generator] = {}
-        fragment = 0
-        for step in laws:
-            for law, _ in step:
-                if law.is_random:
-                    self._uniforms[fragment] = stream(
-                        seed, problem, replication, "service", chain, fragment
-                    )
-                fragment += 1
+        self._uniforms = {
+            fragment: stream(seed, problem, replication, "service", chain, fragment)
+            for fragment, *_ in laws.random
+        }
 
     def next_chunk(self, count: int) -> Chunk:
         """Draw the next jobs.
@@ -120,15 +166,11 @@ class ChainDraws:
         Returns:
             Their draws.
         """
-        arrivals = self._arrivals.next(count)
-        service = np.broadcast_to(self._fixed[:, None], (len(self.laws), count))
+        arrivals, fixed = self._arrivals.next(count), self.laws.fixed
+        service = np.broadcast_to(fixed[:, None], (len(fixed), count))
         if not self._uniforms:
             return Chunk(arrivals=arrivals, service=service, is_fixed=True)
-        service, fragment = service.copy(), 0
-        for step, parts in enumerate(self.laws):
-            for law, speed in parts:
-                if law.is_random:
-                    uniforms = self._uniforms[fragment].random(count)
-                    service[step] += law.quantile(uniforms) / speed
-                fragment += 1
+        service = service.copy()
+        for fragment, step, law, speed in self.laws.random:
+            service[step] += law.quantile(self._uniforms[fragment].random(count)) / speed
         return Chunk(arrivals=arrivals, service=service)

@@ -19,7 +19,7 @@ from datagen.distributions import Law
 from datagen.evaluation.fields import starts_of
 from datagen.exits import Contexts
 from datagen.simulator.contexts import context_path
-from datagen.simulator.randomness import ChainDraws, Chunk, stream
+from datagen.simulator.randomness import ChainDraws, Chunk, StepLaws, stream
 
 __all__ = ["Part", "RoutedDraws", "Routes"]
 
@@ -113,7 +113,7 @@ class RoutedDraws(ChainDraws):
     ) -> None:
         key = (seed, problem, replication)
         super().__init__(
-            process, [], seed=seed, problem=problem, replication=replication, chain=chain
+            process, StepLaws([]), seed=seed, problem=problem, replication=replication, chain=chain
         )
         self.routes = routes
         self.steps = [step for path in routes.paths for step in path]

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Evaluable, Evaluator, Measures, as_batch
 from datagen.evaluation.loads import fluid_load, unstable
 from datagen.simulator.engine import Engine
-from datagen.simulator.estimation import Estimates
 from datagen.simulator.network import FEATURE_EFFECTS, networks
 from datagen.simulator.options import EngineName, SimulationOptions
 from datagen.simulator.plays import Play, events_per_job
+from datagen.simulator.rounds import TOGETHER, Results, play_rounds
 from datagen.simulator.standard_errors import INTERVAL_LEVEL
 from datagen.simulator.stopping import require_affordable
 
@@ -45,13 +46,6 @@ def engine_named(name: EngineName) -> Engine:
     from datagen.simulator.numba_engine import NumbaEngine
 
     return NumbaEngine()
-
-
-def _undefined() -> Estimates:
-    """Return the row of a deployment that has no steady state."""
-    return Estimates(
-        deployment={"loss_ratio": np.nan, "unstable": True}, chain={}, step={}, device={}
-    )
 
 
 def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measures:
@@ -85,52 +79,31 @@ def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measur
         for index, network in enumerate(played)
     ]
     no_steady_state = unstable(batch)
-    for play, no_play in zip(plays, no_steady_state, strict=True):
-        require_affordable(0.0 if no_play else play.events(), options)
-    rows = [
-        _undefined() if no_play else play.result()
-        for play, no_play in zip(plays, no_steady_state, strict=True)
-    ]
-    return _measures(batch, rows, options.windows or 0)
+    stable = [play for play, no_play in zip(plays, no_steady_state, strict=True) if not no_play]
+    for play in stable:
+        require_affordable(play.events(), options)
+    results = Results(batch, options.windows or 0)
+    for first in range(0, len(stable), TOGETHER):
+        play_rounds(stable[first : first + TOGETHER], options, results)
+    return _measures(batch, results, no_steady_state)
 
 
-def _joined(rows: list[Estimates], level: str, sizes: np.ndarray) -> dict[str, np.ndarray]:
-    """Join the rows of one level, so many per deployment; what one lacks is NaN."""
-    names = {name: None for row in rows for name in getattr(row, level)}
-    return {
-        name: np.concatenate([
-            getattr(row, level).get(name, np.full(size, np.nan))
-            for row, size in zip(rows, sizes, strict=True)
-        ])
-        for name in names
-    }
-
-
-def _measures(batch: DeploymentBatch, rows: list[Estimates], windows: int) -> Measures:
+def _measures(
+    batch: DeploymentBatch, results: Results, no_steady_state: NDArray[np.bool_]
+) -> Measures:
     finite = np.isfinite(batch.device_capacity)
     over = finite & (fluid_load(batch) >= 1.0)
-    flags: dict[str, np.ndarray] = {
-        "saturated": np.bincount(batch.owner("device"), weights=over, minlength=len(batch)) > 0
-    }
-    numbers = ("loss_ratio", "loss_ratio_se", "loss_ratio_low", "loss_ratio_high")
-    for name in (*numbers, "events", "warmup"):
-        flags[name] = np.array([row.deployment.get(name, np.nan) for row in rows])
-    for name in ("unstable", "truncated", "phase_dependent"):
-        flags[name] = np.array([row.deployment.get(name, False) for row in rows])
-    sizes = {
-        level: np.bincount(batch.owner(level), minlength=len(batch))
-        for level in ("chain", "step", "device")
-    }
-    flags["precise"] = np.array([row.deployment.get("precise", True) for row in rows])
+    saturated = np.bincount(batch.owner("device"), weights=over, minlength=len(batch)) > 0
     return Measures.of(
         batch,
         "simulation",
-        deployment=flags,
-        chain=_joined(rows, "chain", sizes["chain"]),
-        step=_joined(rows, "step", sizes["step"]),
-        device=_joined(rows, "device", sizes["device"]),
-        window=_joined(rows, "window", sizes["chain"] * windows),
-        windows=windows,
+        deployment=results.columns["deployment"]
+        | {"saturated": saturated, "unstable": no_steady_state},
+        chain=results.columns["chain"],
+        step=results.columns["step"],
+        device=results.columns["device"],
+        window=results.columns["window"],
+        windows=results.windows,
         level=INTERVAL_LEVEL,
     )
 

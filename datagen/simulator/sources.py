@@ -11,7 +11,7 @@ from datagen.arrivals import Arrivals, arrivals_from_parameters
 from datagen.distributions import Law, law_from_parameters
 from datagen.evaluation import DeploymentBatch
 from datagen.exits import Contexts, contexts_from_parameters
-from datagen.simulator.randomness import ChainDraws
+from datagen.simulator.randomness import ChainDraws, StepLaws
 from datagen.simulator.routes import Part, RoutedDraws, Routes
 
 __all__ = [
@@ -30,14 +30,13 @@ class ChainSource:
 
     Args:
         process: Arrival process.
-        way: Its routes, or where there is one only, per step and fragment of it the law and the
-            divisor of its samples.
+        way: Its routes, or where there is one only, what the steps of that draw from.
         problem: Key of the problem.
         chain: 0-based chain.
     """
 
     process: Arrivals
-    way: Routes | list[list[tuple[Law, float]]]
+    way: Routes | StepLaws
     problem: int
     chain: int
 
@@ -217,26 +216,23 @@ def chain_process(batch: DeploymentBatch, row: int) -> Arrivals:
     return arrivals_from_parameters(code, values[start[row] : start[row + 1]])
 
 
-def _path_laws(batch: DeploymentBatch, row: int) -> list[list[tuple[Law, float]]]:
-    """Return the laws of each step of a chain that has one path."""
+def _path_laws(batch: DeploymentBatch, row: int) -> StepLaws:
+    """Return what the steps of a chain draw from that has one path."""
     path = int(batch.path_start[row])
-    steps = range(int(batch.step_start[path]), int(batch.step_start[path + 1]))
-    return [_step_laws(batch, step) for step in steps]
+    first, stop = int(batch.step_start[path]), int(batch.step_start[path + 1])
+    return StepLaws([_step_laws(batch, step) for step in range(first, stop)])
 
 
 def _step_laws(batch: DeploymentBatch, step: int) -> list[tuple[Law, float]]:
-    fragments, start = batch.fragment_start, batch.law_parameter_start
-    assert fragments is not None
-    assert start is not None
+    assert batch.fragment_start is not None
+    assert batch.law_parameter_start is not None
     assert batch.fragment_law is not None
     assert batch.law_parameter is not None
     assert batch.fragment_speed is not None
+    first, stop = batch.fragment_start[step : step + 2].tolist()
+    bounds = batch.law_parameter_start[first : stop + 1].tolist()
+    codes, speeds = (own[first:stop].tolist() for own in (batch.fragment_law, batch.fragment_speed))
     return [
-        (
-            law_from_parameters(
-                int(batch.fragment_law[f]), batch.law_parameter[start[f] : start[f + 1]]
-            ),
-            float(batch.fragment_speed[f]),
-        )
-        for f in range(int(fragments[step]), int(fragments[step + 1]))
+        (law_from_parameters(code, batch.law_parameter[begin:end]), speed)
+        for code, speed, begin, end in zip(codes, speeds, bounds, bounds[1:], strict=False)
     ]

@@ -38,9 +38,9 @@ class Ratio:
     """A ratio of sums with its two standard errors.
 
     Args:
-        value: The ratio [N].
-        between: Its standard error by replications [N]; 0 where there is one run only.
-        within: Its standard error by batch means [N]; 0 where there is one batch only.
+        value: The ratio [..., N].
+        between: Its standard error by replications [..., N]; 0 where there is one run only.
+        within: Its standard error by batch means [..., N]; 0 where there is one batch only.
     """
 
     value: Floats
@@ -49,36 +49,36 @@ class Ratio:
 
     @property
     def se(self) -> Floats:
-        """The larger of the two standard errors [N]."""
+        """The larger of the two standard errors [..., N]."""
         return np.maximum(self.between, self.within)
 
     @property
-    def phase_dependent(self) -> bool:
-        """Whether runs differ much more than the batches inside of them say."""
-        return bool(np.any(self.between > PHASE_RATIO * self.within))
+    def phase_dependent(self) -> NDArray[np.bool_]:
+        """Whether runs differ much more than the batches inside of them say [..., N]."""
+        return np.asarray(self.between > PHASE_RATIO * self.within)
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Ratio:
     """Estimate sum(numerator) / sum(denominator) from runs and their batches.
 
     Args:
-        numerator: Sums by run, row and batch [R, N, B].
-        denominator: Sums by run, row and batch [R, N, B].
+        numerator: Sums by run, row and batch [..., R, N, B].
+        denominator: Sums by run, row and batch [..., R, N, B].
 
     Returns:
-        The ratio over all runs [N]; NaN where the denominator is 0 everywhere.
+        The ratio over all runs [..., N]; NaN where the denominator is 0 everywhere.
     """
-    runs, _, batches = numerator.shape
+    runs, _, batches = numerator.shape[-3:]
     with np.errstate(divide="ignore", invalid="ignore"):
-        top, bottom = numerator.sum(axis=2), denominator.sum(axis=2)
-        total = bottom.sum(axis=0)
-        value = top.sum(axis=0) / total
-        residual = top - value * bottom
-        between = np.sqrt(runs / max(runs - 1, 1) * (residual**2).sum(axis=0)) / total
+        top, bottom = numerator.sum(axis=-1), denominator.sum(axis=-1)
+        total = bottom.sum(axis=-2)
+        value = top.sum(axis=-2) / total
+        residual = top - value[..., None, :] * bottom
+        between = np.sqrt(runs / max(runs - 1, 1) * (residual**2).sum(axis=-2)) / total
         own = np.where(bottom > 0, top / bottom, 0.0)
         residual = numerator - own[..., None] * denominator
         freedom = batches / max(batches - 1, 1)
-        within = np.sqrt(freedom * (residual**2).sum(axis=(0, 2))) / total
+        within = np.sqrt(freedom * (residual**2).sum(axis=(-3, -1))) / total
     if runs == 1:
         between = np.zeros_like(within)
     if batches == 1:
@@ -88,38 +88,41 @@ def ratio(numerator: Floats, denominator: Floats) -> Ratio:
     return Ratio(value, between, within)
 
 
-def rate(counts: Floats, seconds: float) -> Ratio:
+def rate(counts: Floats, seconds: float | Floats) -> Ratio:
     """Estimate events per second, the randomness of their number included.
 
     Args:
-        counts: Events by run, row and batch [R, N, B].
-        seconds: Length of one run, all its batches together [s].
+        counts: Events by run, row and batch [..., R, N, B].
+        seconds: Length of one run, all its batches together [s] [...].
 
     Returns:
-        The rate [1/s] [N].
+        The rate [1/s] [..., N].
     """
-    runs, rows, batches = counts.shape
+    *others, batches = counts.shape
     if batches % RATE_BATCHES == 0:
-        counts, batches = counts.reshape(runs, rows, RATE_BATCHES, -1).sum(axis=3), RATE_BATCHES
-    return ratio(counts, np.full(counts.shape, seconds / batches))
+        counts, batches = counts.reshape(*others, RATE_BATCHES, -1).sum(axis=-1), RATE_BATCHES
+    # Written out, for sums over an array without strides are made in another order.
+    spans = np.empty(counts.shape)
+    spans[...] = np.asarray(seconds / batches)[..., None, None, None]
+    return ratio(counts, spans)
 
 
 def run_ratio(numerator: Floats, denominator: Floats) -> tuple[Floats, Floats]:
     """Estimate a ratio of sums from runs alone.
 
     Args:
-        numerator: Sums by run and row [R, N].
-        denominator: Sums by run and row [R, N].
+        numerator: Sums by run and row [..., R, N].
+        denominator: Sums by run and row [..., R, N].
 
     Returns:
-        The ratio [N], and its standard error [N]: NaN where there is one run only.
+        The ratio [..., N], and its standard error [..., N]: NaN where there is one run only.
     """
-    runs = len(numerator)
+    runs = numerator.shape[-2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        total = denominator.sum(axis=0)
-        value = numerator.sum(axis=0) / total
-        residual = numerator - value * denominator
-        se = np.sqrt(runs / max(runs - 1, 1) * (residual**2).sum(axis=0)) / total
+        total = denominator.sum(axis=-2)
+        value = numerator.sum(axis=-2) / total
+        residual = numerator - value[..., None, :] * denominator
+        se = np.sqrt(runs / max(runs - 1, 1) * (residual**2).sum(axis=-2)) / total
     return value, se if runs > 1 else np.full_like(se, np.nan)
 
 

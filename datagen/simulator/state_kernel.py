@@ -46,13 +46,16 @@ class Draws(NamedTuple):
 
     Args:
         arrival: Arrival times [s] [C, N].
-        service: Service times [s] [S, N].
+        service: Service times [s] [S, N]; [S, 1] where no chain's jobs differ.
         base: Job in column 0 [C].
+        column_mask: All bits where the jobs of a chain differ; none where all are served alike: as
+            column 0 says [C].
     """
 
     arrival: NDArray[np.float64]
     service: NDArray[np.float64]
     base: NDArray[np.int64]
+    column_mask: NDArray[np.int64]
 
 
 class Log(NamedTuple):

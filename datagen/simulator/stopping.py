@@ -7,6 +7,7 @@ depends on the deployment and the options alone.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch
@@ -59,33 +60,32 @@ def first_horizon(
     return (options.events or DEFAULT_EVENTS) / (rate * copies)
 
 
-def is_reached(estimates: Estimates, options: SimulationOptions) -> bool:
-    """Return whether every rule that was asked for is content.
+def is_reached(
+    estimates: Estimates, deployments: int, options: SimulationOptions
+) -> NDArray[np.bool_]:
+    """Tell of which deployments every rule that was asked for is content.
 
     Args:
         estimates: What was found so far.
+        deployments: How many they are, with equally many chains.
         options: What was asked for.
 
     Returns:
-        True if there is no need to go on.
+        False where there is need to go on [deployments].
     """
-    chain = estimates.chain
+    chain, content = estimates.chain, np.ones(len(estimates.chain["offered"]), dtype=bool)
     if options.counts:
         offered, completed = chain["offered"], chain["completed"]
-        enough = (offered >= options.min_offered) & (completed >= options.min_completed)
-        settled = (chain["lost"] >= options.min_lost) | (offered >= options.enough_offered)
-        if not (enough & settled).all():
-            return False
+        content &= (offered >= options.min_offered) & (completed >= options.min_completed)
+        content &= (chain["lost"] >= options.min_lost) | (offered >= options.enough_offered)
     if options.precision is not None:
         for name in ("throughput_ratio", "latency"):
-            half = Z_LEVEL * chain[f"{name}_se"]
-            if not np.all(half <= options.precision * chain[name]):
-                return False
+            content &= Z_LEVEL * chain[f"{name}_se"] <= options.precision * chain[name]
     if options.loss_precision is not None:
         low, high = chain["loss_ratio_low"], chain["loss_ratio_high"]
         sharp = 0.5 * (high - low) <= options.loss_precision * chain["loss_ratio"]
-        return bool(np.all(sharp | (high < NEGLIGIBLE_LOSS)))
-    return True
+        content &= sharp | (high < NEGLIGIBLE_LOSS)
+    return np.asarray(content.reshape(deployments, -1).all(axis=1))
 
 
 def require_affordable(events: float, options: SimulationOptions) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numba
@@ -87,18 +88,34 @@ def test_the_hash_covers_every_module_beside_a_kernel(
     assert {"kernel.py", "heap_kernel.py", "keys.py", "tally.py", "network.py"} <= names
 
 
-def test_old_folders_are_pruned_and_files_left_alone(root: Path) -> None:
-    root.mkdir()
-    (root / "notes.txt").write_text("not ours")
-    old = [root / f"old{age}" for age in range(6)]
-    for age, folder in enumerate(old):
-        folder.mkdir()
+def made(root: Path, ages: list[float]) -> list[Path]:
+    """Cache folders that were used so many days ago."""
+    folders = [root / f"unused-{age}" for age in ages]
+    for age, folder in zip(ages, folders, strict=True):
+        folder.mkdir(parents=True)
         (folder / "kernel.nbi").write_text("code")
-        os.utime(folder, (1e9 - age, 1e9 - age))
+        used = time.time() - age * 86_400
+        os.utime(folder, (used, used))
+    return folders
+
+
+def test_folders_long_unused_are_deleted_and_files_left_alone(root: Path) -> None:
+    used = made(root, [0.0, 0.5, 1.0, 5.0, 29.0])
+    unused = made(root, [31.0, 400.0])
+    (root / "notes.txt").write_text("not ours")
     current = fresh_cache_folder()
-    kept = {path for path in root.iterdir() if path.is_dir()}
-    assert kept == {current, *old[: compiled._KEPT_FOLDERS - 1]}
+    assert {path for path in root.iterdir() if path.is_dir()} == {current, *used}
+    assert not any(path.exists() for path in unused)
     assert (root / "notes.txt").exists()
+
+
+def test_of_very_many_folders_the_last_used_are_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "_MOST_FOLDERS", 3)
+    used = made(root, [0.2, 0.1, 0.4, 0.3])
+    current = fresh_cache_folder()
+    assert {*root.iterdir()} == {current, *used[:2]}
 
 
 def test_a_folder_in_use_is_the_newest(root: Path) -> None:

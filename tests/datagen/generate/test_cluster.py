@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -24,10 +25,19 @@ pytest.importorskip("distributed", reason="needs the extra 'dask'")
 
 
 class Cluster:
-    """A scheduler and its workers, each a process of its own."""
+    """A scheduler and its workers, each a process of its own.
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    Args:
+        folder: Where they may write.
+        workers: How many workers.
+        nanny: Whether a worker that ends is started again.
+        deaths: Workers that a chunk may take with it, before the scheduler gives it up.
+    """
+
+    def __init__(self, folder: Path, workers: int, *, nanny: bool = False, deaths: int = 3) -> None:
         self.folder = folder
+        self.nanny = "--nanny" if nanny else "--no-nanny"
+        self.deaths = deaths
         self.file = folder / "scheduler.json"
         words = ["--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self.file)]
         self.scheduler = self.start("dask_scheduler", *words, "--no-dashboard")
@@ -41,19 +51,26 @@ class Cluster:
         return subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.{module}", *words],
             cwd=REPOSITORY,
+            env=os.environ | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(self.deaths)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
 
     def add_worker(self) -> subprocess.Popen[bytes]:
-        words = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
+        words = ["--nthreads", "1", "--no-dashboard", self.nanny]
         words += ["--local-directory", str(self.folder), "--host", "127.0.0.1"]
         return self.start("dask_worker", self.address, *words)
 
     def stop(self) -> None:
+        # Asked first: a nanny that is killed would leave its worker behind.
         for process in (*self.workers, self.scheduler):
-            process.kill()
-            process.wait()
+            process.terminate()
+        for process in (*self.workers, self.scheduler):
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +124,27 @@ def test_a_scheduler_that_goes_is_missed(cluster: Cluster, tmp_path: Path) -> No
     with pytest.raises(DatagenError, match=r"the scheduler at .* is gone"):
         run_campaign(task(source), writer(tmp_path), DaskCluster(cluster.address), limits, end)
     assert list(shards(tmp_path)) == ["part-00000.parquet"]
+
+
+def test_a_deployment_that_takes_too_long_is_given_up_and_its_worker_comes_back(
+    whole: Path, tmp_path: Path
+) -> None:
+    cluster = Cluster(tmp_path, workers=1, nanny=True, deaths=0)
+    source = BadSource(scenario=CONFIG.scenario, seed=SEED, hanging=(4,))
+    try:
+        limits = CampaignLimits(chunk_rows=2)
+        executor = DaskCluster(cluster.address, timeout=2.0)
+        run_campaign(task(source), writer(tmp_path / "set"), executor, limits)
+    finally:
+        cluster.stop()
+    dataset = read_dataset(tmp_path / "set")
+    assert [row.index for row in dataset.failed] == [4]
+    assert "died" in dataset.failed[0].error
+    assert dataset.keys().tolist() == [row for row in range(ROWS) if row != 4]
+    others = [name for name in shards(whole) if name != "part-00000.parquet"]
+    assert [shards(tmp_path / "set")[name] for name in others] == [
+        shards(whole)[name] for name in others
+    ]
 
 
 def test_an_address_without_a_scheduler_is_refused(tmp_path: Path) -> None:

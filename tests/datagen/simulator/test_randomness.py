@@ -35,7 +35,7 @@ from datagen.evaluation import DeploymentBatch, pack
 from datagen.exits import ExitMix, ExitTrace, Thresholds
 from datagen.simulator.network import networks
 from datagen.simulator.numba_engine import NumbaEngine
-from datagen.simulator.randomness import STREAM_KINDS, ChainDraws, Chunk, stream
+from datagen.simulator.randomness import STREAM_KINDS, ChainDraws, Chunk, StepLaws, stream
 from datagen.simulator.sources import chain_draws
 from datagen.simulator.tally import RunLength
 from tests.datagen.simulator.systems import same_bits
@@ -71,7 +71,7 @@ JOBS = 1000
 def source(process: Arrivals, law: Law, **key: int) -> ChainDraws:
     key = {"seed": 1, "problem": 2, "replication": 3, "chain": 0} | key
     parts = [[(law, 1.5)], [(law, 1.0), (Exponential(mean=0.1), 1.0)]]
-    return ChainDraws(process, parts, **key)
+    return ChainDraws(process, StepLaws(parts), **key)
 
 
 def joined(draws: ChainDraws, sizes: list[int]) -> Chunk:
@@ -129,7 +129,9 @@ def test_arrivals_have_their_rate_and_scv(process: Arrivals) -> None:
 
 def test_deterministic_laws_add_up_without_a_draw() -> None:
     parts = [[(Deterministic(mean=0.3), 1.5), (Deterministic(mean=0.4), 2.0)]]
-    draws = ChainDraws(Poisson(rate=1.0), parts, seed=1, problem=2, replication=3, chain=0)
+    draws = ChainDraws(
+        Poisson(rate=1.0), StepLaws(parts), seed=1, problem=2, replication=3, chain=0
+    )
     assert draws._uniforms == {}
     chunk = draws.next_chunk(10)
     assert chunk.is_fixed
@@ -139,7 +141,9 @@ def test_deterministic_laws_add_up_without_a_draw() -> None:
 
 def test_one_random_fragment_makes_the_service_of_a_chain_random() -> None:
     parts = [[(Deterministic(mean=0.3), 1.0)], [(Exponential(mean=0.4), 2.0)]]
-    draws = ChainDraws(Poisson(rate=1.0), parts, seed=1, problem=2, replication=3, chain=0)
+    draws = ChainDraws(
+        Poisson(rate=1.0), StepLaws(parts), seed=1, problem=2, replication=3, chain=0
+    )
     first, second = draws.next_chunk(10), draws.next_chunk(10)
     assert not first.is_fixed
     assert np.unique(first.service[0]).tolist() == [0.3]
