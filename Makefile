@@ -5,10 +5,12 @@
 #             build brings CUDA (several GB): without a GPU, name PyTorch's index of CPU wheels here,
 #             TORCH_ARGS="--index-url URL".
 # WORKERS     test processes
+# SMOKE       1: reproduce-chainnet takes a handful of deployments and one epoch, to see that it works
 
 PYTHON ?=
 TORCH_ARGS ?=
 WORKERS ?= 2
+SMOKE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,11 +21,12 @@ PACKAGING := pyproject.toml setup.py constraints.txt
 # One thread each: two test processes on two cores are slower when every one starts two threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: help venv quickstart test test-all lint docs notebooks clean
+.PHONY: help venv quickstart reproduce-chainnet test test-all lint docs notebooks clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "quickstart  from nothing to a verified placement and runs/quickstart/report.html"
+	@echo "reproduce-chainnet  data, training and release of checkpoints/chainnet: hours (SMOKE=1: minutes)"
 	@echo "test        every test not marked slow"
 	@echo "test-all    every test"
 	@echo "lint        format, lint and types"
@@ -55,6 +58,10 @@ $(VENV)/.installed-docs $(VENV)/.installed-notebooks: $(VENV)/.installed-%: $(ST
 
 quickstart: venv
 	$(BIN)/python -m surrogate.quickstart --runs runs/quickstart
+
+# The commands and their numbers are those in the header of the training configuration.
+reproduce-chainnet: venv
+	$(BIN)/python -m surrogate.reproduce configs/train/chainnet.yaml $(if $(SMOKE),--smoke)
 
 test: venv
 	$(PYTEST) -m "not slow"

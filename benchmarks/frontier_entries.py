@@ -7,10 +7,10 @@ further run begins with empty queues again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,16 +21,29 @@ from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.loads import unstable
 from datagen.simulator import SimulationEvaluator, SimulationOptions
 from surrogate.evaluator import load_surrogate
-from surrogate.features.arrays import flow_arrays
+from surrogate.features.arrays import FlowArrays, flow_arrays
 from surrogate.features.decomposition import Decomposition
-from surrogate.models.readout import read_out
+from surrogate.models.latency_law import LEVELS
+from surrogate.models.readout import Prediction, read_out
 
-__all__ = ["Entry", "Kind", "PriorEvaluator", "formulas", "simulations", "surrogates"]
+__all__ = [
+    "Entry",
+    "Kind",
+    "PredictionEvaluator",
+    "PriorEvaluator",
+    "formulas",
+    "simulations",
+    "surrogates",
+]
 
 Kind = Literal["surrogate", "baseline", "formula", "simulation"]
 
 SEED = 20_261
 """Of the simulations, unless the labels were simulated with it: see :func:`simulations`."""
+
+
+BATCH = 1024
+"""Deployments per forward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,42 +74,67 @@ class Entry:
         return self.kind == "simulation"
 
 
-class PriorEvaluator(Evaluator):
+class PredictionEvaluator(Evaluator):
+    """Whatever predicts from flow arrays, without intervals and flags of a released network.
+
+    Args:
+        name: What to call it.
+        source: What its measures are: ``surrogate`` or ``analytic``.
+        predict: The prediction of a batch.
+    """
+
+    def __init__(self, name: str, source: str, predict: Callable[[FlowArrays], Prediction]) -> None:
+        self.name = name
+        self.source = source
+        self.predict = predict
+
+    def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
+        refuse_uncovered(self.name, COVERS, batch.effects)
+        names = ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
+        parts: list[dict[str, Any]] = []
+        for rows in np.array_split(np.arange(len(batch)), -(-len(batch) // BATCH)):
+            with torch.inference_mode():
+                said = self.predict(flow_arrays(batch.select(rows)))
+            parts.append({name: getattr(said, name).numpy().astype(np.float64) for name in names})
+        chain = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        without = unstable(batch)
+        for values in chain.values():
+            values[without[batch.owner("chain")]] = np.nan
+        return Measures.of(batch, self.source, deployment={"unstable": without}, chain=chain)
+
+
+class PriorEvaluator(PredictionEvaluator):
     """The decomposition that surrogates correct, read out as it is: a network without training."""
 
     def __init__(self) -> None:
         self.decomposition = Decomposition()
+        super().__init__("prior", "analytic", self._read_out)
 
-    def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
-        refuse_uncovered("prior", COVERS, batch.effects)
-        arrays = flow_arrays(batch)
-        prior = self.decomposition(arrays)
+    def _read_out(self, arrays: FlowArrays) -> Prediction:
         steps, flows = len(arrays.step_mean), len(arrays.flow_chain)
-        said = read_out(arrays, prior, torch.zeros(steps, 2), torch.zeros(flows, 3))
-        names = ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
-        chain = {name: getattr(said, name).numpy().astype(np.float64) for name in names}
-        without = unstable(batch)
-        for values in chain.values():
-            values[without[batch.owner("chain")]] = np.nan
-        return Measures.of(batch, "analytic", deployment={"unstable": without}, chain=chain)
+        nothing = torch.zeros(steps, 2), torch.zeros(flows, len(LEVELS))
+        return read_out(arrays, self.decomposition(arrays), *nothing)
 
 
 def surrogates(checkpoints: Sequence[str], threads: int) -> list[Entry]:
     """Return released networks.
 
     Args:
-        checkpoints: Names of shipped ones, or folders.
+        checkpoints: Names of shipped ones, or folders, each perhaps as ``NAME=FOLDER``.
         threads: Threads that they may use.
 
     Returns:
-        One entry each, named after the folder; namesakes are numbered.
+        One entry each, named as said or after the folder; namesakes are numbered.
     """
     entries: list[Entry] = []
+    names: list[str] = []
     for word in checkpoints:
-        short = Path(word).name
-        namesakes = sum(Path(earlier).name == short for earlier in checkpoints[: len(entries)])
+        said, _, place = ("", "", word) if Path(word).is_dir() else word.rpartition("=")
+        short = said or Path(place).name
+        namesakes = names.count(short)
+        names.append(short)
         name = f"{short} ({namesakes + 1})" if namesakes else short
-        evaluator = load_surrogate(word)
+        evaluator = load_surrogate(place)
         entries.append(Entry(name=name, kind="surrogate", evaluator=evaluator, threads=threads))
     return entries
 

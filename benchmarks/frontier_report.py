@@ -61,6 +61,9 @@ TIME_NOTE = (
 )
 
 
+PLOT_NOTE = "The SVG file of the same name shows the frontier."
+
+
 def shown(row: Mapping[str, Any], target: str, key: str) -> str:
     """Return an error as a table shows it; a dash where no chain defines it."""
     value = row[target][key]
@@ -186,7 +189,7 @@ def result_text(report: Mapping[str, Any], command: str, hardware: str | None) -
         command=command,
         hardware=hardware,
     )
-    return "\n".join([*lines, tables(report), NOTE, BEATS_NOTE, TIME_NOTE, ""])
+    return "\n".join([*lines, tables(report), NOTE, BEATS_NOTE, TIME_NOTE, PLOT_NOTE, ""])
 
 
 def frontier_figure(rows: Sequence[Mapping[str, Any]]) -> Any:

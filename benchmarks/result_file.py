@@ -143,7 +143,7 @@ def deliver(
     *,
     result_text: Callable[..., str],
     summary: str | None = None,
-) -> None:
+) -> Path | None:
     """Write the result file that was asked for, and print the figures.
 
     Args:
@@ -153,8 +153,11 @@ def deliver(
         words: The words of the command line.
         result_text: Makes the content of the file from report, command and class of the machine.
         summary: What is printed without ``--json``; the content of the file by default.
+
+    Returns:
+        The result file, or None where none was asked for.
     """
-    command, hardware = command_line(what, words), given.hardware
+    command, hardware, path = command_line(what, words), given.hardware, None
     if given.out is not None:
         text, date = result_text(report, command, hardware), report["machine"]["date"]
         path = write_result(given.out, what, text, date=date, hardware=hardware)
@@ -163,6 +166,7 @@ def deliver(
         sys.stdout.write(json.dumps(report, allow_nan=False) + "\n")
     else:
         sys.stdout.write(result_text(report, command, hardware) if summary is None else summary)
+    return path
 
 
 def write_result(

@@ -2,7 +2,9 @@
 
 ``python benchmarks/surrogate_frontier.py DATASET --json`` evaluates the deployments of a labelled
 data set by each of them, compares with the labels and says which simulations a surrogate beats at
-equal or less time. ``--html FILE`` draws the frontier, ``--out FOLDER`` writes a dated result file.
+equal or less time. ``--out FOLDER`` writes a dated result file and the frontier beside it, as an
+SVG file of the same name; ``--html FILE`` draws it on a page. Trained networks compete by
+``--checkpoint NAME=FOLDER``.
 
 Times are medians of interleaved passes: a pass of one competitor is followed by one of the next, so
 that other work on the machine meets all of them. Errors are over the same chains for all; what
@@ -24,6 +26,7 @@ from typing import Any
 import numpy as np
 from frontier_boosting import boosting
 from frontier_entries import Entry, formulas, simulations, surrogates
+from frontier_plot import frontier_svg
 from frontier_report import FIGURES, page, result_text, tables
 from result_file import add_output_options, deliver, machine
 
@@ -268,7 +271,10 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     made.add_argument("dataset", metavar="DATASET", type=Path, help="labelled data set")
     made.add_argument(
-        "--checkpoint", metavar="NAME", action="append", help="name or folder; may be repeated"
+        "--checkpoint",
+        metavar="[NAME=]CHECKPOINT",
+        action="append",
+        help="name of a shipped one or folder, and what to call it; may be repeated",
     )
     made.add_argument(
         "--horizons", metavar="H", type=float, nargs="+", default=HORIZONS, help="times [s]"
@@ -312,7 +318,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DatagenError, SurrogateError) as error:
         reader.error(str(error))
     summary = tables(report)
-    deliver("surrogate_frontier", report, given, words, result_text=result_text, summary=summary)
+    written = deliver(
+        "surrogate_frontier", report, given, words, result_text=result_text, summary=summary
+    )
+    if written is not None:
+        written.with_suffix(".svg").write_text(frontier_svg(report["rows"]), encoding="utf-8")
     return 0
 
 

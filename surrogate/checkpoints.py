@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from surrogate.coverage import Coverage
 from surrogate.errors import CheckpointError
 from surrogate.features.features import FEATURE_SCHEMA
 from surrogate.folders import described, located, metrics_of, weights_of, write_folder
 from surrogate.intervals import Intervals
-from surrogate.models import MODELS
+from surrogate.models import MODELS, DeploymentNetwork
 
-__all__ = ["SCHEMA", "Release", "load_release", "save_release"]
+__all__ = ["SCHEMA", "Release", "load_release", "released_network", "save_release"]
 
 SCHEMA = 2
 """Version of the folder's layout."""
@@ -38,7 +36,7 @@ class Release:
     """
 
     name: str
-    network: nn.Module
+    network: DeploymentNetwork
     coverage: Coverage
     intervals: Intervals
     metrics: dict[str, Any]
@@ -46,7 +44,7 @@ class Release:
 
 def save_release(
     folder: Path,
-    network: nn.Module,
+    network: DeploymentNetwork,
     coverage: Coverage,
     intervals: Intervals,
     *,
@@ -120,3 +118,23 @@ def load_release(name_or_path: str | Path) -> Release:
         intervals=intervals,
         metrics=metrics_of(folder),
     )
+
+
+def released_network(checkpoint: str) -> DeploymentNetwork:
+    """Return the network of a released checkpoint, to be trained further.
+
+    A training configuration may name this function where it would name a class of networks; see
+    ``configs/train/fine_tune.yaml``. The scale of the features stays that of the checkpoint.
+
+    Args:
+        checkpoint: A folder, or the name of a shipped checkpoint.
+
+    Returns:
+        The network in training mode.
+
+    Raises:
+        CheckpointError: If it cannot be loaded.
+    """
+    network = load_release(checkpoint).network
+    network.scaled = True
+    return network.requires_grad_().train()

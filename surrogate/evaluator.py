@@ -55,8 +55,8 @@ class SurrogateEvaluator(Evaluator):
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str | None]]:
         arrays = flow_arrays(batch)
         with torch.inference_mode():
-            features = self.release.network.features(arrays)  # type: ignore[operator]
-            prediction = self.release.network.predict(arrays, features)  # type: ignore[operator]
+            features = self.release.network.features(arrays)
+            prediction = self.release.network.predict(arrays, features)
             reasons = self.release.coverage.reasons(arrays, features)
             ratios = {name: getattr(prediction, name) for name in TARGETS}
             bounds = self.release.intervals.bounds(arrays, features, ratios)

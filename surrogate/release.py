@@ -18,7 +18,7 @@ from surrogate.evaluator import SurrogateEvaluator
 from surrogate.features.arrays import flow_arrays
 from surrogate.folders import best_state
 from surrogate.intervals import TARGETS, Intervals
-from surrogate.models import ChainNet
+from surrogate.models import DeploymentNetwork
 from surrogate.training.data import DeploymentData
 
 __all__ = ["release_run"]
@@ -28,7 +28,7 @@ COVERAGE_SAMPLE = 20_000
 
 
 def release_run(
-    checkpoint: Path, network: ChainNet, data: DeploymentData, folder: Path
+    checkpoint: Path, network: DeploymentNetwork, data: DeploymentData, folder: Path
 ) -> dict[str, Any]:
     """Write the best weights of a run as a released checkpoint.
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from datagen.deployment import Deployment
 from datagen.documents import read_deployment, to_json
 from datagen.errors import InvalidInputError, require
+from datagen.evaluation.batch import DeploymentBatch
+from datagen.evaluation.effects import Effect
 from datagen.evaluation.measures import MEASURES, SUFFIXES, Measures
 from datagen.evaluation.packing import pack
 from datagen.store.schema import table_of
@@ -42,6 +44,17 @@ RATIOS = frozenset({
 })
 """Measures that lie in [0, 1]; all others are >= 0."""
 
+_NOT_THE_SUM_OF_SERVICES = (
+    Effect.NPU
+    | Effect.LINKS
+    | Effect.EXITS
+    | Effect.THRESHOLDS
+    | Effect.ROUTING
+    | Effect.PARALLEL
+    | Effect.SPEEDUP
+)
+"""Effects under which an unloaded latency is another one than the sum of mean services."""
+
 Labels = dict[str, dict[str, NDArray[np.float64]]]
 
 
@@ -61,9 +74,9 @@ def read_measured(path: str | Path) -> tuple[list[Deployment], Measures]:
         path: The file.
 
     Returns:
-        The deployments in the order they are first named, and their measures. Where a file counts
-        offered and completed jobs, or says one of throughput ratio and loss ratio, the ratios that
-        follow are filled in.
+        The deployments in the order they are first named, and their measures. Ratios that follow
+        from what a file says are filled in: of throughput and loss from each other, from counts of
+        offered and completed jobs or from the throughput, of latency from the mean latency.
 
     Raises:
         InvalidInputError: If a line is not as described; it names the file and the line.
@@ -92,7 +105,7 @@ def read_measured(path: str | Path) -> tuple[list[Deployment], Measures]:
         for name, value in _values(place, level, line):
             column = labels[level].setdefault(name, np.full(sizes[level], np.nan))
             column[rows[key]] = value
-    _derive(labels["chain"], sizes["chain"])
+    _derive(batch, labels["chain"])
     return deployments, Measures.of(batch, "measured", **labels)  # type: ignore[arg-type]
 
 
@@ -150,9 +163,9 @@ def _values(place: str, level: str, line: Mapping[str, str]) -> Iterator[tuple[s
         yield name, value
 
 
-def _derive(chain: dict[str, NDArray[np.float64]], size: int) -> None:
+def _derive(batch: DeploymentBatch, chain: dict[str, NDArray[np.float64]]) -> None:
     """Fill in the ratios that follow from what is known."""
-    unknown = np.full(size, np.nan)
+    unknown = np.full(len(batch.chain_rate), np.nan)
 
     def fill(name: str, values: NDArray[np.float64]) -> None:
         found = chain.get(name, unknown)
@@ -161,9 +174,24 @@ def _derive(chain: dict[str, NDArray[np.float64]], size: int) -> None:
     offered, completed = chain.get("offered", unknown), chain.get("completed", unknown)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(offered > 0, completed / offered, np.nan)
+        unloaded = _unloaded_latency(batch) / chain.get("latency", unknown)
     fill("throughput_ratio", ratio)
     fill("throughput_ratio", 1.0 - chain.get("loss_ratio", unknown))
+    # A little more than arrives may be counted in a window of time.
+    fill("throughput_ratio", np.minimum(chain.get("throughput", unknown) / batch.chain_rate, 1.0))
     fill("loss_ratio", 1.0 - chain["throughput_ratio"])
+    fill("latency_ratio", np.where(np.isfinite(unloaded), unloaded, np.nan))
+
+
+def _unloaded_latency(batch: DeploymentBatch) -> NDArray[np.float64]:
+    """Return what each chain's services take together [s] [C]; NaN where that is not its latency.
+
+    Where jobs take different ways or are sent over links, it depends on more than the deployment.
+    """
+    plain = (batch.effects & int(_NOT_THE_SUM_OF_SERVICES)) == 0
+    chains = len(batch.chain_rate)
+    total = np.bincount(batch.step_chain, weights=batch.step_mean, minlength=chains)
+    return np.where(plain[batch.owner("chain")], total, np.nan)
 
 
 def import_measured(path: str | Path, out: str | Path) -> int:

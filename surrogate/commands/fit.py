@@ -30,7 +30,7 @@ from surrogate.errors import ConfigError
 from surrogate.exits.few_shot_network import FewShotNet
 from surrogate.exits.release import release_few_shot, release_trace
 from surrogate.exits.trace_network import TraceNet
-from surrogate.models import ChainNet
+from surrogate.models import MODELS
 from surrogate.release import release_run
 from surrogate.training.data import DeploymentData
 from surrogate.training.task import DeploymentTask
@@ -40,7 +40,7 @@ __all__ = ["main", "run_classes"]
 _log = logging.getLogger(__name__)
 
 RELEASES: dict[type, Callable[[Path, Any, Any, Path], object]] = {
-    ChainNet: release_run,
+    **dict.fromkeys(MODELS.values(), release_run),
     MultiExitNetwork: release_network,
     TraceNet: release_trace,
     FewShotNet: release_few_shot,

@@ -103,12 +103,12 @@ class FlowArrays:
     @property
     def chains(self) -> int:
         """Number of chains, C."""
-        return len(self.chain_scv)
+        return self.chain_scv.shape[0]
 
     @property
     def devices(self) -> int:
         """Number of devices, D."""
-        return len(self.device_capacity)
+        return self.device_capacity.shape[0]
 
     def sum_to_devices(self, values: Tensor) -> Tensor:
         """Add step values up by device: [S, ...] -> [D, ...]."""
@@ -153,7 +153,7 @@ class FlowArrays:
 
     def sum_to_flows(self, values: Tensor) -> Tensor:
         """Add step values up by flow: [S] -> [P]."""
-        return _sum(values, self.step_flow, len(self.flow_chain))
+        return _sum(values, self.step_flow, self.flow_chain.shape[0])
 
 
 def _sum(values: Tensor, index: Tensor, count: int) -> Tensor:

@@ -49,4 +49,4 @@ class DeviceAttention(nn.Module):
         return mean.flatten(1)
 
     def _by_head(self, values: Tensor) -> Tensor:
-        return values.reshape(len(values), self.heads, -1)
+        return values.reshape(values.shape[0], self.heads, -1)

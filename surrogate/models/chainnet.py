@@ -13,42 +13,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from datagen.errors import require
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.features import (
-    DEVICE_FEATURES,
-    FLOW_FEATURES,
-    STEP_FEATURES,
-    FeatureFunction,
-    Features,
-)
+from surrogate.features.features import Features
 from surrogate.models.attention import DeviceAttention
-from surrogate.models.latency_law import LEVELS
-from surrogate.models.readout import Prediction, read_out
+from surrogate.models.network import DeploymentNetwork, States, correction_head, law_head
 
 __all__ = ["ChainNet"]
-
-
-class _Standardised(nn.Module):
-    """Encoder of raw features: fixed shift and scale, then one hidden layer."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("std", torch.ones(inputs))
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.Tanh()
-        )
-
-    def fit(self, values: Tensor) -> None:
-        """Take shift and scale from a sample [N, inputs]; constant features stay as they are."""
-        std = values.std(dim=0, correction=0)
-        self.mean.copy_(values.mean(dim=0))
-        self.std.copy_(torch.where(std > 1e-4, std, torch.ones_like(std)))
-
-    def forward(self, values: Tensor) -> Tensor:
-        return self.layers((values - self.mean) / self.std)  # type: ignore[no-any-return]
 
 
 class _GatedUpdate(nn.Module):
@@ -67,7 +36,7 @@ class _GatedUpdate(nn.Module):
         return torch.lerp(state, torch.tanh(candidate), torch.sigmoid(gate))
 
 
-class ChainNet(nn.Module):
+class ChainNet(DeploymentNetwork):
     """Predicts the share passed and the sojourn of every step, and what follows from them.
 
     Args:
@@ -76,75 +45,41 @@ class ChainNet(nn.Module):
     """
 
     def __init__(self, hidden: int = 48, iterations: int = 2) -> None:
-        super().__init__()
-        require(hidden >= 2 and hidden % 2 == 0, "hidden", "be even and >= 2", hidden)
+        super().__init__(hidden)
         require(iterations >= 1, "iterations", "be >= 1", iterations)
-        self.settings = {"hidden": hidden, "iterations": iterations}
+        self.settings["iterations"] = iterations
         self.iterations = iterations
-        self.features = FeatureFunction()
-        self.step_encoder = _Standardised(len(STEP_FEATURES), hidden)
-        self.device_encoder = _Standardised(len(DEVICE_FEATURES), hidden)
-        self.flow_encoder = _Standardised(len(FLOW_FEATURES), hidden)
         self.recurrence = nn.GRU(2 * hidden, hidden)
         self.attention = DeviceAttention(2 * hidden, hidden)
         self.device_update = _GatedUpdate(hidden, hidden)
         self.step_update = _GatedUpdate(2 * hidden, hidden)
-        inner, correction = nn.Linear(3 * hidden, 2 * hidden), nn.Linear(2 * hidden, 2)
-        self.head = nn.Sequential(inner, nn.SiLU(), correction)
-        self.law_head = nn.Sequential(
-            nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, len(LEVELS))
-        )
-        # A fresh network repeats the prior.
-        nn.init.zeros_(correction.weight)
-        nn.init.zeros_(correction.bias)
+        self.head = correction_head(3 * hidden, hidden)
+        self.law_head = law_head(hidden)
 
-    def fit_features(self, arrays: FlowArrays) -> None:
-        """Take the shift and scale of every feature from a sample of the training data.
-
-        Args:
-            arrays: Some hundred deployments.
-        """
-        with torch.no_grad():
-            features = self.features(arrays)
-            self.step_encoder.fit(features.step)
-            self.device_encoder.fit(features.device)
-            self.flow_encoder.fit(features.flow)
-
-    def forward(self, arrays: FlowArrays) -> Prediction:
-        """Predict the measures of a batch.
-
-        Args:
-            arrays: The deployments.
-
-        Returns:
-            Measures inside their physical range.
-        """
-        return self.predict(arrays, self.features(arrays))
-
-    def predict(self, arrays: FlowArrays, features: Features) -> Prediction:
-        """Predict from features that are already there.
-
-        Args:
-            arrays: The deployments.
-            features: Their features.
-
-        Returns:
-            Measures inside their physical range.
-        """
+    def states(self, arrays: FlowArrays, features: Features) -> States:
         step = self.step_encoder(features.step)  # [S, H]
         device = self.device_encoder(features.device)  # [D, H]
         flow = self.flow_encoder(features.flow)  # [P, H], longest first
         at = arrays.step_device
         for _ in range(self.iterations):
-            packed = PackedSequence(
-                torch.cat([step, arrays.at_steps(device)], dim=-1), arrays.flow_sizes
-            )
-            output, last = self.recurrence(packed, flow.unsqueeze(0))
-            passed, flow = output.data, last[0]  # [S, H], [P, H]
+            met = torch.cat([step, arrays.at_steps(device)], dim=-1)
+            passed, flow = self.along_flows(arrays, met, flow)
             heard = self.attention(torch.cat([passed, step], dim=-1), at, arrays.devices)
             device = self.device_update(heard, device)
             step = self.step_update(torch.cat([passed, arrays.at_steps(device)], dim=-1), step)
-        correction = self.head(
-            torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
-        )
-        return read_out(arrays, features.prior, correction, self.law_head(flow))
+        return step, device, flow
+
+    def along_flows(self, arrays: FlowArrays, met: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the recurrence from the first step of every flow to its last.
+
+        Args:
+            arrays: The deployments.
+            met: What a flow meets at each step [S, 2 H].
+            flow: States of the flows before their first step [P, H].
+
+        Returns:
+            States of the flows behind each step [S, H] and behind their last one [P, H].
+        """
+        packed = PackedSequence(met, arrays.flow_sizes)
+        output, last = self.recurrence(packed, flow.unsqueeze(0))
+        return output.data, last[0]

@@ -102,7 +102,7 @@ class LatencyLaw:
             Logarithms of the quantiles at :data:`LEVELS` [s] [C, 3]. They carry gradients also
             where several flows mix.
         """
-        if len(self.chain) == self.chains:
+        if self.chain.shape[0] == self.chains:
             return self.log_quantile[self.chain.argsort()]
         return torch.stack([self._mixed(index) for index in range(len(LEVELS))], dim=-1)
 

@@ -120,7 +120,7 @@ def read_out(
     flow_log_passed = arrays.sum_to_flows(log_passed)
     flow_latency = arrays.sum_to_flows(sojourn)
     flow_unloaded = arrays.sum_to_flows(arrays.step_mean)
-    if len(arrays.flow_chain) == arrays.chains:
+    if arrays.flow_chain.shape[0] == arrays.chains:
         order = arrays.flow_chain.argsort()  # one flow per chain: a permutation
         log_ratio = flow_log_passed[order]
         latency, unloaded = flow_latency[order], flow_unloaded[order]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
+from torch import distributed
 from torch.utils.data import IterableDataset
 
 from datagen.store import Dataset
@@ -18,7 +20,8 @@ class StreamedDeployments(IterableDataset[Example]):
 
     A window is made of row groups from all over the data sets, and its rows are shuffled; every
     pass orders both anew. What a window leaves over goes into the next one, so that a pass always
-    has the same number of batches.
+    has the same number of batches. Where several processes train one network, all read the same
+    windows and take turns at their batches, so that a row is seen by one of them.
 
     Args:
         datasets: The data sets.
@@ -38,10 +41,17 @@ class StreamedDeployments(IterableDataset[Example]):
         self.passes = 0
 
     def __len__(self) -> int:
-        """Return the number of batches in a pass; the last deployments may make none."""
-        return sum(len(dataset) for dataset in self.datasets) // self.batch_size
+        """Return the number of this process's batches; the last deployments may make none."""
+        total = sum(len(dataset) for dataset in self.datasets) // self.batch_size
+        return total // _place()[1]
 
     def __iter__(self) -> Iterator[Example]:
+        rank, processes = _place()
+        whole = len(self) * processes
+        for table, rows in islice(self._batches(), rank, whole, processes):
+            yield table.example(rows)
+
+    def _batches(self) -> Iterator[tuple[LabelTable, np.ndarray]]:
         rng = np.random.default_rng([self.seed, self.passes])
         self.passes += 1
         rest: LabelTable | None = None
@@ -50,7 +60,7 @@ class StreamedDeployments(IterableDataset[Example]):
             order = rng.permutation(len(table))
             whole = len(order) - len(order) % self.batch_size
             for first in range(0, whole, self.batch_size):
-                yield table.example(order[first : first + self.batch_size])
+                yield table, order[first : first + self.batch_size]
             rest = table.select(order[whole:]) if whole < len(order) else None
 
     def _windows(self, rng: np.random.Generator) -> Iterator[LabelTable]:
@@ -68,6 +78,13 @@ class StreamedDeployments(IterableDataset[Example]):
                 if rows:
                     tables.append(label_table(dataset, np.concatenate(rows)))
             yield LabelTable.joined(tables)
+
+
+def _place() -> tuple[int, int]:
+    """Number of this process among those that train together, and how many these are."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
 
 
 def label_table(dataset: Dataset, rows: np.ndarray) -> LabelTable:

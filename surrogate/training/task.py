@@ -7,11 +7,12 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
 from datagen.errors import require
 from surrogate.features.arrays import flow_arrays
 from surrogate.features.labels import QUANTILES, Example
+from surrogate.models import DeploymentNetwork
 from surrogate.training.losses import DeploymentLoss
 
 __all__ = ["DeploymentTask"]
@@ -39,7 +40,7 @@ class DeploymentTask(lightning.LightningModule):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: DeploymentNetwork,
         loss: DeploymentLoss,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
@@ -57,11 +58,12 @@ class DeploymentTask(lightning.LightningModule):
         self._errors: dict[int, dict[str, list[Tensor]]] = {}
 
     def on_fit_start(self) -> None:
-        fitted = self.trainer.ckpt_path is not None
+        # A resumed run and a network that was trained before know the scale of their features.
+        scaled = self.network.scaled or self.trainer.ckpt_path is not None
         data = getattr(self.trainer, "datamodule", None)
-        fit_features = getattr(self.network, "fit_features", None)
-        if not fitted and data is not None and callable(fit_features):
-            fit_features(flow_arrays(data.sample(FEATURE_SAMPLE).batch).to(self.device))
+        if data is not None and not scaled:
+            arrays = flow_arrays(data.sample(FEATURE_SAMPLE).batch)
+            self.network.fit_features(arrays.to(self.device))
 
     def training_step(self, example: Example, index: int) -> Tensor:
         parts: dict[str, Tensor] = self.loss(self.network(example.arrays), example.targets)

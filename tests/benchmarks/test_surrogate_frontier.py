@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -161,6 +162,8 @@ def test_chains_without_latency_are_told() -> None:
 def test_namesakes_are_numbered(entries: ModuleType, tmp_path: Path) -> None:
     folders = [str(release(tmp_path / parent / "net")) for parent in ("a", "b")]
     assert [entry.name for entry in entries.surrogates(folders, 1)] == ["net", "net (2)"]
+    named = [folders[0], f"gat={folders[1]}", f"gat={folders[0]}"]
+    assert [entry.name for entry in entries.surrogates(named, 1)] == ["net", "gat", "gat (2)"]
 
 
 def test_the_program_reports_and_writes(
@@ -183,7 +186,11 @@ def test_the_program_reports_and_writes(
     # The labels are those of the formula, so nothing that costs more can be as good.
     assert rows["analytic"]["beats"]["all"] == ["simulation, 100 s", "simulation, 200 s"]
     assert rows["simulation, 100 s"]["beats"] is None
-    (file,) = out.iterdir()
+    file, picture = sorted(out.iterdir())
+    assert (picture.stem, picture.suffix) == (file.stem, ".svg")
+    drawn = ElementTree.parse(picture).getroot()
+    names = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert names.count("net") == names.count("200 s") == 3
     assert file.name.startswith("surrogate_frontier_board_")
     text = file.read_text(encoding="utf-8")
     assert "| analytic | 200 s | 200 s |" in text
@@ -215,6 +222,30 @@ def test_the_figure_shows_every_competitor_in_every_panel(frontier: ModuleType) 
     assert len(panels) == len(report.PANELS)
     for shown in panels.values():  # per cent over milliseconds; what is not defined is not drawn
         assert shown == {"net": (0.05, 1.0), "100 s": (1.0, 10.0), "10000 s": (2.0, 2.0)}
+
+
+def test_the_picture_has_a_point_where_the_figures_say(frontier: ModuleType) -> None:
+    plot = import_module("frontier_plot")
+    rows = [
+        row(frontier, name, ms, 1, error) | {"kind": kind, "horizon": horizon}
+        for name, kind, horizon, ms, error in (
+            ("net & co", "surrogate", None, 0.01, 0.01),
+            ("unknown", "formula", None, 0.02, None),
+            ("long", "simulation", 1e4, 1.0, 0.1),
+        )
+    ]
+    root = ElementTree.fromstring(plot.frontier_svg(rows))
+    space = "{http://www.w3.org/2000/svg}"
+    words = [text.text for text in root.iter(f"{space}text")]
+    assert words.count("net & co") == words.count("10000 s") == 3
+    assert "unknown" not in words
+    points = [circle for circle in root.iter(f"{space}circle") if float(circle.get("cy")) < 310]
+    first, other = points[:2]
+    # Two decades across and one up, each with a margin at both ends.
+    across = float(other.get("cx")) - float(first.get("cx"))
+    up = float(first.get("cy")) - float(other.get("cy"))
+    assert across == pytest.approx(plot.PANEL_WIDTH * 2 / (2 + 2 * plot.MARGIN), abs=0.2)
+    assert up == pytest.approx(plot.PANEL_HEIGHT / (1 + 2 * plot.MARGIN), abs=0.2)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from datagen.evaluation import pack
 from surrogate.features.arrays import FlowArrays, flow_arrays
 from surrogate.features.features import FeatureFunction
 from surrogate.features.labels import LabelTable
-from surrogate.models import ChainNet, Prediction
+from surrogate.models import DeploymentNetwork, Prediction
 from surrogate.models.readout import wait_bound
 from surrogate.training.losses import DeploymentLoss
 from tests.surrogate.cases import (
@@ -31,12 +31,12 @@ from tests.surrogate.cases import (
 CHAIN_MEASURES = ("log_throughput_ratio", "latency", "latency_ratio", "loss_ratio")
 
 
-def predict(network: ChainNet, deployments: list[Deployment]) -> Prediction:
+def predict(network: DeploymentNetwork, deployments: list[Deployment]) -> Prediction:
     with torch.no_grad():
         return network(flow_arrays(pack(deployments)))  # type: ignore[no-any-return]
 
 
-def scatter_weights(network: ChainNet, seed: int = 0) -> ChainNet:
+def scatter_weights(network: DeploymentNetwork, seed: int = 0) -> DeploymentNetwork:
     """Give a network weights that no training would."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -48,15 +48,15 @@ def scatter_weights(network: ChainNet, seed: int = 0) -> ChainNet:
 class ModelContract:
     """Subclass it with a fixture ``build`` that makes a fresh network."""
 
-    build: Callable[[], ChainNet]
+    build: Callable[[], DeploymentNetwork]
 
     @pytest.fixture
-    def fresh(self, build: Callable[[], ChainNet]) -> ChainNet:
+    def fresh(self, build: Callable[[], DeploymentNetwork]) -> DeploymentNetwork:
         torch.manual_seed(0)
         return build().eval()
 
     @pytest.fixture
-    def wild(self, build: Callable[[], ChainNet]) -> ChainNet:
+    def wild(self, build: Callable[[], DeploymentNetwork]) -> DeploymentNetwork:
         return scatter_weights(build()).eval()
 
     @pytest.fixture(params=[1, 2], ids=["one path", "two paths"])
@@ -64,7 +64,7 @@ class ModelContract:
         return random_deployments(15, seed=21, paths=request.param)
 
     def test_the_order_of_devices_means_nothing(
-        self, wild: ChainNet, deployments: list[Deployment]
+        self, wild: DeploymentNetwork, deployments: list[Deployment]
     ) -> None:
         turned = [
             replace(item, problem=replace(item.problem, devices=item.problem.devices[::-1]))
@@ -75,7 +75,7 @@ class ModelContract:
             close(getattr(found, name), getattr(expected, name))
 
     def test_the_order_of_chains_means_nothing(
-        self, wild: ChainNet, deployments: list[Deployment]
+        self, wild: DeploymentNetwork, deployments: list[Deployment]
     ) -> None:
         turned = [
             replace(item, problem=replace(item.problem, chains=item.problem.chains[::-1]))
@@ -91,7 +91,7 @@ class ModelContract:
             close(getattr(found, name)[back], getattr(expected, name))
 
     def test_neighbours_in_a_batch_mean_nothing(
-        self, wild: ChainNet, deployments: list[Deployment]
+        self, wild: DeploymentNetwork, deployments: list[Deployment]
     ) -> None:
         together = predict(wild, deployments)
         alone = [predict(wild, [deployment]) for deployment in deployments]
@@ -108,7 +108,7 @@ class ModelContract:
             close(torch.cat(parts), in_batch_order(arrays, getattr(together, name)))
 
     def test_the_unit_of_time_means_nothing(
-        self, wild: ChainNet, deployments: list[Deployment]
+        self, wild: DeploymentNetwork, deployments: list[Deployment]
     ) -> None:
         arrays = flow_arrays(pack(deployments))
         scaled = replace(
@@ -121,17 +121,21 @@ class ModelContract:
         close(found.law.log_quantiles().exp(), 64.0 * expected.law.log_quantiles().exp())
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
-    def test_stays_physical_for_any_weights(self, build: Callable[[], ChainNet], seed: int) -> None:
+    def test_stays_physical_for_any_weights(
+        self, build: Callable[[], DeploymentNetwork], seed: int
+    ) -> None:
         network = scatter_weights(build(), seed).eval()
         deployments = random_deployments(30, seed=seed, paths=1 + seed)
         self.check_physical(network, flow_arrays(pack(deployments)))
 
-    def test_stays_physical_at_the_edges(self, wild: ChainNet, fresh: ChainNet) -> None:
+    def test_stays_physical_at_the_edges(
+        self, wild: DeploymentNetwork, fresh: DeploymentNetwork
+    ) -> None:
         for network in (wild, fresh):
             self.check_physical(network, flow_arrays(extremes()))
 
     @staticmethod
-    def check_physical(network: ChainNet, arrays: FlowArrays) -> None:
+    def check_physical(network: DeploymentNetwork, arrays: FlowArrays) -> None:
         with torch.no_grad():
             found = network(arrays)
             bound = wait_bound(arrays)[arrays.step_device]
@@ -160,7 +164,7 @@ class ModelContract:
         assert ((met >= 0) & (met <= found.throughput_ratio + 1e-6)).all()
 
     def test_a_fresh_network_repeats_the_prior(
-        self, fresh: ChainNet, deployments: list[Deployment]
+        self, fresh: DeploymentNetwork, deployments: list[Deployment]
     ) -> None:
         arrays = flow_arrays(pack(deployments))
         with torch.no_grad():
@@ -171,14 +175,16 @@ class ModelContract:
         close(found.step_sojourn, arrays.step_mean + wait)
 
     @pytest.mark.parametrize("capacity", [1, 2, 5, 20])
-    def test_a_fresh_network_knows_a_single_queue(self, fresh: ChainNet, capacity: int) -> None:
+    def test_a_fresh_network_knows_a_single_queue(
+        self, fresh: DeploymentNetwork, capacity: int
+    ) -> None:
         rates = [0.3, 0.8, 1.0, 1.5, 4.0]
         found = predict(fresh, [single(rate=r, means=(1.0,), capacity=capacity) for r in rates])
         loss, jobs = loss_and_jobs(np.array(rates), 0.0, capacity, 1)
         close(found.loss_ratio, np.maximum(loss, 1e-7))
         close(found.latency, jobs / (np.array(rates) * (1 - loss)))
 
-    def test_weights_and_settings_are_the_whole_network(self, wild: ChainNet) -> None:
+    def test_weights_and_settings_are_the_whole_network(self, wild: DeploymentNetwork) -> None:
         twin = type(wild)(**wild.settings).eval()
         twin.load_state_dict(wild.state_dict())
         deployments = random_deployments(5)
@@ -186,7 +192,7 @@ class ModelContract:
         assert torch.equal(found.latency, expected.latency)
         assert torch.equal(found.log_throughput_ratio, expected.log_throughput_ratio)
 
-    def test_learns(self, fresh: ChainNet, deployments: list[Deployment]) -> None:
+    def test_learns(self, fresh: DeploymentNetwork, deployments: list[Deployment]) -> None:
         batch = pack(deployments)
         example = LabelTable(batch, made_up_labels(batch)).example(range(len(batch)))
         fresh.fit_features(example.arrays)
@@ -203,7 +209,9 @@ class ModelContract:
         assert after.item() < before.item()
 
     @pytest.mark.parametrize("name", ["flow_rate", "step_mean", "step_scv"])
-    def test_gradients_to_inputs_are_finite_at_the_edges(self, wild: ChainNet, name: str) -> None:
+    def test_gradients_to_inputs_are_finite_at_the_edges(
+        self, wild: DeploymentNetwork, name: str
+    ) -> None:
         arrays = flow_arrays(extremes())
         values = getattr(arrays, name).clone().requires_grad_()
         found = wild(replace(arrays, **{name: values}))
@@ -212,7 +220,7 @@ class ModelContract:
         assert torch.isfinite(values.grad).all()
 
     def test_gradients_reach_every_weight(
-        self, wild: ChainNet, deployments: list[Deployment]
+        self, wild: DeploymentNetwork, deployments: list[Deployment]
     ) -> None:
         found = wild.train()(flow_arrays(pack(deployments)))
         quantiles = found.law.log_quantiles()

@@ -51,6 +51,36 @@ def test_any_subset_of_labels_is_kept_and_the_rest_undefined(folder: Path) -> No
     assert np.isnan(a[0].devices["pi"].utilization)
 
 
+def test_ratios_follow_from_throughput_and_latency(folder: Path) -> None:
+    (folder / "runs.csv").write_text(
+        "deployment,chain,throughput,latency\na.yaml,camera,1.5,0.51\nb.yaml,camera,99,\n"
+    )
+    import_measured(folder / "runs.csv", folder / "out")
+    validate_dataset(folder / "out")
+    dataset = read_dataset(folder / "out")
+    chain, batch = dataset.measures().chain, dataset.batch()
+    assert chain["throughput_ratio"][0] == 1.5 / batch.chain_rate[0]
+    assert chain["loss_ratio"][0] == 1 - chain["throughput_ratio"][0]
+    assert chain["throughput_ratio"][1] == 1
+    services = batch.step_mean[: batch.step_start[1]].sum()
+    np.testing.assert_allclose(chain["latency_ratio"], [services / 0.51, np.nan], rtol=1e-12)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_unloaded_latency_with_links_is_not_the_sum_of_services(
+    folder: Path, linked: bool
+) -> None:
+    document = camera_document()
+    if linked:
+        ends = {"source": "pi", "target": "zero"}
+        document["links"] = [ends | {"bandwidth": 1e6, "latency": 0.01}]
+    (folder / "c.yaml").write_text(dump_yaml(document))
+    (folder / "runs.csv").write_text("deployment,chain,latency\nc.yaml,camera,0.5\n")
+    import_measured(folder / "runs.csv", folder / "out")
+    ratio = read_dataset(folder / "out").measures().chain["latency_ratio"]
+    assert np.isnan(ratio).all() == linked
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

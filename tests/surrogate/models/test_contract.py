@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from surrogate.models import MODELS, ChainNet
+from surrogate.models import MODELS, DeploymentNetwork
 from tests.contracts.models import ModelContract
 
 
 class TestModels(ModelContract):
     @pytest.fixture(params=sorted(MODELS))
-    def build(self, request: pytest.FixtureRequest) -> Callable[[], ChainNet]:
+    def build(self, request: pytest.FixtureRequest) -> Callable[[], DeploymentNetwork]:
         return MODELS[request.param]
