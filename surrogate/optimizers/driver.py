@@ -94,10 +94,11 @@ def optimize(
     search_seed, seed_a, seed_b = _seeds(seed)
     search.begin(space, np.random.default_rng(search_seed))
     spent = 0 if resume is None else resume.evaluations
-    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, seconds=budget.seconds)
+    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, budget=budget)
     pace = Pace(budget, reserve=proof.reserve, planned=budget.laid_out_for(spent))
     _require_known(space, evaluator, goal)
-    pace.warm_up(lambda count: evaluator.evaluate(space.repeated_start(count)))
+    judge = evaluator.without_details()
+    pace.warm_up(lambda count: judge.evaluate(space.repeated_start(count)))
     clock = budget.start(evaluations=spent, seconds=0.0 if resume is None else resume.seconds)
     run = Run(space, evaluator, search, goal, clock, seed)
     if resume is not None:
