@@ -1,8 +1,8 @@
 """The small cluster of the benchmark of placement searches, at several load factors.
 
-ChainNet's authors report 71 % less loss on two Orange Pi Zero, two Raspberry Pi A+ and one Raspberry
-Pi 3A+. Networks, loads and the placement they compare with are not public; ours are those of
-``configs/problems/five_boards.yaml``, and no equality is claimed.
+ChainNet's authors report 71 % less loss on two Orange Pi Zero, two Raspberry Pi A+ and one
+Raspberry Pi 3A+. Networks, loads and the placement they compare with are not public; ours are those
+of ``configs/problems/five_boards.yaml``, and no equality is claimed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from placement_rivals import RULES
 from placement_trial import judged, row_of, searched
+from result_file import REPOSITORY
 
 from datagen.arrivals import Poisson
 from datagen.deployment import Deployment, Problem
@@ -21,8 +22,6 @@ from datagen.evaluation import Evaluator
 from surrogate.optimizers import PlacementSpace
 from surrogate.optimizers.baselines import least_loaded_start, random_placements
 from surrogate.optimizers.budget import TimeKind
-
-from result_file import REPOSITORY
 
 __all__ = ["LOADS", "at_load", "boards_measured"]
 

@@ -1,13 +1,13 @@
 """Problems of the placement benchmark: the ``placement`` scenario where loss is material.
 
-Sizes are those of edge clusters, 8 to 60 devices and 4 to 20 chains, a third of them each with up to
-15 devices, up to 30 and more; the offered load is 50 to 95 %
-of what all devices together can do, the range in which a good placement saves what a poor one loses.
-Memory binds as it does on small boards: each fragment takes one unit, and a device holds one and a
-half times its share of all fragments, at least two. A problem is used if no fragment alone keeps the
-fastest device busier than 80 % (what it loses would be lost by any placement), and if least-loaded
-placement loses at least one request in a hundred, as the analytic approximation has it: elsewhere,
-there is nothing to search for. No search has a say in the choice.
+Sizes are those of edge clusters, 8 to 60 devices and 4 to 20 chains, a third of them each with up
+to 15 devices, up to 30 and more; the offered load is 50 to 95 % of what all devices together can
+do, the range in which a good placement saves what a poor one loses. Memory binds as it does on
+small boards: each fragment takes one unit, and a device holds one and a half times its share of all
+fragments, at least two. A problem is used if no fragment alone keeps the fastest device busier than
+80 % (what it loses would be lost by any placement), and if least-loaded placement loses at least
+one request in a hundred, as the analytic approximation has it: elsewhere, there is nothing to
+search for. No search has a say in the choice.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What the surrogate search is compared with: compiled simulation, formulas, and simple rules.
 
 The rival to beat is simulated annealing that asks the compiled simulator. It is given every help
-that does not take a surrogate: the same annealing, seeds of its own for choosing among the finalists,
-the same random jobs for all candidates, drawn once; nothing but losses is estimated; and the length
-of a simulation, the cooling and the number of rows side by side are tuned for each budget on other
-problems (``placement_tuning.py``, which writes ``placement_tuned.json``).
+that does not take a surrogate: the same annealing, seeds of its own for choosing among the
+finalists, the same random jobs for all candidates, drawn once; nothing but losses is estimated; and
+the length of a simulation, the cooling and the number of rows side by side are tuned for each
+budget on other problems (``placement_tuning.py``, which writes ``placement_tuned.json``).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 ``python benchmarks/placement_tuning.py --seconds 1 --seconds 5`` finds, for each budget, the length
 of a simulation, then the cooling, then the number of neighbours judged at once, that give the least
-loss on problems which the benchmark does not use, and notes them in ``placement_tuned.json`` with all
-that was tried.
+loss on problems which the benchmark does not use, and notes them in ``placement_tuned.json`` with
+all that was tried.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ SEARCHES = {
     "genetic": "GeneticSearch",
     "local": "LocalSearch",
     "random": "RandomSearch",
+    "screened": "ScreenedAnnealing",
 }
 """Searches by the names of the command line; their classes, which are costly to import."""
 
@@ -46,7 +47,10 @@ def _parser() -> Parser:
         help="analytic, simulator, or a checkpoint: a folder or the name of a shipped one",
     )
     parser.add_argument(
-        "--search", choices=tuple(SEARCHES), default="annealing", help="what proposes candidates"
+        "--search",
+        choices=tuple(SEARCHES),
+        help="what proposes candidates (default: screened where formulas cover the problem, "
+        "otherwise annealing)",
     )
     parser.add_argument("--max-latency", metavar="L", help="mean latency of any chain at most [s]")
     parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
@@ -117,7 +121,7 @@ def main(arguments: list[str]) -> None:
         budget,
         seed,
         start,
-        search=getattr(optimizers, SEARCHES[given.search])(),
+        search=None if given.search is None else getattr(optimizers, SEARCHES[given.search])(),
         constraints=() if limit is None else (LatencyLimit(limit),),
     )
     if given.json:

@@ -11,7 +11,6 @@ import numpy as np
 from datagen.deployment import Deployment, Problem
 from datagen.errors import require
 from datagen.evaluation import Evaluator, Measures
-from surrogate.optimizers.annealing import Annealing
 from surrogate.optimizers.baselines import least_loaded_start, random_placements
 from surrogate.optimizers.budget import Budget
 from surrogate.optimizers.constraints import Constraint, LimitViolation, Violation
@@ -28,6 +27,7 @@ from surrogate.optimizers.result import (
     violations,
 )
 from surrogate.optimizers.run import Callback, Run
+from surrogate.optimizers.screening import default_search
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import Placements, PlacementSpace
 from surrogate.optimizers.state import SearchState
@@ -65,7 +65,7 @@ def optimize(
         problem: A problem, searched from the least-loaded placement, or the deployment to start
             from, all of whose other decisions are kept.
         evaluator: Judges the candidates.
-        search: Proposes them; annealing by default.
+        search: Proposes them; by default annealing, after the analytic approximation has searched.
         budget: What may be spent, from now on where a run is resumed.
         seed: Seed of search, selection and verification, >= 0.
         objective: What is minimised; the system loss ratio by default. Of several, the first
@@ -88,7 +88,8 @@ def optimize(
     began = time.perf_counter()
     base = problem if isinstance(problem, Deployment) else least_loaded_start(problem)
     space = PlacementSpace(base)
-    search, goal = search or Annealing(), Goal.of(objective, constraints)
+    goal = Goal.of(objective, constraints)
+    search = search or default_search(space, evaluator, goal)
     able = search.takes_several or len(goal.objectives) == 1
     require(able, "objective", f"be one for {type(search).__name__}", list(goal.names))
     search_seed, seed_a, seed_b = _seeds(seed)

@@ -19,8 +19,8 @@ LEAST_ROUNDS = 25
 """Batches that it should hold even where calls are dear."""
 
 WORK_PER_CALL = 3.0
-"""Time of a batch over the fixed time of a call, where rounds allow it: a network takes a while for a
-single candidate, and batches that are too small would spend the budget on being called."""
+"""Time of a batch over the fixed time of a call, where rounds allow it: a network takes a while for
+a single candidate, and batches that are too small would spend the budget on being called."""
 
 EVALUATION_ROUNDS = 150
 """Batches that a budget of evaluations should hold at least; these are few and dear."""

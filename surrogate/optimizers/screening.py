@@ -1,9 +1,9 @@
 """Annealing in two stages: a cheap approximation searches first, a better judge from there.
 
-Formulas judge a placement in a tenth of the time of a network and are nearly as good at telling good
-from bad; they are wrong in the last steps. So annealing first asks the approximation, in rounds
-between which the best placements that it came by are shown to the judge; then it goes on with the
-judge alone from what that found best.
+Formulas judge a placement in a tenth of the time of a network and are nearly as good at telling
+good from bad; they are wrong in the last steps. So annealing first asks the approximation, in
+rounds between which the best placements that it came by are shown to the judge; then it goes on
+with the judge alone from what that found best.
 
 References:
     Jin, Surrogate-assisted evolutionary computation: recent advances and future challenges, Swarm
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.errors import require
+from datagen.analytic.decomposition import AnalyticEvaluator
+from datagen.errors import NotSupportedError, require
 from datagen.evaluation import Candidates, Evaluator
 from surrogate.optimizers.annealing import Annealing
 from surrogate.optimizers.archive import Archive
@@ -26,7 +27,7 @@ from surrogate.optimizers.moves import propose
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import Placements, PlacementSpace
 
-__all__ = ["ScreenedAnnealing"]
+__all__ = ["ScreenedAnnealing", "default_search"]
 
 Floats = NDArray[np.float64]
 
@@ -41,8 +42,9 @@ class ScreenedAnnealing(Search):
     """Annealing that a cheap evaluator prepares.
 
     Args:
-        screen: The cheap evaluator; what it is asked is not counted as evaluations.
-        goal: What is minimised.
+        screen: The cheap evaluator, by default the analytic one; what it is asked is not counted as
+            evaluations.
+        goal: What is minimised; the system loss ratio by default.
         share: Share of the budget after which the judge is asked alone, in (0, 1).
         screened: Placements that the screen sees for each that is shown to the judge, >= 1.
         tries: Neighbours of a row that are judged at once, >= 1.
@@ -53,16 +55,17 @@ class ScreenedAnnealing(Search):
 
     def __init__(
         self,
-        screen: Evaluator,
+        screen: Evaluator | None = None,
         goal: Goal | None = None,
         *,
-        share: float = 0.5,
-        screened: int = 30,
+        share: float = 0.75,
+        screened: int = 100,
         tries: int = 8,
     ) -> None:
         require(0 < share < 1, "share", "lie in (0, 1)", share)
         require(screened >= 1, "screened", "be >= 1", screened)
-        self.screen, self.goal = screen.without_details(), goal or Goal()
+        self.screen = (screen or AnalyticEvaluator()).without_details()
+        self.goal = goal or Goal()
         self.share, self.screened = share, screened
         self._first, self._second = Annealing(tries=tries), Annealing(cycles=1, tries=tries)
 
@@ -84,20 +87,23 @@ class ScreenedAnnealing(Search):
         self._second.progress = (self.progress - self.share) / (1.0 - self.share)
         if not self._alone:
             self._alone = True
-            known = self._space.candidates(self._judged.placements)
-            self._second.tell(known, self._judged.values)
+            if len(self._judged.values) > 0:
+                known = self._space.candidates(self._judged.placements)
+                self._second.tell(known, self._judged.values)
         return self._second.ask(count)
 
     def _best_screened(self, count: int) -> Placements:
         """Let the screen search, and return its best placements that the judge has not seen."""
-        begun = len(self._seen) > 0
+        rows: list[Placements] = []
+        if not self._seen:
+            rows.append(self._space.start)
+            self._seen.add(self._space.start.tobytes())
         for _ in range(-(-self.screened * count // SCREENED_BATCH)):
             candidates = self._first.ask(SCREENED_BATCH)
             excess = self._space.excess(candidates.placement)
             values = self.goal.values(self.screen.evaluate(candidates), excess)[:, 0]
             self._screened.add(candidates.placement, values, evaluations=0, seconds=0.0)
             self._first.tell(candidates, values)
-        rows = [] if begun else [self._space.start]
         rows += [row for row in self._screened.placements if row.tobytes() not in self._seen]
         rows = rows[:count]
         while len(rows) < count:  # the screen keeps to what it found: look around that
@@ -133,3 +139,25 @@ class ScreenedAnnealing(Search):
             placements, values = state[name]
             kept.placements = np.array(placements, dtype=np.int32).reshape(-1, self._space.slots)
             kept.values = np.array(values, dtype=np.float64)
+
+
+def default_search(space: PlacementSpace, evaluator: Evaluator, goal: Goal) -> Search:
+    """Return the search that is used where the user names none.
+
+    Args:
+        space: The placements of the problem.
+        evaluator: The judge.
+        goal: What is minimised.
+
+    Returns:
+        Annealing, prepared by the analytic approximation where that covers the problem, knows what
+        is minimised, and is not itself the judge.
+    """
+    screen = AnalyticEvaluator()
+    if isinstance(evaluator, AnalyticEvaluator) or len(goal.objectives) > 1:
+        return Annealing()
+    try:
+        goal.require_known(screen.evaluate(space.repeated_start(1)))
+    except NotSupportedError:
+        return Annealing()
+    return ScreenedAnnealing(screen, goal)
