@@ -88,11 +88,10 @@ def cases(count: int, seed: int) -> list[tuple[int, Deployment]]:
     while len(found) < count:
         drawn = SCENARIO.sample(row, seed)
         third = int(np.searchsorted(SIZES, len(drawn.problem.devices), side="right")) - 1
-        if room[third] > 0:
+        if room[third] > 0 and PlacementSpace(drawn).work().min(axis=1).max() <= LARGEST_LOAD:
             start = with_memory(drawn)
-            largest = np.nanmin(PlacementSpace(start).work(), axis=1).max()
             loss = AnalyticEvaluator().evaluate([start]).deployment["loss_ratio"][0]
-            if largest <= LARGEST_LOAD and loss >= MATERIAL_LOSS:
+            if loss >= MATERIAL_LOSS:
                 found.append((row, start))
                 room[third] -= 1
         row += 1
