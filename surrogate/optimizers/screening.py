@@ -34,6 +34,9 @@ Floats = NDArray[np.float64]
 SCREENED_BATCH = 128
 """Placements that the approximation is asked about at once."""
 
+MOST_BATCHES = 8
+"""Batches between two looks of the judge: the temperature has to fall in between."""
+
 KEPT = 256
 """Best placements that are remembered: of the screen to show them, of the judge to go on from."""
 
@@ -46,7 +49,8 @@ class ScreenedAnnealing(Search):
             evaluations.
         goal: What is minimised; the system loss ratio by default.
         share: Share of the budget after which the judge is asked alone, in (0, 1).
-        screened: Placements that the screen sees for each that is shown to the judge, >= 1.
+        screened: Placements that the screen sees for each that is shown to the judge, >= 1; fewer
+            where the judge is shown many at once.
         tries: Neighbours of a row that are judged at once, >= 1.
 
     Raises:
@@ -78,11 +82,11 @@ class ScreenedAnnealing(Search):
         self._judged = Archive(KEPT, space.slots)
         self._seen: set[bytes] = set()
         self._alone = False
+        self._before, self._batches = 0.0, 0
         self.progress = 0.0
 
     def ask(self, count: int) -> Candidates:
         if self.progress < self.share and not self._alone:
-            self._first.progress = self.progress / self.share
             return self._space.candidates(self._best_screened(count))
         self._second.progress = (self.progress - self.share) / (1.0 - self.share)
         if not self._alone:
@@ -98,7 +102,12 @@ class ScreenedAnnealing(Search):
         if not self._seen:
             rows.append(self._space.start)
             self._seen.add(self._space.start.tobytes())
-        for _ in range(-(-self.screened * count // SCREENED_BATCH)):
+        # What is told of the progress stands still meanwhile: go on at the pace of the last time.
+        pace = (self.progress - self._before) / max(self._batches, 1)
+        self._before = self.progress
+        self._batches = min(-(-self.screened * count // SCREENED_BATCH), MOST_BATCHES)
+        for batch in range(self._batches):
+            self._first.progress = min((self.progress + batch * pace) / self.share, 1.0)
             candidates = self._first.ask(SCREENED_BATCH)
             excess = self._space.excess(candidates.placement)
             values = self.goal.values(self.screen.evaluate(candidates), excess)[:, 0]
@@ -125,6 +134,8 @@ class ScreenedAnnealing(Search):
             "second": self._second.state(),
             "rng": self._rng.bit_generator.state,
             "alone": self._alone,
+            "before": self._before,
+            "batches": self._batches,
             "seen": [np.frombuffer(row, dtype=np.int32) for row in sorted(self._seen)],
             "progress": self.progress,
         } | {name: [each.placements, each.values] for name, each in kept.items()}
@@ -134,6 +145,7 @@ class ScreenedAnnealing(Search):
         self._second.restore(state["second"])
         self._rng.bit_generator.state = state["rng"]
         self._alone, self.progress = state["alone"], state["progress"]
+        self._before, self._batches = state["before"], state["batches"]
         self._seen = {np.array(row, dtype=np.int32).tobytes() for row in state["seen"]}
         for name, kept in (("screened", self._screened), ("judged", self._judged)):
             placements, values = state[name]

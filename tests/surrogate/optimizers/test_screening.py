@@ -63,6 +63,7 @@ def test_the_screen_is_asked_in_the_first_stage_only(space: PlacementSpace) -> N
     rounds(search, space, [0.0, 0.2, 0.4])
     first = screen.asked
     assert first >= 3 * 10 * 20
+    assert search._first.progress > 0.95  # cooled by the end of its stage
     for search.progress in (0.5, 0.7, 0.9):
         candidates = search.ask(10)
         search.tell(candidates, np.asarray(JUDGE.evaluate(candidates).deployment["loss_ratio"]))
