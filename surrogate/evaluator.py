@@ -27,15 +27,19 @@ class SurrogateEvaluator(Evaluator):
 
     Args:
         release: The loaded checkpoint.
+        details: Whether intervals, ``in_distribution`` and reasons are wanted, too.
     """
 
-    def __init__(self, release: Release) -> None:
-        self.release = release
+    def __init__(self, release: Release, *, details: bool = True) -> None:
+        self.release, self.details = release, details
 
     @property
     def name(self) -> str:
         """Name of the checkpoint."""
         return self.release.name
+
+    def without_details(self) -> SurrogateEvaluator:
+        return SurrogateEvaluator(self.release, details=False)
 
     def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
         refuse_uncovered(self.name, self.release.coverage.effects, batch.effects)
@@ -47,7 +51,9 @@ class SurrogateEvaluator(Evaluator):
         chain = {name: np.concatenate([p[0][name] for p in parts]) for name in parts[0][0]}
         step = {name: np.concatenate([p[1][name] for p in parts]) for name in parts[0][1]}
         reasons = [reason for part in parts for reason in part[2]]
-        flags = {"in_distribution": np.array([reason is None for reason in reasons])}
+        flags = {}
+        if self.details:
+            flags["in_distribution"] = np.array([reason is None for reason in reasons])
         return self._measures(batch, chain, step, flags, reasons)
 
     def _predict(
@@ -57,25 +63,19 @@ class SurrogateEvaluator(Evaluator):
         with torch.inference_mode():
             features = self.release.network.features(arrays)
             prediction = self.release.network.predict(arrays, features)
-            reasons = self.release.coverage.reasons(arrays, features)
-            ratios = {name: getattr(prediction, name) for name in TARGETS}
-            bounds = self.release.intervals.bounds(arrays, features, ratios)
+            reasons: list[str | None] = [None] * arrays.deployments
+            bounds = {}
+            if self.details:
+                reasons = self.release.coverage.reasons(arrays, features)
+                ratios = {name: getattr(prediction, name) for name in TARGETS}
+                bounds = self.release.intervals.bounds(arrays, features, ratios)
         chain = {
             name: getattr(prediction, name).numpy().astype(np.float64)
             for name in ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
         }
         chain |= _latency_law(batch, prediction.law)
-        for name, pair in bounds.items():
-            for end, values in zip(("low", "high"), pair, strict=True):
-                chain[f"{name}_{end}"] = values.numpy().astype(np.float64)
-        # Losses are what is not passed, and latencies fall as their ratio rises.
-        unloaded = chain["latency"] * chain["latency_ratio"]
-        for end, other, beyond in (("low", "high", np.minimum), ("high", "low", np.maximum)):
-            loss = 1.0 - chain[f"throughput_ratio_{other}"]
-            chain[f"loss_ratio_{end}"] = beyond(loss, chain["loss_ratio"])
-            with np.errstate(divide="ignore"):
-                latency = unloaded / chain[f"latency_ratio_{other}"]
-            chain[f"latency_{end}"] = beyond(latency, chain["latency"])
+        if bounds:
+            chain |= _bounds(chain, bounds)
         sojourn = np.empty(len(arrays.step_row))
         sojourn[arrays.step_row.numpy()] = prediction.step_sojourn.numpy()
         return chain, {"sojourn_completed": sojourn}, reasons
@@ -117,6 +117,26 @@ def _latency_law(batch: DeploymentBatch, law: LatencyLaw) -> dict[str, np.ndarra
         deadline = torch.from_numpy(batch.chain_deadline.astype(np.float32))
         measures["attainment"] = law.attainment(deadline).double().numpy()
     return measures
+
+
+def _bounds(
+    chain: dict[str, np.ndarray], ratios: dict[str, tuple[torch.Tensor, torch.Tensor]]
+) -> dict[str, np.ndarray]:
+    """Return the bounds of all chain measures from those of the ratios [C]."""
+    found = {
+        f"{name}_{end}": values.numpy().astype(np.float64)
+        for name, pair in ratios.items()
+        for end, values in zip(("low", "high"), pair, strict=True)
+    }
+    # Losses are what is not passed, and latencies fall as their ratio rises.
+    unloaded = chain["latency"] * chain["latency_ratio"]
+    for end, other, beyond in (("low", "high", np.minimum), ("high", "low", np.maximum)):
+        loss = 1.0 - found[f"throughput_ratio_{other}"]
+        found[f"loss_ratio_{end}"] = beyond(loss, chain["loss_ratio"])
+        with np.errstate(divide="ignore"):
+            latency = unloaded / found[f"latency_ratio_{other}"]
+        found[f"latency_{end}"] = beyond(latency, chain["latency"])
+    return found
 
 
 def load_surrogate(name_or_path: str | Path) -> SurrogateEvaluator:

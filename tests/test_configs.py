@@ -25,6 +25,7 @@ def name(path: Path) -> str:
 
 def test_every_shipped_file_is_covered() -> None:
     covered = {path for folder in ("datagen", "train") for path in files(f"configs/{folder}")}
+    covered |= set(files("configs/problems"))
     assert set((REPOSITORY / "configs").rglob("*.y*ml")) == covered
     assert set((REPOSITORY / "examples").rglob("*.y*ml")) == set(files("examples"))
     assert len(covered) >= 5
@@ -64,7 +65,7 @@ def test_a_training_is_instantiated(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", files("examples"), ids=name)
+@pytest.mark.parametrize("path", files("examples") + files("configs/problems"), ids=name)
 def test_an_example_is_a_problem(path: Path) -> None:
     problem, start = read_problem(path)
     assert problem.chains

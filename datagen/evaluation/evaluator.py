@@ -53,6 +53,17 @@ class Evaluator(ABC):
         """
         return self.evaluate_batch(as_batch(deployments, laws=self.needs_laws))
 
+    def without_details(self) -> Evaluator:
+        """Return the same judge without what only readers look at.
+
+        Searches ask it about thousands of candidates. Values are the same; bounds, flags and
+        reasons may be missing.
+
+        Returns:
+            An evaluator that is at least as fast; by default this one.
+        """
+        return self
+
     @abstractmethod
     def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
         """Return the measures of packed deployments.

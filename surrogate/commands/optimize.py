@@ -24,6 +24,7 @@ SEARCHES = {
     "gradient": "GradientSearch",
     "local": "LocalSearch",
     "random": "RandomSearch",
+    "screened": "ScreenedAnnealing",
 }
 """Searches by the names of the command line; their classes, which are costly to import."""
 
@@ -57,7 +58,10 @@ def _parser() -> Parser:
         help="analytic, simulator, or a checkpoint: a folder or the name of a shipped one",
     )
     parser.add_argument(
-        "--search", choices=tuple(SEARCHES), default="annealing", help="what proposes candidates"
+        "--search",
+        choices=tuple(SEARCHES),
+        help="what proposes candidates (default: screened where formulas cover the problem, "
+        "otherwise annealing)",
     )
     parser.add_argument(
         "--objective",
@@ -153,13 +157,16 @@ def main(arguments: list[str]) -> None:
     evaluator = evaluator_named(given.evaluator, problem, seed)
     objective = objective_named(given.objective, problem)
     limit = number("max_latency", given.max_latency)
+    search = None
+    if given.search is not None:
+        search = getattr(optimizers, SEARCHES[given.search]).driven_by(evaluator, objective)
     result = place(
         problem,
         evaluator,
         budget,
         seed,
         start,
-        search=getattr(optimizers, SEARCHES[given.search]).driven_by(evaluator, objective),
+        search=search,
         objective=objective,
         constraints=() if limit is None else (LatencyLimit(limit),),
     )

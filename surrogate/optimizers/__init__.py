@@ -20,6 +20,7 @@ from surrogate.optimizers.objective import (
 from surrogate.optimizers.place import place
 from surrogate.optimizers.random_search import RandomSearch
 from surrogate.optimizers.result import Outcome, SearchResult
+from surrogate.optimizers.screening import ScreenedAnnealing
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import PlacementSpace
 from surrogate.optimizers.state import SearchState
@@ -42,6 +43,7 @@ __all__ = [
     "Outcome",
     "PlacementSpace",
     "RandomSearch",
+    "ScreenedAnnealing",
     "Search",
     "SearchResult",
     "SearchState",

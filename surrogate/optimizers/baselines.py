@@ -21,6 +21,7 @@ __all__ = [
     "least_loaded",
     "least_loaded_start",
     "random_placements",
+    "round_robin",
 ]
 
 RANDOM_TRIES = 200
@@ -96,6 +97,25 @@ def first_fit(space: PlacementSpace, *, largest_first: bool = False) -> Placemen
     if largest_first:
         order = np.argsort(-space.weights, kind="stable")
     return np.asarray(_placed(space, order[None], lambda _, room: room.argmax(axis=1))[0])
+
+
+def round_robin(space: PlacementSpace) -> Placements:
+    """Deal the fragments out to the devices in turn; one without room is passed over.
+
+    Args:
+        space: The placements of the problem.
+
+    Returns:
+        Device index per slot [F].
+    """
+    turn = np.zeros(1, dtype=np.int64)
+
+    def choose(_: Ints, room: NDArray[np.bool_]) -> Ints:
+        device = (turn + np.argmax(np.roll(room[0], -turn[0]))) % space.devices
+        turn[:] = device + 1
+        return np.asarray(device)
+
+    return np.asarray(_placed(space, np.arange(space.slots)[None], choose)[0])
 
 
 def random_placements(space: PlacementSpace, count: int, rng: np.random.Generator) -> Placements:

@@ -12,7 +12,6 @@ import numpy as np
 from datagen.deployment import Deployment, Problem
 from datagen.errors import require
 from datagen.evaluation import Evaluator, Measures
-from surrogate.optimizers.annealing import Annealing
 from surrogate.optimizers.baselines import least_loaded_start, random_placements
 from surrogate.optimizers.budget import Budget
 from surrogate.optimizers.constraints import Constraint, LimitViolation, Violation
@@ -29,6 +28,7 @@ from surrogate.optimizers.result import (
     violations,
 )
 from surrogate.optimizers.run import Callback, Run
+from surrogate.optimizers.screening import default_search
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.selection import Selection
 from surrogate.optimizers.space import Placements, PlacementSpace
@@ -67,7 +67,7 @@ def optimize(
         problem: A problem, searched from the least-loaded placement, or the deployment to start
             from, all of whose other decisions are kept.
         evaluator: Judges the candidates.
-        search: Proposes them; annealing by default.
+        search: Proposes them; by default annealing, after the analytic approximation has searched.
         budget: What may be spent, from now on where a run is resumed.
         seed: Seed of search, selection and verification, >= 0.
         objective: What is minimised; the system loss ratio by default. Of several, the first
@@ -90,16 +90,18 @@ def optimize(
     began = time.perf_counter()
     base = problem if isinstance(problem, Deployment) else least_loaded_start(problem)
     space = PlacementSpace(base)
-    search, goal = search or Annealing(), Goal.of(objective, constraints)
+    goal = Goal.of(objective, constraints)
+    search = search or default_search(space, evaluator, goal)
     able = search.takes_several or len(goal.objectives) == 1
     require(able, "objective", f"be one for {type(search).__name__}", list(goal.names))
     search_seed, seed_a, seed_b = _seeds(seed)
     search.begin(space, np.random.default_rng(search_seed))
     spent = 0 if resume is None else resume.evaluations
-    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, seconds=budget.seconds)
+    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, budget=budget)
     pace = Pace(budget, reserve=proof.reserve, planned=budget.laid_out_for(spent))
     _require_known(space, evaluator, goal)
-    pace.warm_up(lambda count: evaluator.evaluate(space.repeated_start(count)))
+    judge = evaluator.without_details()
+    pace.warm_up(lambda count: judge.evaluate(space.repeated_start(count)))
     clock = budget.start(evaluations=spent, seconds=0.0 if resume is None else resume.seconds)
     run = Run(space, evaluator, search, goal, clock, seed)
     if resume is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 
 from surrogate.optimizers.budget import Budget, Clock
@@ -15,6 +14,13 @@ LARGEST_BATCH = 256
 
 ROUNDS = 100
 """Batches that a budget in seconds should hold at least: fewer leave annealing no time to cool."""
+
+LEAST_ROUNDS = 25
+"""Batches that it should hold even where calls are dear."""
+
+WORK_PER_CALL = 3.0
+"""Time of a batch over the fixed time of a call, where rounds allow it: a network takes a while for
+a single candidate, and batches that are too small would spend the budget on being called."""
 
 EVALUATION_ROUNDS = 150
 """Batches that a budget of evaluations should hold at least; these are few and dear."""
@@ -39,6 +45,7 @@ class Pace:
     """
 
     def __init__(self, budget: Budget, *, reserve: float, planned: int | None) -> None:
+        self._now = budget.now
         self._reserve = reserve
         self._cap = LARGEST_BATCH
         self._target = math.inf
@@ -47,7 +54,8 @@ class Pace:
             self._cap = max(1, min(LARGEST_BATCH, planned // EVALUATION_ROUNDS))
             self._size = self._cap
         if budget.seconds is not None:
-            self._target = max(budget.seconds - reserve, 0.0) / ROUNDS
+            self._searching = max(budget.seconds - reserve, 0.0)
+            self._target = self._searching / ROUNDS
             self._size = 1
         self._each = 0.0
 
@@ -60,14 +68,25 @@ class Pace:
         evaluate(1)
         if math.isinf(self._target):
             return
-        size = 1
-        while size <= min(WARM_BATCH, self._cap):
-            began = time.perf_counter()
-            evaluate(size)
-            self._each = (time.perf_counter() - began) / size
-            if self._each * size > self._target:
-                break
-            self._size, size = size, 2 * size
+        longest = self._searching / LEAST_ROUNDS
+        taken = alone = self._timed(evaluate, 1)
+        size, most = 1, min(WARM_BATCH, self._cap)
+        while 2 * size <= most and taken < longest:
+            size *= 2
+            taken = self._timed(evaluate, size)
+            more = max(taken - alone, 0.0) / (size - 1)  # per candidate beyond the first
+            wanted = max(self._searching / ROUNDS, WORK_PER_CALL * (alone - more))
+            self._target = min(wanted, longest)
+            if taken <= self._target:
+                self._size = size
+
+    def _timed(self, evaluate: Callable[[int], object], size: int) -> float:
+        """Return the time that a batch takes [s], and remember it per candidate."""
+        began = self._now()
+        evaluate(size)
+        taken = self._now() - began
+        self._each = taken / size
+        return taken
 
     def size(self, clock: Clock) -> int:
         """Return the size of the next batch.

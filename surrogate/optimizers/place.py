@@ -40,7 +40,8 @@ def place(
         seed: Seed of everything random, >= 0.
         start: Where to start and what to compare with; least-loaded by default.
         callback: Told of the progress after every batch.
-        search: Proposes placements; annealing by default.
+        search: Proposes placements; by default annealing, after the analytic approximation has
+            searched.
         objective: What is minimised, the system loss ratio by default; several give a front.
         constraints: Limits that must be kept besides the memory.
         resume: State of an earlier run to go on from.

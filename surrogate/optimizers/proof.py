@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from datagen.evaluation import Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions
 from datagen.simulator.simulation import warm_up
 from surrogate.optimizers.baselines import least_loaded
-from surrogate.optimizers.budget import Clock
+from surrogate.optimizers.budget import Budget, Clock
 from surrogate.optimizers.goal import Goal
 from surrogate.optimizers.selection import RUNS, Selection, race
 from surrogate.optimizers.space import Placements, PlacementSpace
@@ -80,7 +79,7 @@ class Proof:
         space: The placements of the problem.
         selection_seed: Seed set A.
         verification_seed: Seed set B.
-        seconds: Budget that selection is part of [s], or None.
+        budget: The budget that selection is part of.
     """
 
     def __init__(
@@ -89,17 +88,18 @@ class Proof:
         *,
         selection_seed: int,
         verification_seed: int,
-        seconds: float | None,
+        budget: Budget,
     ) -> None:
         self._space = space
+        self._now = budget.now
         self._seeds = selection_seed, verification_seed
         self.events, self.finalists = SELECTION_EVENTS, FINALISTS
         self.reserve = 0.0
         warm_up()
         second_per_event = self._probed(selection_seed)
-        if seconds is not None:
+        if budget.seconds is not None:
             second_per_event *= MARGIN
-            affordable = SELECTION_SHARE * seconds / second_per_event
+            affordable = SELECTION_SHARE * budget.seconds / second_per_event
             self.finalists = int(np.clip(affordable / ENOUGH_EVENTS - 1, 1, FINALISTS))
             each = affordable / (self.finalists + 1)
             self.events = float(np.clip(each, LEAST_SELECTION_EVENTS, SELECTION_EVENTS))
@@ -120,9 +120,9 @@ class Proof:
         problem = replace(base.problem, devices=devices)
         options = same_window(problem, events=PROBE_EVENTS, replications=4, seed=seed)
         evaluator = SimulationEvaluator(options)
-        began = time.perf_counter()
+        began = self._now()
         measures = evaluator.evaluate([replace(base, problem=problem)])
-        return (time.perf_counter() - began) / float(measures.deployment["events"][0])
+        return (self._now() - began) / float(measures.deployment["events"][0])
 
     def _simulated(self, rows: Placements, events: float, runs: int, seed: int) -> Measures:
         """Simulate placements for one length of time, so that all meet the same jobs."""

@@ -66,7 +66,7 @@ class Run:
     ) -> None:
         self.space, self.evaluator, self.clock, self.goal = space, evaluator, clock, goal
         self.seed = seed
-        self._search = search
+        self._search, self._judge = search, evaluator.without_details()
         self.archive = Archive(FINALISTS, space.slots)
         self.front = Front(space.slots, len(goal.objectives))
         self._last = self._moment()
@@ -111,7 +111,7 @@ class Run:
 
     def _round(self, count: int) -> None:
         candidates = self._search.ask(count)
-        measures = self.evaluator.evaluate(candidates)
+        measures = self._judge.evaluate(candidates)
         values = self.goal.values(measures, self.space.excess(candidates.placement))
         self.clock.evaluations += len(candidates)
         self.archive.add(

@@ -13,6 +13,7 @@ from surrogate.optimizers.result import Outcome, SearchResult, placement_of
 from surrogate.report.accuracy import styled
 from surrogate.report.deployment_graph import View, deployment_figure
 from surrogate.report.page import Page, percent, seconds
+from surrogate.report.utilization import UTILIZATION_NOTE, utilization_figure
 
 __all__ = ["add_placement", "history_figure", "placement_report"]
 
@@ -158,6 +159,8 @@ def add_placement(page: Page, result: SearchResult) -> None:
         View(title="After", deployment=result.deployment, outcome=result.verified),
     ]
     page.figure(deployment_figure(views), GRAPH_NOTE)
+    page.heading("How busy the devices are")
+    page.figure(utilization_figure(result), UTILIZATION_NOTE)
     page.heading("Chain by chain")
     _add_chains(page, result)
     page.heading("Progress of the search")

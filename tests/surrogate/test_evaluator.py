@@ -99,6 +99,18 @@ def test_candidates_are_what_their_deployments_are(
     same(surrogate.evaluate(candidates), surrogate.evaluate(objects))
 
 
+def test_without_details_values_are_the_same(
+    surrogate: SurrogateEvaluator, deployments: list[Deployment]
+) -> None:
+    plain, full = surrogate.without_details().evaluate(deployments), surrogate.evaluate(deployments)
+    for name in CHAIN:
+        assert np.array_equal(plain.chain[name], full.chain[name])
+    assert np.array_equal(plain.deployment["loss_ratio"], full.deployment["loss_ratio"])
+    assert "loss_ratio_low" in full.chain
+    assert "loss_ratio_low" not in plain.chain
+    assert "in_distribution" not in plain.deployment
+
+
 def test_many_are_evaluated_in_parts(
     surrogate: SurrogateEvaluator, deployments: list[Deployment]
 ) -> None:

@@ -184,7 +184,7 @@ def test_placement_report(chains: int, devices: int, tmp_path: Path) -> None:
     placement_report(searched(chains=chains, devices=devices), path)
     report = read(path)
     assert_self_contained(report)
-    assert len(report.figures) == 2
+    assert len(report.figures) == 3
     graph = report.figures["figure-1"]
     assert len(graph["data"]) == 2 * (chains + 1)
     coloured = [trace for trace in graph["data"] if trace.get("marker", {}).get("coloraxis")]
@@ -192,6 +192,9 @@ def test_placement_report(chains: int, devices: int, tmp_path: Path) -> None:
     notes = [note["text"] for note in graph["layout"]["annotations"]]
     assert sum("20.00 % lost" in note for note in notes) == 1 + chains
     assert sum("4.00 % lost" in note for note in notes) == 1 + chains
+    bars = report.figures["figure-2"]["data"]
+    assert [bar["name"] for bar in bars] == ["before", "after"]
+    assert [bar["y"] for bar in bars] == [[50.0] * devices] * 2
     for said in ("[18.000 %, 22.000 %]", "5.000 %", "4.000 %", "1,234", "chain <0>"):
         assert said in report.words
 
@@ -202,6 +205,7 @@ def test_an_unproved_misfit_is_reported_as_such(tmp_path: Path) -> None:
     report = read(path)
     assert_self_contained(report)
     assert "board 0 needs 2e+06 bytes" in report.words
+    assert report.figures["figure-2"]["data"][1]["y"] == [None] * 3  # nobody simulated it
 
 
 def test_quickstart_report(judged: Judged, tmp_path: Path) -> None:
@@ -209,7 +213,7 @@ def test_quickstart_report(judged: Judged, tmp_path: Path) -> None:
     quickstart_report([judged, judged], searched(), path)
     report = read(path)
     assert_self_contained(report)
-    assert len(report.figures) == 5
+    assert len(report.figures) == 6
 
 
 def test_a_report_replaces_the_old_one_or_leaves_it(

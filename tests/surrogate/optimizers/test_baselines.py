@@ -14,6 +14,7 @@ from surrogate.optimizers.baselines import (
     least_loaded,
     least_loaded_start,
     random_placements,
+    round_robin,
 )
 from surrogate.optimizers.moves import propose
 from surrogate.optimizers.space import PlacementSpace
@@ -38,6 +39,14 @@ def test_first_fit_fills_devices_in_order(space: PlacementSpace) -> None:
     placement = first_fit(space)
     assert placement[:3].tolist() == [0, 0, 0]
     assert placement.max() == 2 or placement.max() == 3
+
+
+def test_round_robin_deals_fragments_out_in_turn(space: PlacementSpace) -> None:
+    unlimited = PlacementSpace(least_loaded_start(small_problem(memory=None, allowed=False)))
+    assert round_robin(unlimited).tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0]
+    placement = round_robin(space)
+    assert placement[:5].tolist() == [0, 1, 2, 3, 0]
+    assert space.excess(placement[None])[0] == 0
 
 
 def test_least_loaded_without_memory_balances_by_speed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from datagen.errors import InvalidInputError
@@ -53,6 +55,18 @@ def test_time_of_earlier_parts_does_not_count() -> None:
     clock = Budget(seconds=10.0).start(evaluations=5, seconds=100.0)
     assert 9.0 < clock.seconds_left() <= 10.0
     assert clock.spent() < 0.1
+
+
+def test_processor_time_stands_still_while_others_work() -> None:
+    processor, wall = (Budget(seconds=0.05, time=kind).start() for kind in ("processor", "wall"))
+    time.sleep(0.06)
+    assert processor.reached() is None
+    assert wall.reached() == "time_limit"
+
+
+def test_the_kind_of_time_is_checked() -> None:
+    with pytest.raises(InvalidInputError, match="time must be one of wall, processor"):
+        Budget(seconds=1.0, time="local")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("given", [{"seconds": 1.0}, {"evaluations": 60}])

@@ -24,6 +24,7 @@ from surrogate.optimizers import (
     NondominatedSearch,
     PlacementSpace,
     RandomSearch,
+    ScreenedAnnealing,
     Search,
     SearchResult,
     SearchState,
@@ -44,7 +45,11 @@ SEARCHES: dict[str, Callable[[], Search]] = {
     "local": LocalSearch,
     "nondominated": lambda: NondominatedSearch(population=12),
     "random": RandomSearch,
+    "screened": lambda: ScreenedAnnealing(screened=20),
 }
+
+NO_LIMIT = Budget(evaluations=1)
+"""A budget whose selection may take its time."""
 
 CHILD = """
 import json, sys
@@ -86,7 +91,7 @@ def selection_loss(result: SearchResult) -> tuple[float, float]:
     space = PlacementSpace(result.start_deployment)
     chosen = PlacementSpace(result.deployment).start
     _, seed_a, seed_b = _seeds(result.seed)
-    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, seconds=None)
+    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, budget=NO_LIMIT)
     rows = np.stack([space.start, chosen])
     assert result.selection is not None
     runs = [

@@ -10,7 +10,7 @@ import pytest
 from datagen.deployment import Deployment, Device
 from datagen.evaluation import Evaluable, Measures, as_batch
 from datagen.simulator import SimulationEvaluator
-from surrogate.optimizers import PlacementSpace, proof
+from surrogate.optimizers import Budget, PlacementSpace, budget, proof
 from surrogate.optimizers.baselines import least_loaded_start
 from surrogate.optimizers.proof import Proof, same_window
 from tests.surrogate.optimizers.problems import poor_start, small_problem
@@ -37,16 +37,17 @@ def test_the_probe_does_not_depend_on_the_start(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(SimulationEvaluator, "evaluate", noting)
     for start in starts():
-        Proof(PlacementSpace(start), selection_seed=1, verification_seed=2, seconds=1.0)
+        space, given = PlacementSpace(start), Budget(seconds=1.0)
+        Proof(space, selection_seed=1, verification_seed=2, budget=given)
     assert len(probed) == 2
     assert probed[0] == probed[1]
 
 
 def test_the_probe_counts_the_events_that_happened(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
-    monkeypatch.setattr(proof.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setitem(budget.TIMERS, "wall", lambda: float(next(clock)))
     space = PlacementSpace(starts()[0])
-    measured = Proof(space, selection_seed=1, verification_seed=2, seconds=1e9)
+    measured = Proof(space, selection_seed=1, verification_seed=2, budget=Budget(seconds=1e9))
     expected = proof.PROBE_EVENTS  # as if nothing were lost and no fragments fused
     per_event = measured.reserve / (proof.MARGIN * measured.events * (proof.FINALISTS + 1))
     assert per_event > 1.02 / expected  # the probe took one second
