@@ -39,7 +39,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"exit_tables"},
         {"varied_exits"},
         {"packing", "loads"},
-        {"candidates", "measures"},
+        {"candidates", "measures", "expanded_deployment"},
         {"evaluator"},
     ],
     "surrogate": [
