@@ -35,12 +35,13 @@ ORDER: dict[str, list[set[str]]] = {
     "datagen.evaluation": [
         {"fields"},
         {"batch"},
-        {"effects"},
+        {"effects", "law_moments"},
         {"exit_tables"},
         {"varied_exits"},
         {"packing", "loads"},
         {"candidates", "measures", "expanded_deployment"},
-        {"evaluator"},
+        {"evaluator", "expansion"},
+        {"expanded_evaluator"},
     ],
     "surrogate": [
         {"errors", "threads"},
