@@ -139,6 +139,8 @@ def _path_exits(batch: DeploymentBatch) -> tuple[Ints, Ints, Floats, Floats]:
     paths = len(batch.path_probability)
     if not batch.has("exit") or len(_column(batch.exit_probability)) == 0:
         return np.arange(paths), _lengths(batch) - 1, np.ones(paths), np.full(paths, np.nan)
+    carried = batch.has("fragment")
+    require(carried, "batch", "carry its laws (read or pack it with laws=True)", "none")
     first, chain, last, share, accuracy = _exits(batch)
     # A chain without exits has one all the same: its end.
     counts = np.diff(first)
@@ -177,8 +179,7 @@ def _exits(batch: DeploymentBatch) -> tuple[Ints, Ints, Ints, Floats, Floats]:
 
 
 def _column(values: NDArray[Any] | None) -> NDArray[Any]:
-    require(values is not None, "batch", "carry its laws (read or pack it with laws=True)", "none")
-    assert values is not None
+    assert values is not None  # optional columns come together
     return values
 
 

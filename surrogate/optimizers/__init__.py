@@ -21,13 +21,18 @@ from surrogate.optimizers.result import Outcome, SearchResult
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import PlacementSpace
 from surrogate.optimizers.state import SearchState
+from surrogate.optimizers.threshold_result import ThresholdResult
+from surrogate.optimizers.threshold_search import Evolution, GradientAscent
+from surrogate.optimizers.thresholds import tune_thresholds
 
 __all__ = [
     "Annealing",
     "Budget",
     "Constraint",
     "Energy",
+    "Evolution",
     "GeneticSearch",
+    "GradientAscent",
     "Latency",
     "LatencyLimit",
     "LocalSearch",
@@ -42,7 +47,9 @@ __all__ = [
     "SearchResult",
     "SearchState",
     "SystemLoss",
+    "ThresholdResult",
     "Throughput",
     "optimize",
     "place",
+    "tune_thresholds",
 ]
