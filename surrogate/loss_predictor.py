@@ -1,4 +1,4 @@
-"""Thresholds and routing to loss and accuracy: exit model, expansion, chain network, with gradients.
+"""Thresholds and routing to loss and accuracy: exit model, expansion, chain network, gradients.
 
 A deployment is expanded once: a chain for every path and exit of its chains. What thresholds and
 routing change are the rates of these chains, and which classifiers are computed on the way; both
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -189,7 +190,7 @@ class LossPredictor(nn.Module):
         arrays = self._arrays[count]
         if dtype == arrays.step_demand.dtype:
             return arrays
-        real = {
+        real: dict[str, Any] = {
             name: values.to(dtype)
             for name, values in vars(arrays).items()
             if isinstance(values, Tensor) and values.is_floating_point()
@@ -229,9 +230,9 @@ def _columns(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the column of the path, and of the exit, of every part."""
     first_path = np.cumsum([0, *paths])
-    sizes = [model.exits for model in predictor.exits]  # type: ignore[union-attr]
+    sizes = [int(model.exits) for model in predictor.exits]  # type: ignore[arg-type]
     first_exit = dict(zip(predictor.decided, np.cumsum([0, *sizes]).tolist(), strict=False))
-    nobody = sum(sizes)  # type: ignore[arg-type]
+    nobody = sum(sizes)
     path, exit_ = np.zeros(len(parts.chain), np.int64), np.zeros(len(parts.chain), np.int64)
     for chain, name in enumerate(names):
         rows = np.flatnonzero(parts.chain == chain)

@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import LinearConstraint, NonlinearConstraint, linprog, minimize
-from scipy.sparse import csr_array
 
 from datagen.analytic.arrival_counts import ArrivalCounts
 from datagen.errors import InvalidInputError, require
@@ -182,11 +181,11 @@ class ExitQueue:
         leaving = np.tile(np.eye(capacity), (1, exits))
         entering = np.concatenate([moves.T for moves in self._next], axis=1)
         time = (self._cycle * self.arrival_rate).reshape(1, -1)
-        found = linprog(
+        found: Any = linprog(
             -np.repeat(self.accuracy, capacity),
             A_ub=-np.ones((1, exits * capacity)),
-            b_ub=[-(1.0 - loss_target)],
-            A_eq=csr_array(np.concatenate([leaving - entering, time])),
+            b_ub=np.array([loss_target - 1.0]),
+            A_eq=np.concatenate([leaving - entering, time]),
             b_eq=np.append(np.zeros(capacity), 1.0),
             method="highs",
         )

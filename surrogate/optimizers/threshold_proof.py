@@ -53,17 +53,15 @@ def judged(space: ThresholdSpace, measures: Measures, index: int) -> Judged:
     """
     accuracy = system_accuracy(space, measures.chain["accuracy_offered"], len(measures))
     error = measures.chain["accuracy_offered_se"].reshape(len(measures), -1)[index]
-    rate = np.array([c.arrivals.rate * (c.name in space.columns) for c in _chains(space)])
+    rate = np.array([
+        c.arrivals.rate * (c.name in space.columns) for c in space.base.problem.chains
+    ])
     spread = float(np.sqrt(np.sum((np.where(rate > 0, error, 0.0) * rate / rate.sum()) ** 2)))
     value, reach = float(accuracy[index]), NORMAL_95 * spread
     interval = (value - reach, value + reach) if np.isfinite(reach) else None
     return Judged(
         outcome=Outcome.of(measures, index), accuracy_offered=value, accuracy_ci95=interval
     )
-
-
-def _chains(space: ThresholdSpace) -> tuple:  # type: ignore[type-arg]
-    return space.base.problem.chains
 
 
 class ThresholdProof:
@@ -114,7 +112,7 @@ class ThresholdProof:
             right = system_accuracy(self._space, measures.chain["accuracy_offered"], len(rows))
             lost = measures.deployment["loss_ratio"]
             high = measures.deployment["loss_ratio_high"]
-            known |= dict(zip(rows, zip(right, lost, high, strict=True), strict=True))  # type: ignore[arg-type]
+            known |= dict(zip(rows, zip(right, lost, high, strict=True), strict=True))
             ratios = [known[row][1] / max(loss[row], 1e-6) for row in rows if known[row][1] > 0]
             scale = float(np.median(ratios)) if ratios else 0.5 * scale
             kept = [row for row in known if known[row][2] <= target]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +15,14 @@ from scipy.optimize import differential_evolution
 from torch import Tensor
 
 from datagen.evaluation import Evaluator
-from surrogate.loss_predictor import LossPredictor
+from surrogate.loss_predictor import LossPredictor, SystemPrediction
 from surrogate.optimizers.threshold_frontier import frontier
 from surrogate.optimizers.threshold_space import ThresholdSpace, on_simplex
 
-__all__ = ["Evolution", "GradientAscent", "Pool", "ThresholdSearch", "system_accuracy"]
+__all__ = ["Evolution", "GradientAscent", "Pool", "ThresholdSearch", "asking", "system_accuracy"]
 
 Floats = NDArray[np.float64]
+Judge = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 PENALTY = 0.2
 """Accuracy that a loss of e times the target costs: several times what such a loss could gain."""
@@ -89,29 +92,35 @@ class ThresholdSearch(ABC):
 class GradientAscent(ThresholdSearch):
     """Projected gradient ascent through exit model and chain network, from several starts.
 
-    The starts lie on the frontier of accuracy and work, which costs no queueing model; a shorter
-    ascent then fits them to the queues.
+    A short evolution on the same predictor finds the starts: which exits are worth having is a
+    question of combinations, which gradients answer badly, and how far each should be open is one
+    of fine adjustment, which they answer well.
 
     Args:
         predictor: Loss and accuracy with gradients.
         starts: Candidates that climb side by side, >= 1.
         steps: Steps of each, >= 1.
         rate: Length of the first step, as a share of the range of levels; it falls to a tenth.
+        generations: Generations of the evolution, >= 1.
     """
 
     predictor: LossPredictor
-    starts: int = 8
-    steps: int = 20
-    rate: float = 0.04
+    starts: int = 6
+    steps: int = 12
+    rate: float = 0.02
+    generations: int = 24
 
     def run(
         self, space: ThresholdSpace, loss_target: float, seconds: float, rng: np.random.Generator
     ) -> Pool:
         end = time.perf_counter() + seconds
-        pool = Pool(space)
-        levels, routing = self._started(space, pool, loss_target, rng)
-        climbing = torch.tensor(levels, dtype=torch.float32, requires_grad=True)
-        shares = torch.tensor(routing, dtype=torch.float32, requires_grad=True)
+        evolution = Evolution(judge=self._judge, generations=self.generations)
+        pool = evolution.run(space, loss_target, seconds, rng)
+        levels, routing, accuracy, loss = pool.arrays()
+        value = penalised(torch.tensor(accuracy), torch.tensor(loss), loss_target)
+        best = np.argsort(-_plain(value), kind="stable")[: self.starts]
+        climbing = torch.tensor(levels[best], dtype=torch.float32, requires_grad=True)
+        shares = torch.tensor(routing[best], dtype=torch.float32, requires_grad=True)
         optimizer = torch.optim.Adam([climbing, shares], lr=self.rate, betas=(0.8, 0.95))
         for step in range(self.steps):
             if time.perf_counter() > end:
@@ -120,35 +129,28 @@ class GradientAscent(ThresholdSearch):
                 group["lr"] = self.rate * 0.1 ** (step / self.steps)
             optimizer.zero_grad()
             found = self.predictor(climbing, shares)
-            _remember(pool, climbing, shares, found.accuracy_offered, found.loss_ratio)
-            penalised(found.accuracy_offered, found.loss_ratio, loss_target).sum().backward()
+            _remember(pool, climbing, shares, found)
+            gain = penalised(found.accuracy_offered, found.loss_ratio, loss_target)
+            torch.autograd.backward(gain.sum())
             for values in (climbing, shares):
                 assert values.grad is not None
                 values.grad.nan_to_num_(0.0)
             optimizer.step()
             with torch.no_grad():
                 climbing.clamp_(0.0, 1.0)
-                projected = on_simplex(shares.double().numpy(), space.paths)
+                projected = on_simplex(_plain(shares), space.paths)
                 shares.copy_(torch.from_numpy(projected))
         with torch.no_grad():
-            found = self.predictor(climbing, shares)
-            _remember(pool, climbing, shares, found.accuracy_offered, found.loss_ratio)
+            _remember(pool, climbing, shares, self.predictor(climbing, shares))
         return pool
 
-    def _started(
-        self, space: ThresholdSpace, pool: Pool, loss_target: float, rng: np.random.Generator
-    ) -> tuple[Floats, Floats]:
-        """Return the best of the frontier under several routings [starts, T], [starts, P]."""
-        levels, routing = start_points(space, rng)
+    def _judge(self, levels: Floats, routing: Floats) -> tuple[Floats, Floats]:
         with torch.no_grad():
             found = self.predictor(
                 torch.tensor(levels, dtype=torch.float32),
                 torch.tensor(routing, dtype=torch.float32),
             )
-            value = penalised(found.accuracy_offered, found.loss_ratio, loss_target)
-        pool.add(levels, routing, _plain(found.accuracy_offered), _plain(found.loss_ratio))
-        best = np.argsort(-_plain(value), kind="stable")[: self.starts]
-        return levels[best], routing[best]
+        return _plain(found.accuracy_offered), _plain(found.loss_ratio)
 
 
 ROUTINGS = 3
@@ -195,8 +197,9 @@ def _works(space: ThresholdSpace, chain: str) -> Floats:
     return np.asarray(works[[*exits, len(fragments) - 1]])
 
 
-def _remember(pool: Pool, levels: Tensor, routing: Tensor, accuracy: Tensor, loss: Tensor) -> None:
-    pool.add(_plain(levels), _plain(routing), _plain(accuracy), _plain(loss))
+def _remember(pool: Pool, levels: Tensor, routing: Tensor, found: SystemPrediction) -> None:
+    accuracy, loss = _plain(found.accuracy_offered), _plain(found.loss_ratio)
+    pool.add(_plain(levels), _plain(routing), accuracy, loss)
 
 
 def _plain(values: Tensor) -> Floats:
@@ -205,42 +208,43 @@ def _plain(values: Tensor) -> Floats:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evolution(ThresholdSearch):
-    """Differential evolution, which asks any evaluator and needs no gradients.
+    """Differential evolution, which needs no gradients and so can ask anybody.
 
     Args:
-        evaluator: Judges candidates.
+        judge: Tells accuracy over offered [B] and system loss ratio [B] of levels [B, T] and
+            routing [B, P]; see :func:`asking`.
         population: Candidates per generation, >= 5.
-        generations: Largest number of generations, >= 1.
+        generations: Number of generations, >= 1.
     """
 
-    evaluator: Evaluator
+    judge: Judge
     population: int = 48
-    generations: int = 40
+    generations: int = 60
 
     def run(
         self, space: ThresholdSpace, loss_target: float, seconds: float, rng: np.random.Generator
     ) -> Pool:
         end = time.perf_counter() + seconds
         pool = Pool(space)
-        levels, routing = start_points(space, rng)
-        rows = rng.permutation(len(levels))[: self.population]
-        first = np.concatenate([levels[rows], routing[rows]], axis=1)
         columns = space.thresholds
 
-        def cost(values: Floats) -> Floats:
-            own, shares = values.T[:, :columns], on_simplex(values.T[:, columns:], space.paths)
-            measures = self.evaluator.evaluate(space.candidates(own, shares))
-            loss = np.asarray(measures.deployment["loss_ratio"], dtype=np.float64)
-            accuracy = system_accuracy(space, measures.chain["accuracy_offered"], len(own))
-            pool.add(own, shares, accuracy, loss)
-            value = penalised(torch.tensor(accuracy), torch.tensor(loss), loss_target)
-            return -_plain(value)
+        def cost(values: Floats, /) -> Floats:
+            levels, shares = values.T[:, :columns], on_simplex(values.T[:, columns:], space.paths)
+            accuracy, loss = self.judge(levels, shares)
+            pool.add(levels, shares, accuracy, loss)
+            return -_plain(penalised(torch.tensor(accuracy), torch.tensor(loss), loss_target))
 
-        differential_evolution(
+        first = np.concatenate(start_points(space, rng), axis=1)
+        values = cost(first.T)
+        rows = np.argsort(values, kind="stable")[: self.population // 2]
+        others = rng.permutation(len(first))[: self.population - len(rows)]
+        search: Any = differential_evolution
+        search(
             cost,
             bounds=[(0.0, 1.0)] * first.shape[1],
-            init=first,
-            maxiter=self.generations,
+            init=np.concatenate([first[rows], first[others]]),
+            maxiter=self.generations - 1,
+            tol=0.0,
             vectorized=True,
             updating="deferred",
             polish=False,
@@ -250,7 +254,26 @@ class Evolution(ThresholdSearch):
         return pool
 
 
-def system_accuracy(space: ThresholdSpace, accuracy: NDArray[np.floating], count: int) -> Floats:
+def asking(evaluator: Evaluator, space: ThresholdSpace) -> Judge:
+    """Return a judge that asks an evaluator of early exits.
+
+    Args:
+        evaluator: Any that covers exits.
+        space: What is searched.
+
+    Returns:
+        The judge.
+    """
+
+    def judge(levels: Floats, routing: Floats) -> tuple[Floats, Floats]:
+        measures = evaluator.evaluate(space.candidates(levels, routing))
+        accuracy = system_accuracy(space, measures.chain["accuracy_offered"], len(levels))
+        return accuracy, np.asarray(measures.deployment["loss_ratio"], dtype=np.float64)
+
+    return judge
+
+
+def system_accuracy(space: ThresholdSpace, accuracy: NDArray[Any], count: int) -> Floats:
     """Return right answers over offered jobs, over the chains decided by thresholds.
 
     Args:

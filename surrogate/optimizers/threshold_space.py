@@ -49,7 +49,7 @@ class ThresholdSpace:
     @property
     def thresholds(self) -> int:
         """Number of thresholds T."""
-        return max(column.stop for column in self.columns.values())
+        return int(max(column.stop for column in self.columns.values()))
 
     @cached_property
     def start_routing(self) -> Floats:
