@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datagen.evaluation import DeploymentBatch, Evaluator, Measures
+from datagen.evaluation import DeploymentBatch, Effect, Evaluator, Expansion, Measures
 from datagen.evaluation.effects import refuse_uncovered
+from datagen.evaluation.expansion import EXPANDED
 from datagen.evaluation.loads import unstable
 from surrogate.checkpoints import Release, load_release
 from surrogate.features.arrays import flow_arrays
@@ -41,8 +42,16 @@ class SurrogateEvaluator(Evaluator):
     def without_details(self) -> SurrogateEvaluator:
         return SurrogateEvaluator(self.release, details=False)
 
+    @property
+    def needs_laws(self) -> bool:  # type: ignore[override]
+        """Whether exits are covered: the time of a part of a step takes those of its fragments."""
+        return bool(self.release.coverage.effects & Effect.EXITS)
+
     def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
         refuse_uncovered(self.name, self.release.coverage.effects, batch.effects)
+        if self.needs_laws and np.any(batch.effects & int(EXPANDED)):
+            expansion = Expansion.of(batch)
+            return expansion.collected(self.evaluate_batch(expansion.batch))
         if len(batch) <= BATCH:
             parts = [self._predict(batch)]
         else:

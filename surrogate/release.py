@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from datagen.evaluation.expansion import EXPANDED
 from datagen.store import read_dataset
 from datagen.store.compare import compare_measures
 from surrogate.checkpoints import Release, save_release
@@ -50,6 +52,8 @@ def release_run(
         features = network.features(held_out.arrays)
         predicted = network.predict(held_out.arrays, features)
     coverage = coverage.calibrated(held_out.arrays, features)
+    if any(_is_expanded(path) for path in data.train):
+        coverage = replace(coverage, effects=coverage.effects | EXPANDED)
     intervals = Intervals.fit(
         held_out.arrays,
         features,
@@ -68,6 +72,12 @@ def release_run(
         folder, network, coverage, intervals, metrics=metrics, card=card(folder.name, metrics)
     )
     return metrics
+
+
+def _is_expanded(path: str) -> bool:
+    """Return whether the chains of a data set are the paths and exits of others."""
+    config = read_dataset(path).manifest.get("config") or {}
+    return bool(config.get("scenario", {}).get("expanded", False))
 
 
 def held_out_errors(evaluator: SurrogateEvaluator, data: DeploymentData) -> dict[str, Any]:

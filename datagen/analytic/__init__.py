@@ -15,6 +15,7 @@ from datagen.analytic.batch_service import (
     inoue_latency_bound,
 )
 from datagen.analytic.early_exit import EarlyExitMeasures, early_exit_queue
+from datagen.analytic.exit_ceiling import ExitPolicyMeasures, ExitQueue
 from datagen.analytic.finite_queue import FiniteQueueMeasures
 from datagen.analytic.markov_arrivals import mapm1k
 from datagen.analytic.markovian import erlang_b, mm1k, mmck
@@ -34,6 +35,8 @@ __all__ = [
     "ArrivalCounts",
     "BatchServiceMeasures",
     "EarlyExitMeasures",
+    "ExitPolicyMeasures",
+    "ExitQueue",
     "FiniteQueueMeasures",
     "MD1KTable",
     "deterministic_counts",

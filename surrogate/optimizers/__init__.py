@@ -24,6 +24,9 @@ from surrogate.optimizers.screening import ScreenedAnnealing
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import PlacementSpace
 from surrogate.optimizers.state import SearchState
+from surrogate.optimizers.threshold_result import ThresholdResult
+from surrogate.optimizers.threshold_search import Evolution, GradientAscent
+from surrogate.optimizers.thresholds import tune_thresholds
 
 __all__ = [
     "Annealing",
@@ -31,7 +34,9 @@ __all__ = [
     "Budget",
     "Constraint",
     "Energy",
+    "Evolution",
     "GeneticSearch",
+    "GradientAscent",
     "GradientSearch",
     "Latency",
     "LatencyLimit",
@@ -48,7 +53,9 @@ __all__ = [
     "SearchResult",
     "SearchState",
     "SystemLoss",
+    "ThresholdResult",
     "Throughput",
     "optimize",
     "place",
+    "tune_thresholds",
 ]

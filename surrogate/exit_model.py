@@ -1,0 +1,128 @@
+"""From thresholds to where jobs leave and how often they are right, with gradients."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from datagen.errors import require
+from datagen.exits import ExitTrace
+
+__all__ = ["CLOSED", "ExitModel", "Leaving", "TraceExits"]
+
+CLOSED = 1.01
+"""Threshold that closes an exit: no confidence is above 1."""
+
+WIDTH = 0.03
+"""Share of the samples over which the gradient of a threshold is spread out: at a single sample the
+count jumps, and has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaving:
+    """What happens to the jobs of one network.
+
+    Args:
+        mix: Share of the jobs that leave at each exit [B, E].
+        right: Share of the jobs that leave there and are right [B, E].
+    """
+
+    mix: Tensor
+    right: Tensor
+
+
+class ExitModel(nn.Module):
+    """Predicts from *levels* where jobs leave.
+
+    The level of an exit is the share of its confidences that are below its threshold: 0 lets all
+    jobs leave and 1 closes the exit. Levels are alike for well and badly calibrated networks, whose
+    confidences may all lie above 0.99.
+    """
+
+    @property
+    @abstractmethod
+    def exits(self) -> int:
+        """Number of exits E, the final classifier included."""
+
+    @abstractmethod
+    def forward(self, levels: Tensor) -> Leaving:
+        """Predict where jobs leave.
+
+        Args:
+            levels: Levels of the intermediate classifiers in [0, 1] [B, E - 1].
+
+        Returns:
+            Shares that sum to 1.
+        """
+
+    @abstractmethod
+    def thresholds(self, levels: np.ndarray) -> np.ndarray:
+        """Return the thresholds that levels stand for.
+
+        Args:
+            levels: Levels in [0, 1] [B, E - 1].
+
+        Returns:
+            Thresholds [B, E - 1].
+        """
+
+
+class TraceExits(ExitModel):
+    """Counts over a trace: exact values, and gradients as if every sample were a little spread out.
+
+    Args:
+        trace: The trace.
+        straight_through: Whether values are exact counts; otherwise they are as smooth as the
+            gradients, which then are those of the values.
+        width: Share of the samples over which a sample is spread out, > 0.
+    """
+
+    def __init__(
+        self, trace: ExitTrace, *, straight_through: bool = True, width: float = WIDTH
+    ) -> None:
+        super().__init__()
+        require(width > 0, "width", "be > 0", width)
+        self.straight_through = straight_through
+        self.width = width
+        self._ordered = np.sort(trace.confidences[:, :-1], axis=0)
+        samples = trace.samples
+        # The share of confidences up to a sample's own, less half a sample: inside (0, 1).
+        below = np.stack(
+            [
+                np.searchsorted(ordered, own, side="right")
+                for ordered, own in zip(self._ordered.T, trace.confidences.T, strict=False)
+            ],
+            axis=1,
+        )
+        self.register_buffer("rank", torch.from_numpy((below - 0.5) / samples).float())
+        self.register_buffer("correct", torch.from_numpy(trace.correct.astype(np.float32)))
+
+    rank: Tensor
+    correct: Tensor
+
+    @property
+    def exits(self) -> int:
+        return int(self.correct.shape[1])
+
+    def forward(self, levels: Tensor) -> Leaving:
+        beyond = self.rank[None] - levels[:, None]  # [B, N, E - 1]
+        stops = torch.sigmoid(beyond / self.width)
+        if self.straight_through:
+            stops = stops + ((beyond >= 0).to(stops.dtype) - stops).detach()
+        going_on = torch.cumprod(1.0 - stops, dim=2)
+        reaching = torch.cat([torch.ones_like(going_on[..., :1]), going_on[..., :-1]], dim=2)
+        leaving = torch.cat([reaching * stops, going_on[..., -1:]], dim=2)  # [B, N, E]
+        return Leaving(mix=leaving.mean(dim=1), right=(leaving * self.correct).mean(dim=1))
+
+    def thresholds(self, levels: np.ndarray) -> np.ndarray:
+        """Return the confidence of the first sample that leaves; above 1 where none does."""
+        samples = len(self._ordered)
+        # Rank (k + 1/2) / N of the k-th sample is at least the level from k = level N - 1/2 on.
+        first = np.ceil(np.asarray(levels, dtype=np.float64) * samples - 0.5 - 1e-6).astype(int)
+        padded = np.concatenate([self._ordered, np.full((1, self._ordered.shape[1]), CLOSED)])
+        found = padded[np.clip(first, 0, samples), np.arange(padded.shape[1])]
+        return np.where(first <= 0, 0.0, found)
