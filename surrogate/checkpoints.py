@@ -25,7 +25,7 @@ from surrogate.models import MODELS
 
 __all__ = ["SCHEMA", "Release", "load_release", "save_release", "shipped_folder"]
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the folder's layout."""
 
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"

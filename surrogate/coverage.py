@@ -7,6 +7,7 @@ with a reason in words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,21 +82,29 @@ class Coverage:
         near = Neighbourhood.of(features.step[:, _JUDGED_STEP])
         return cls(effects=effects, ranges=ranges, near=near)
 
-    def calibrated(self, arrays: FlowArrays, features: Features) -> Coverage:
+    def calibrated(self, sets: Sequence[Sequence[tuple[FlowArrays, Features]]]) -> Coverage:
         """Set the largest distance that counts as near.
 
         Args:
-            arrays: Deployments like those trained on, but others.
-            features: Their features.
+            sets: Of each distribution trained on, in parts: other deployments and their features.
 
         Returns:
-            The coverage that flags FALSE_ALARMS of them for their distance.
+            The coverage that flags FALSE_ALARMS of them for their distance, each distribution
+            weighing the same.
         """
+        farthest, weight = [], []
+        for parts in sets:
+            own = torch.cat([self._farthest(arrays, features) for arrays, features in parts])
+            farthest.append(own)
+            weight.append(torch.full_like(own, 1.0 / len(own)))
+        limit = _weighted_quantile(torch.cat(farthest), torch.cat(weight), 1.0 - FALSE_ALARMS)
+        return replace(self, near=replace(self.near, limit=limit))
+
+    def _farthest(self, arrays: FlowArrays, features: Features) -> Tensor:
+        """Distance of the farthest step of each deployment [B]."""
         distance = self.near.distance(features.step[:, _JUDGED_STEP])
         owner = arrays.device_deployment[arrays.step_device]
-        farthest = torch.zeros(arrays.deployments).scatter_reduce(0, owner, distance, "amax")
-        limit = float(farthest.quantile(1.0 - FALSE_ALARMS))
-        return replace(self, near=replace(self.near, limit=limit))
+        return torch.zeros(arrays.deployments).scatter_reduce(0, owner, distance, "amax")
 
     def reasons(self, arrays: FlowArrays, features: Features) -> list[str | None]:
         """Say of each deployment why it is out of distribution.
@@ -181,3 +190,10 @@ def _first_rows(flagged: Tensor, owner: Tensor) -> list[tuple[int, int]]:
     rows = flagged.nonzero().flatten()
     found, first = np.unique(owner[rows].numpy(), return_index=True)
     return list(zip(found.tolist(), rows[torch.from_numpy(first)].tolist(), strict=True))
+
+
+def _weighted_quantile(values: Tensor, weight: Tensor, share: float) -> float:
+    """Smallest of the values that at least this share of the weight lies at or below."""
+    ordered, order = values.sort()
+    reached = weight[order].cumsum(0) / weight.sum()
+    return float(ordered[int((reached >= share - 1e-6).int().argmax())])

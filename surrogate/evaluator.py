@@ -2,22 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
 from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.loads import unstable
 from surrogate.checkpoints import Release, load_release
-from surrogate.features.arrays import flow_arrays
-from surrogate.intervals import LEVEL, TARGETS
+from surrogate.error_scale import Chains
+from surrogate.features.arrays import FlowArrays, flow_arrays
+from surrogate.features.features import Features
+from surrogate.intervals import LEVEL
+from surrogate.models.readout import Prediction
 
-__all__ = ["SurrogateEvaluator", "load_surrogate"]
+__all__ = ["Pass", "SurrogateEvaluator", "load_surrogate", "passes"]
+
+Columns = dict[str, NDArray[np.float64]]
 
 BATCH = 1024
 """Deployments per forward pass: enough to fill two cores, little enough to stay in cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """What a network says of some deployments, before anything is made of it.
+
+    Args:
+        arrays: The deployments.
+        features: Their features.
+        prediction: What is predicted.
+    """
+
+    arrays: FlowArrays
+    features: Features
+    prediction: Prediction
+
+
+def passes(network: nn.Module, batch: DeploymentBatch) -> Iterator[Pass]:
+    """Predict, so many deployments at a time.
+
+    Args:
+        network: The network, in evaluation mode.
+        batch: The deployments.
+
+    Yields:
+        What is said of them, in order.
+    """
+    chunks = [batch]
+    if len(batch) > BATCH:
+        rows = np.array_split(np.arange(len(batch)), -(-len(batch) // BATCH))
+        chunks = [batch.select(chunk) for chunk in rows]
+    for chunk in chunks:
+        arrays = flow_arrays(chunk)
+        with torch.inference_mode():
+            features = network.features(arrays)  # type: ignore[operator]
+            prediction = network.predict(arrays, features)  # type: ignore[operator]
+        yield Pass(arrays=arrays, features=features, prediction=prediction)
 
 
 class SurrogateEvaluator(Evaluator):
@@ -37,27 +83,30 @@ class SurrogateEvaluator(Evaluator):
 
     def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
         refuse_uncovered(self.name, self.release.coverage.effects, batch.effects)
-        if len(batch) <= BATCH:
-            parts = [self._predict(batch)]
-        else:
-            chunks = np.array_split(np.arange(len(batch)), -(-len(batch) // BATCH))
-            parts = [self._predict(batch.select(chunk)) for chunk in chunks]
+        return self.measures(batch, passes(self.release.network, batch))
+
+    def measures(self, batch: DeploymentBatch, predicted: Iterable[Pass]) -> Measures:
+        """Turn predictions into measures with intervals and flags.
+
+        Args:
+            batch: The deployments.
+            predicted: What :func:`passes` gave for them.
+
+        Returns:
+            Their measures.
+        """
+        parts = [self._told(part) for part in predicted]
         chain = {name: np.concatenate([p[0][name] for p in parts]) for name in parts[0][0]}
         step = {name: np.concatenate([p[1][name] for p in parts]) for name in parts[0][1]}
         reasons = [reason for part in parts for reason in part[2]]
         flags = {"in_distribution": np.array([reason is None for reason in reasons])}
         return self._measures(batch, chain, step, flags, reasons)
 
-    def _predict(
-        self, batch: DeploymentBatch
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str | None]]:
-        arrays = flow_arrays(batch)
+    def _told(self, part: Pass) -> tuple[Columns, Columns, list[str | None]]:
+        arrays, prediction = part.arrays, part.prediction
         with torch.inference_mode():
-            features = self.release.network.features(arrays)  # type: ignore[operator]
-            prediction = self.release.network.predict(arrays, features)  # type: ignore[operator]
-            reasons = self.release.coverage.reasons(arrays, features)
-            ratios = {name: getattr(prediction, name) for name in TARGETS}
-            bounds = self.release.intervals.bounds(arrays, features, ratios)
+            reasons = self.release.coverage.reasons(arrays, part.features)
+            bounds = self.release.intervals.bounds(Chains.of(arrays, part.features, prediction))
         chain = {
             name: getattr(prediction, name).numpy().astype(np.float64)
             for name in ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
@@ -80,9 +129,9 @@ class SurrogateEvaluator(Evaluator):
     @staticmethod
     def _measures(
         batch: DeploymentBatch,
-        chain: dict[str, np.ndarray],
-        step: dict[str, np.ndarray],
-        flags: dict[str, np.ndarray],
+        chain: Columns,
+        step: Columns,
+        flags: dict[str, NDArray[np.bool_]],
         reasons: list[str | None],
     ) -> Measures:
         chain["throughput"] = chain["throughput_ratio"] * batch.chain_rate

@@ -95,7 +95,7 @@ def test_a_combination_never_seen_is_a_reason() -> None:
     busy = [at(rng.uniform(1.5, 1.9), int(rng.integers(40, 50))) for _ in range(150)]
     idle = [at(rng.uniform(0.05, 0.1), int(rng.integers(1, 4))) for _ in range(150)]
     known, other = pack(busy[:75] + idle[:75]), pack(busy[75:] + idle[75:])
-    coverage = Coverage.of(known, seen(known)[1]).calibrated(*seen(other))
+    coverage = Coverage.of(known, seen(known)[1]).calibrated([[seen(other)]])
     flagged = [reason is not None for reason in coverage.reasons(*seen(other))]
     assert np.mean(flagged) <= 0.1
     swapped = pack([at(1.7, 2), at(0.07, 45)])
@@ -115,7 +115,7 @@ def test_undefined_features_are_a_reason(batch: DeploymentBatch) -> None:
 
 
 def test_survives_a_file(batch: DeploymentBatch) -> None:
-    coverage = Coverage.of(batch, seen(batch)[1]).calibrated(*seen(batch))
+    coverage = Coverage.of(batch, seen(batch)[1]).calibrated([[seen(batch)]])
     document = json.loads(json.dumps(coverage.as_json(), allow_nan=False))
     found = Coverage.from_json(document)
     assert found.effects == coverage.effects
