@@ -43,9 +43,9 @@ SHAPE = (len(LOAD_EDGES) + 1, len(LENGTH_EDGES) + 1, len(CHAINS_EDGES) + 1)
 MIN_CHAINS = 100
 """Chains a bin needs for a radius of its own; with fewer, the quantile is mostly luck."""
 
-CAUTION = 0.7
+CAUTION = 1.0
 """Standard deviations of the number of errors inside that are added to it: a bin's coverage then
-falls short by chance in one case of four instead of two."""
+falls short by chance in one case of six instead of one of two, were its errors independent."""
 
 FOLDS = 5
 """Parts of the deployments; the errors of each are measured by the scale found on the others, as
@@ -88,7 +88,7 @@ class Intervals:
 
         Returns:
             Intervals with the finite-sample quantile of every bin; a bin with few chains takes that
-            of its load over all sizes, and if these are few, too, that of everything.
+            of its load over all sizes, and if these are few, too, of the loads around it.
         """
         error = {
             name: (
@@ -165,17 +165,24 @@ def _radii(apart: Tensor, bins: Tensor) -> Tensor:
     """Return the radius of every bin [SHAPE] from errors [C], NaN if unknown, and bins [3, C]."""
     known = torch.isfinite(apart)
     apart, (load, length, count) = apart[known], bins[:, known]
-    table = torch.full(SHAPE, _quantile(apart))
+    table = torch.empty(SHAPE)
     for first in range(SHAPE[0]):
-        alike = load == first
-        if int(alike.sum()) >= MIN_CHAINS:
-            table[first] = _quantile(apart[alike])
+        table[first] = _quantile(apart[_alike(load, first)])
         for second in range(SHAPE[1]):
             for third in range(SHAPE[2]):
-                own = alike & (length == second) & (count == third)
+                own = (load == first) & (length == second) & (count == third)
                 if int(own.sum()) >= MIN_CHAINS:
                     table[first, second, third] = _quantile(apart[own])
     return table
+
+
+def _alike(load: Tensor, place: int) -> Tensor:
+    """Chains of a bin of load, and of as many bins on either side as make them enough [C]."""
+    for reach in range(SHAPE[0]):
+        near = (load - place).abs() <= reach
+        if int(near.sum()) >= MIN_CHAINS:
+            return near
+    return torch.ones_like(load, dtype=torch.bool)
 
 
 def _quantile(apart: Tensor) -> float:

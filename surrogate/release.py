@@ -28,6 +28,9 @@ from surrogate.training.data import DeploymentData
 
 __all__ = ["release_run"]
 
+FEW_CHAINS = 100
+"""With fewer chains, a share that should be 90 % varies by several per cent."""
+
 COVERAGE_SAMPLE = 20_000
 """Deployments whose features set the ranges of the coverage."""
 
@@ -95,7 +98,8 @@ def _coverage(network: ChainNet, data: DeploymentData, sets: Sequence[Labelled])
     """Describe what the network was trained on, with limits set on other deployments."""
     seen = data.sample(COVERAGE_SAMPLE)
     with torch.inference_mode():
-        coverage = Coverage.of(seen.batch, network.features(flow_arrays(seen.batch)))
+        arrays = flow_arrays(seen.batch)
+        coverage = Coverage.of(seen.batch, arrays, network.features(arrays))
     return coverage.calibrated([
         [(part.arrays, part.features) for part in labelled.passed] for labelled in sets
     ])
@@ -188,6 +192,28 @@ def card(name: str, metrics: Mapping[str, Any]) -> str:
         lines.append(f"| {data} | {errors['deployments']} | {shown} |")
     lines += [
         "",
+        "Share of the true values inside the 90 % intervals, and their mean and median width:",
+        "",
+        "| data | target | inside | least of any load | least of any length | width | median |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            _coverage_row(data, target, covered)
+            for data, errors in metrics["held_out"].items()
+            for target, covered in errors["coverage"].items()
+            if isinstance(covered, Mapping)
+        ),
+        "",
+        "Intervals were calibrated on (label noise: of the mean error of predictions):",
+        "",
+        "| data | deployments | noise of throughput labels | of latency labels |",
+        "|---|---|---|---|",
+        *(
+            f"| {data} | {made['deployments']} | "
+            + " | ".join(_number(ratio) for ratio in made["label_noise"].values())
+            + " |"
+            for data, made in metrics["calibrated_on"].items()
+        ),
+        "",
         "Trained on (generated with `datagen generate`; full configuration in `metrics.json`):",
         "",
         "| data | deployments | of these held out | seed |",
@@ -204,3 +230,16 @@ def card(name: str, metrics: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _coverage_row(data: str, target: str, covered: Mapping[str, Any]) -> str:
+    least = []
+    for name in ("by_load", "by_length"):
+        shares = [part["covered"] for part in covered[name].values() if part["n"] >= FEW_CHAINS]
+        least.append(min(shares, default=None))
+    cells = [covered["covered"], *least, covered["width"], covered["width_median"]]
+    return f"| {data} | {target} | " + " | ".join(_number(cell, 3) for cell in cells) + " |"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -49,7 +49,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"training"},
         {"targets"},
         {"error_scale"},
-        {"intervals", "neighbours"},
+        {"intervals", "neighbours", "ranges"},
         {"coverage"},
         {"checkpoints"},
         {"evaluator"},

@@ -40,7 +40,7 @@ def release(folder: Path, *, also: Effect = Effect.NONE) -> Path:
     batch = pack(random_deployments(60, seed=61))
     arrays = flow_arrays(batch)
     features = network.features(arrays)
-    coverage = Coverage.of(batch, features).calibrated([[(arrays, features)]])
+    coverage = Coverage.of(batch, arrays, features).calibrated([[(arrays, features)]])
     coverage = replace(coverage, effects=coverage.effects | also)
     save_release(
         folder, network, coverage, some_intervals(network), metrics=METRICS, card="# tiny\n"

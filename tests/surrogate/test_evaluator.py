@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datagen.deployment import Deployment
 from datagen.errors import NotSupportedError
 from datagen.evaluation import Candidates, Effect, Measures, pack
 from datagen.evaluation.packing import DeploymentTables
 from surrogate import load_surrogate
+from surrogate.checkpoints import Release
+from surrogate.coverage import Coverage
 from surrogate.evaluator import BATCH, SurrogateEvaluator
 from surrogate.features.arrays import flow_arrays
 from surrogate.intervals import LEVEL
+from surrogate.models import ChainNet
+from tests.contracts.models import scatter_weights
 from tests.surrogate.cases import close, in_batch_order, random_deployments, single
-from tests.surrogate.releases import release, small_network
+from tests.surrogate.releases import release, small_network, some_intervals
 
 CHAIN = ("throughput_ratio", "loss_ratio", "latency", "latency_ratio", "throughput")
 
@@ -152,3 +160,76 @@ def test_needs_no_laws(surrogate: SurrogateEvaluator, deployments: list[Deployme
 
 def test_a_path_given_as_text_loads_too(tmp_path: Path) -> None:
     assert load_surrogate(str(release(tmp_path / "tiny"))).name == "tiny"
+
+
+@st.composite
+def extreme(draw: st.DrawFn) -> Deployment:
+    """One chain of a few steps: idle, drowned, without work, room, or limit."""
+    steps = draw(st.integers(1, 4))
+    mean = st.just(0.0) | st.floats(1e-6, 1e4)
+    return single(
+        rate=draw(st.floats(1e-6, 1e4)),
+        means=[draw(mean) for _ in range(steps)],
+        hosts=[draw(st.integers(0, 2)) for _ in range(steps)],
+        capacity=draw(st.none() | st.integers(1, 100_000)),
+        servers=draw(st.integers(1, 40)),
+    )
+
+
+def everything() -> Effect:
+    effects = Effect.NONE
+    for effect in Effect:
+        effects |= effect
+    return effects
+
+
+@pytest.fixture(scope="module")
+def covering() -> Coverage:
+    """A coverage that refuses nothing."""
+    batch = pack(random_deployments(30, seed=62))
+    arrays = flow_arrays(batch)
+    known = Coverage.of(batch, arrays, small_network().features(arrays))
+    return dataclasses.replace(known, effects=everything())
+
+
+@given(
+    deployments=st.lists(extreme(), min_size=1, max_size=6),
+    seed=st.integers(0, 2**31),
+    size=st.sampled_from([0.1, 1.0, 10.0]),
+    radius=st.sampled_from([0.0, 1e-6, 1.0, 1e4]),
+)
+@settings(max_examples=60, deadline=None)
+def test_nothing_leaves_its_physical_range(
+    covering: Coverage, deployments: list[Deployment], seed: int, size: float, radius: float
+) -> None:
+    network = scatter_weights(ChainNet(hidden=8, iterations=2), seed).eval()
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.mul_(size)
+    intervals = some_intervals(small_network())
+    tables = {name: torch.full_like(table, radius) for name, table in intervals.radius.items()}
+    surrogate = SurrogateEvaluator(
+        Release(
+            name="wild",
+            network=network,
+            coverage=covering,
+            intervals=dataclasses.replace(intervals, radius=tables),
+            metrics={},
+        )
+    )
+    batch = pack(deployments)
+    found = surrogate.evaluate(batch)
+    steady = ~found.deployment["unstable"].astype(bool)[batch.owner("chain")]
+    chain = {name: values[steady] for name, values in found.chain.items()}
+    for name in ("throughput_ratio", "latency_ratio", "loss_ratio", "latency"):
+        low, value, high = (chain[f"{name}{end}"] for end in ("_low", "", "_high"))
+        assert (low >= 0).all()
+        assert ((low <= value) & (value <= high)).all()
+        assert not np.isnan(high).any()
+        if name != "latency":
+            assert (high <= 1).all()
+    idle = chain["latency"] * chain["latency_ratio"]
+    assert (chain["latency_low"] >= idle * (1 - 1e-5)).all()
+    assert (chain["throughput"] <= batch.chain_rate[steady]).all()
+    steps = ~found.deployment["unstable"].astype(bool)[batch.owner("step")]
+    assert (found.step["sojourn_completed"] >= batch.step_mean * (1 - 1e-5))[steps].all()
