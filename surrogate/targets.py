@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 FLOOR = 1e-3
 """Distance of a ratio from 0 and 1 below which errors count absolutely rather than relatively."""
 
+FARTHEST = 30.0
+"""Beyond lie 0 and 1 whatever the rounding, and soon numbers that float32 does not hold."""
+
 SHORTEST = 1e-12
 """Times below are not told apart [s]."""
 
@@ -43,7 +46,7 @@ def _spread_ratio(ratio: Tensor) -> Tensor:
 
 
 def _unspread_ratio(value: Tensor) -> Tensor:
-    odds = (-value).exp()
+    odds = (-value.clamp(-FARTHEST, FARTHEST)).exp()
     return ((1.0 + FLOOR - FLOOR * odds) / (1.0 + odds)).clamp(0.0, 1.0)
 
 
