@@ -151,8 +151,15 @@ def _coverage(
     for name in COVERED:
         if f"{name}_low" not in candidate.chain:
             continue
-        bounds = candidate.chain[f"{name}_low"], candidate.chain[f"{name}_high"]
-        true = reference.chain[name]
+        low, high, true = (
+            np.asarray(values, dtype=np.float64)
+            for values in (
+                candidate.chain[f"{name}_low"],
+                candidate.chain[f"{name}_high"],
+                reference.chain[name],
+            )
+        )
+        bounds = low, high
         report[name] = _covered(bounds, true) | {
             "by_load": {key: _covered(bounds, true, rows) for key, rows in loads.items()},
             "by_length": {key: _covered(bounds, true, rows) for key, rows in lengths.items()},

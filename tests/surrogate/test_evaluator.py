@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from surrogate.coverage import Coverage
 from surrogate.evaluator import BATCH, SurrogateEvaluator
 from surrogate.features.arrays import flow_arrays
 from surrogate.intervals import LEVEL
-from surrogate.models import ChainNet
 from tests.contracts.models import scatter_weights
 from tests.surrogate.cases import close, in_batch_order, random_deployments, single
 from tests.surrogate.releases import release, small_network, some_intervals
@@ -162,18 +162,22 @@ def test_a_path_given_as_text_loads_too(tmp_path: Path) -> None:
     assert load_surrogate(str(release(tmp_path / "tiny"))).name == "tiny"
 
 
-@st.composite
-def extreme(draw: st.DrawFn) -> Deployment:
-    """One chain of a few steps: idle, drowned, without work, room, or limit."""
-    steps = draw(st.integers(1, 4))
-    mean = st.just(0.0) | st.floats(1e-6, 1e4)
-    return single(
-        rate=draw(st.floats(1e-6, 1e4)),
-        means=[draw(mean) for _ in range(steps)],
-        hosts=[draw(st.integers(0, 2)) for _ in range(steps)],
-        capacity=draw(st.none() | st.integers(1, 100_000)),
-        servers=draw(st.integers(1, 40)),
-    )
+def extreme(seed: int, count: int) -> list[Deployment]:
+    """Chains of a few steps: idle, drowned, without work, room, or limit."""
+    rng = np.random.default_rng(seed)
+
+    def one() -> Deployment:
+        steps = int(rng.integers(1, 5))
+        means = np.where(rng.random(steps) < 0.2, 0.0, 10.0 ** rng.uniform(-6, 4, size=steps))
+        return single(
+            rate=float(10.0 ** rng.uniform(-6, 4)),
+            means=means.tolist(),
+            hosts=rng.integers(0, 3, size=steps).tolist(),
+            capacity=None if rng.random() < 0.2 else int(10.0 ** rng.uniform(0, 5)),
+            servers=int(rng.integers(1, 40)),
+        )
+
+    return [one() for _ in range(count)]
 
 
 def everything() -> Effect:
@@ -200,16 +204,15 @@ def lenient() -> Release:
 
 
 @given(
-    deployments=st.lists(extreme(), min_size=1, max_size=6),
     seed=st.integers(0, 2**31),
     size=st.sampled_from([0.1, 1.0, 10.0]),
     radius=st.sampled_from([0.0, 1e-6, 1.0, 1e4]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_nothing_leaves_its_physical_range(
-    lenient: Release, deployments: list[Deployment], seed: int, size: float, radius: float
+    lenient: Release, seed: int, size: float, radius: float
 ) -> None:
-    network = scatter_weights(ChainNet(hidden=8, iterations=2), seed).eval()
+    network = scatter_weights(copy.deepcopy(lenient.network), seed)
     with torch.no_grad():
         for weights in network.parameters():
             weights.mul_(size)
@@ -217,7 +220,7 @@ def test_nothing_leaves_its_physical_range(
     tables = {name: torch.full_like(table, radius) for name, table in known.radius.items()}
     intervals = dataclasses.replace(known, radius=tables)
     wild = dataclasses.replace(lenient, network=network, intervals=intervals)
-    batch = pack(deployments)
+    batch = pack(extreme(seed, 30))
     found = SurrogateEvaluator(wild).evaluate(batch)
     steady = ~found.deployment["unstable"].astype(bool)[batch.owner("chain")]
     chain = {name: values[steady] for name, values in found.chain.items()}
