@@ -119,8 +119,9 @@ class SurrogateEvaluator(Evaluator):
         for end, other, beyond in (("low", "high", np.minimum), ("high", "low", np.maximum)):
             loss = 1.0 - chain[f"throughput_ratio_{other}"]
             chain[f"loss_ratio_{end}"] = beyond(loss, chain["loss_ratio"])
-            with np.errstate(divide="ignore"):
-                latency = unloaded / chain[f"latency_ratio_{other}"]
+            ratio = chain[f"latency_ratio_{other}"]
+            latency = np.full_like(unloaded, np.inf)  # where nothing is said of the ratio
+            np.divide(unloaded, ratio, out=latency, where=ratio > 0)
             chain[f"latency_{end}"] = beyond(latency, chain["latency"])
         sojourn = np.empty(len(arrays.step_row))
         sojourn[arrays.step_row.numpy()] = prediction.step_sojourn.numpy()
