@@ -19,7 +19,7 @@ from surrogate.models import MODELS, DeploymentNetwork
 
 __all__ = ["SCHEMA", "Release", "load_release", "released_network", "save_release"]
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the folder's layout."""
 
 

@@ -7,6 +7,7 @@ with a reason in words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,29 +16,20 @@ from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch, Effect
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.features import DEVICE_FEATURES, FLOW_FEATURES, STEP_FEATURES, Features
+from surrogate.features.features import STEP_FEATURES, Features
 from surrogate.neighbours import Neighbourhood
+from surrogate.ranges import COUNTS, Ranges, first_rows
 
-__all__ = ["Coverage"]
+__all__ = ["FALSE_ALARMS", "Coverage"]
 
 MIN_SHARE = 0.005
 """Share of the training deployments an effect needs to count as covered."""
 
-MARGIN = 0.05
-"""Ranges are widened by this share of their width: just outside is not another world."""
-
-LEVELS = {"step": STEP_FEATURES, "device": DEVICE_FEATURES, "flow": FLOW_FEATURES}
-"""Names of the features by level."""
-
-COUNTS = ("length / 10", "number of steps / 10", "steps left / 10", "position / length of the flow")
-"""Features that count: longer chains and more steps per device alone are no reason for doubt..."""
-
-COUNT_REACH = 2.0
-"""...up to this many times the largest count seen: what a network adds up over the steps of a chain
-drifts where it was never trained to."""
-
 FALSE_ALARMS = 0.01
 """Share of deployments like those trained on that may be flagged."""
+
+ROUNDING = 1e-6
+"""Weights that add up to one in float32 may fall short by as much."""
 
 _JUDGED_STEP = torch.tensor([name not in COUNTS for name in STEP_FEATURES])
 """Step features that distances are measured in."""
@@ -45,25 +37,26 @@ _JUDGED_STEP = torch.tensor([name not in COUNTS for name in STEP_FEATURES])
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """Effects and feature ranges.
+    """Effects and features.
 
     Args:
         effects: Effects covered.
-        ranges: Level -> smallest and largest value of each feature [2, features].
+        ranges: Ranges of the features.
         near: The steps trained on.
     """
 
     effects: Effect
-    ranges: dict[str, Tensor]
+    ranges: Ranges
     near: Neighbourhood
 
     @classmethod
-    def of(cls, batch: DeploymentBatch, features: Features) -> Coverage:
+    def of(cls, batch: DeploymentBatch, arrays: FlowArrays, features: Features) -> Coverage:
         """Describe training data.
 
         Args:
-            batch: The deployments trained on.
-            features: Features of a sample of them.
+            batch: Deployments trained on.
+            arrays: The same as tensors.
+            features: Their features.
 
         Returns:
             What they cover.
@@ -72,30 +65,35 @@ class Coverage:
         for effect in Effect:
             if np.mean((batch.effects & int(effect)) > 0) >= MIN_SHARE:
                 effects |= effect
-        levels = {"step": features.step, "device": features.device, "flow": features.flow}
-        ranges = {}
-        for level, values in levels.items():
-            low, high = values.amin(dim=0), values.amax(dim=0)
-            slack = MARGIN * (high - low)
-            ranges[level] = torch.stack([low - slack, high + slack])
         near = Neighbourhood.of(features.step[:, _JUDGED_STEP])
-        return cls(effects=effects, ranges=ranges, near=near)
+        return cls(effects=effects, ranges=Ranges.of(arrays, features), near=near)
 
-    def calibrated(self, arrays: FlowArrays, features: Features) -> Coverage:
+    def calibrated(self, sets: Sequence[Sequence[tuple[FlowArrays, Features]]]) -> Coverage:
         """Set the largest distance that counts as near.
 
         Args:
-            arrays: Deployments like those trained on, but others.
-            features: Their features.
+            sets: Of each distribution trained on, in parts: other deployments and their features.
 
         Returns:
-            The coverage that flags FALSE_ALARMS of them for their distance.
+            The coverage that flags FALSE_ALARMS of them, for their ranges or for their distance,
+            each distribution weighing the same.
         """
+        farthest, weight = [], []
+        for parts in sets:
+            own = torch.cat([self._farthest(arrays, features) for arrays, features in parts])
+            farthest.append(own)
+            weight.append(torch.full_like(own, 1.0 / len(own)))
+        limit = _limit(torch.cat(farthest), torch.cat(weight) / len(sets))
+        return replace(self, near=replace(self.near, limit=limit))
+
+    def _farthest(self, arrays: FlowArrays, features: Features) -> Tensor:
+        """Distance of each deployment's farthest step; infinite where a range is left [B]."""
         distance = self.near.distance(features.step[:, _JUDGED_STEP])
         owner = arrays.device_deployment[arrays.step_device]
         farthest = torch.zeros(arrays.deployments).scatter_reduce(0, owner, distance, "amax")
-        limit = float(farthest.quantile(1.0 - FALSE_ALARMS))
-        return replace(self, near=replace(self.near, limit=limit))
+        for deployment, _ in self.ranges.reasons(arrays, features):
+            farthest[deployment] = torch.inf
+        return farthest
 
     def reasons(self, arrays: FlowArrays, features: Features) -> list[str | None]:
         """Say of each deployment why it is out of distribution.
@@ -107,28 +105,12 @@ class Coverage:
         Returns:
             None where it is not, otherwise the feature that lies outside [B].
         """
-        step_owner = arrays.device_deployment[arrays.step_device]
-        owners = {
-            "step": step_owner,
-            "device": arrays.device_deployment,
-            "flow": arrays.chain_deployment[arrays.flow_chain],
-        }
         reasons: list[str | None] = [None] * arrays.deployments
-        for level, names in LEVELS.items():
-            values, (low, high) = getattr(features, level), self.ranges[level]
-            counts = torch.tensor([name in COUNTS for name in names])
-            low = torch.where(counts, -torch.inf, low)
-            high = torch.where(counts, COUNT_REACH * high, high)
-            # Written so that NaN is outside.
-            outside = ~((values >= low) & (values <= high))
-            for deployment, row in _first_rows(outside.any(dim=1), owners[level]):
-                at = int(outside[row].int().argmax())
-                reasons[deployment] = reasons[deployment] or (
-                    f"{level} {names[at]}: {values[row, at]:.3g} outside "
-                    f"[{low[at]:.3g}, {high[at]:.3g}]"
-                )
+        for deployment, reason in self.ranges.reasons(arrays, features):
+            reasons[deployment] = reasons[deployment] or reason
         distance = self.near.distance(features.step[:, _JUDGED_STEP])
-        for deployment, row in _first_rows(distance > self.near.limit, step_owner):
+        owner = arrays.device_deployment[arrays.step_device]
+        for deployment, row in first_rows(distance > self.near.limit, owner):
             reasons[deployment] = reasons[deployment] or (
                 f"step features {distance[row]:.3g} radii from any trained on, more than "
                 f"{self.near.limit:.3g}"
@@ -139,7 +121,7 @@ class Coverage:
         """Return the form that config files hold."""
         return {
             "effects": [effect.name for effect in self.effects],
-            "ranges": {level: values.tolist() for level, values in self.ranges.items()},
+            "ranges": self.ranges.as_json(),
             "near": self.near.as_json(),
         }
 
@@ -159,16 +141,7 @@ class Coverage:
         effects = Effect.NONE
         for name in document["effects"]:  # type: ignore[attr-defined]
             effects |= Effect[name]
-        ranges = {
-            level: torch.tensor(values)
-            for level, values in document["ranges"].items()  # type: ignore[attr-defined]
-        }
-        for level, names in LEVELS.items():
-            shape = tuple(ranges[level].shape) if level in ranges else None
-            if shape != (2, len(names)):
-                raise ValueError(
-                    f"ranges.{level} must have shape (2, {len(names)}), got shape={shape}."
-                )
+        ranges = Ranges.from_json(document["ranges"])  # type: ignore[arg-type]
         near = Neighbourhood.from_json(document["near"])  # type: ignore[arg-type]
         judged = int(_JUDGED_STEP.sum())
         if len(near.mean) != judged:
@@ -176,8 +149,15 @@ class Coverage:
         return cls(effects=effects, ranges=ranges, near=near)
 
 
-def _first_rows(flagged: Tensor, owner: Tensor) -> list[tuple[int, int]]:
-    """Return (deployment, its first flagged row) pairs."""
-    rows = flagged.nonzero().flatten()
-    found, first = np.unique(owner[rows].numpy(), return_index=True)
-    return list(zip(found.tolist(), rows[torch.from_numpy(first)].tolist(), strict=True))
+def _limit(farthest: Tensor, weight: Tensor) -> float:
+    """Smallest distance that at most FALSE_ALARMS of the weight lies beyond.
+
+    Where more than that leaves a range, it is the largest distance of the others.
+    """
+    ordered, order = farthest.sort()
+    beyond = 1.0 - weight[order].cumsum(0)
+    enough = int((beyond <= FALSE_ALARMS + ROUNDING).int().argmax())
+    if torch.isfinite(ordered[enough]):
+        return float(ordered[enough])
+    inside = ordered[torch.isfinite(ordered)]
+    return float(inside[-1]) if len(inside) else 1.0

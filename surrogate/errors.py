@@ -6,7 +6,7 @@ are only those that concern training runs and released models.
 
 from __future__ import annotations
 
-__all__ = ["CheckpointError", "ConfigError", "SurrogateError"]
+__all__ = ["CalibrationWarning", "CheckpointError", "ConfigError", "SurrogateError"]
 
 
 class SurrogateError(Exception):
@@ -19,3 +19,7 @@ class CheckpointError(SurrogateError, ValueError):
 
 class ConfigError(SurrogateError, ValueError):
     """A configuration that does not describe a training run."""
+
+
+class CalibrationWarning(UserWarning):
+    """Calibration data whose labels are not as sharp as they should be."""

@@ -2,25 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch, Effect, Evaluator, Expansion, Measures
 from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.expansion import EXPANDED
 from datagen.evaluation.loads import unstable
 from surrogate.checkpoints import Release, load_release
-from surrogate.features.arrays import flow_arrays
+from surrogate.error_scale import Chains
+from surrogate.features.arrays import FlowArrays, flow_arrays
+from surrogate.features.features import Features
 from surrogate.features.labels import QUANTILES
-from surrogate.intervals import LEVEL, TARGETS
+from surrogate.intervals import LEVEL
+from surrogate.models import DeploymentNetwork, Prediction
 from surrogate.models.latency_law import LatencyLaw
 
-__all__ = ["SurrogateEvaluator", "load_surrogate"]
+__all__ = ["Pass", "SurrogateEvaluator", "load_surrogate", "passes"]
+
+Columns = dict[str, NDArray[np.float64]]
 
 BATCH = 1024
 """Deployments per forward pass: enough to fill two cores, little enough to stay in cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """What a network says of some deployments, before anything is made of it.
+
+    Args:
+        batch: The deployments.
+        arrays: The same for the network.
+        features: Their features.
+        prediction: What is predicted.
+    """
+
+    batch: DeploymentBatch
+    arrays: FlowArrays
+    features: Features
+    prediction: Prediction
+
+
+def passes(network: DeploymentNetwork, batch: DeploymentBatch) -> Iterator[Pass]:
+    """Predict, so many deployments at a time.
+
+    Args:
+        network: The network, in evaluation mode.
+        batch: The deployments.
+
+    Yields:
+        What is said of them, in order.
+    """
+    chunks = [batch]
+    if len(batch) > BATCH:
+        rows = np.array_split(np.arange(len(batch)), -(-len(batch) // BATCH))
+        chunks = [batch.select(chunk) for chunk in rows]
+    for chunk in chunks:
+        arrays = flow_arrays(chunk)
+        with torch.inference_mode():
+            features = network.features(arrays)
+            prediction = network.predict(arrays, features)
+        yield Pass(batch=chunk, arrays=arrays, features=features, prediction=prediction)
 
 
 class SurrogateEvaluator(Evaluator):
@@ -52,11 +100,19 @@ class SurrogateEvaluator(Evaluator):
         if self.needs_laws and np.any(batch.effects & int(EXPANDED)):
             expansion = Expansion.of(batch)
             return expansion.collected(self.evaluate_batch(expansion.batch))
-        if len(batch) <= BATCH:
-            parts = [self._predict(batch)]
-        else:
-            chunks = np.array_split(np.arange(len(batch)), -(-len(batch) // BATCH))
-            parts = [self._predict(batch.select(chunk)) for chunk in chunks]
+        return self.measures(batch, passes(self.release.network, batch))
+
+    def measures(self, batch: DeploymentBatch, predicted: Iterable[Pass]) -> Measures:
+        """Turn predictions into measures, with intervals and flags where details are wanted.
+
+        Args:
+            batch: The deployments.
+            predicted: What :func:`passes` gave for them.
+
+        Returns:
+            Their measures.
+        """
+        parts = [self._told(part) for part in predicted]
         chain = {name: np.concatenate([p[0][name] for p in parts]) for name in parts[0][0]}
         step = {name: np.concatenate([p[1][name] for p in parts]) for name in parts[0][1]}
         reasons = [reason for part in parts for reason in part[2]]
@@ -65,26 +121,19 @@ class SurrogateEvaluator(Evaluator):
             flags["in_distribution"] = np.array([reason is None for reason in reasons])
         return self._measures(batch, chain, step, flags, reasons)
 
-    def _predict(
-        self, batch: DeploymentBatch
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str | None]]:
-        arrays = flow_arrays(batch)
-        with torch.inference_mode():
-            features = self.release.network.features(arrays)
-            prediction = self.release.network.predict(arrays, features)
-            reasons: list[str | None] = [None] * arrays.deployments
-            bounds = {}
-            if self.details:
-                reasons = self.release.coverage.reasons(arrays, features)
-                ratios = {name: getattr(prediction, name) for name in TARGETS}
-                bounds = self.release.intervals.bounds(arrays, features, ratios)
+    def _told(self, part: Pass) -> tuple[Columns, Columns, list[str | None]]:
+        arrays, prediction = part.arrays, part.prediction
         chain = {
             name: getattr(prediction, name).numpy().astype(np.float64)
             for name in ("throughput_ratio", "loss_ratio", "latency", "latency_ratio")
         }
-        chain |= _latency_law(batch, prediction.law)
-        if bounds:
-            chain |= _bounds(chain, bounds)
+        reasons: list[str | None] = [None] * arrays.deployments
+        with torch.inference_mode():
+            chain |= _latency_law(part.batch, prediction.law)
+            if self.details:
+                reasons = self.release.coverage.reasons(arrays, part.features)
+                described = Chains.of(arrays, part.features, prediction)
+                chain |= _bounds(chain, self.release.intervals.bounds(described))
         sojourn = np.empty(len(arrays.step_row))
         sojourn[arrays.step_row.numpy()] = prediction.step_sojourn.numpy()
         return chain, {"sojourn_completed": sojourn}, reasons
@@ -92,9 +141,9 @@ class SurrogateEvaluator(Evaluator):
     @staticmethod
     def _measures(
         batch: DeploymentBatch,
-        chain: dict[str, np.ndarray],
-        step: dict[str, np.ndarray],
-        flags: dict[str, np.ndarray],
+        chain: Columns,
+        step: Columns,
+        flags: dict[str, NDArray[np.bool_]],
         reasons: list[str | None],
     ) -> Measures:
         chain["throughput"] = chain["throughput_ratio"] * batch.chain_rate
@@ -118,7 +167,7 @@ class SurrogateEvaluator(Evaluator):
         )
 
 
-def _latency_law(batch: DeploymentBatch, law: LatencyLaw) -> dict[str, np.ndarray]:
+def _latency_law(batch: DeploymentBatch, law: LatencyLaw) -> Columns:
     """Return quantiles of the latency, and the share of jobs in time where there are deadlines."""
     columns = law.log_quantiles().exp().double().unbind(-1)
     measures = {name: values.numpy() for name, values in zip(QUANTILES, columns, strict=True)}
@@ -128,9 +177,7 @@ def _latency_law(batch: DeploymentBatch, law: LatencyLaw) -> dict[str, np.ndarra
     return measures
 
 
-def _bounds(
-    chain: dict[str, np.ndarray], ratios: dict[str, tuple[torch.Tensor, torch.Tensor]]
-) -> dict[str, np.ndarray]:
+def _bounds(chain: Columns, ratios: Mapping[str, tuple[Tensor, Tensor]]) -> Columns:
     """Return the bounds of all chain measures from those of the ratios [C]."""
     found = {
         f"{name}_{end}": values.numpy().astype(np.float64)
@@ -142,8 +189,9 @@ def _bounds(
     for end, other, beyond in (("low", "high", np.minimum), ("high", "low", np.maximum)):
         loss = 1.0 - found[f"throughput_ratio_{other}"]
         found[f"loss_ratio_{end}"] = beyond(loss, chain["loss_ratio"])
-        with np.errstate(divide="ignore"):
-            latency = unloaded / found[f"latency_ratio_{other}"]
+        ratio = found[f"latency_ratio_{other}"]
+        latency = np.full_like(unloaded, np.inf)  # where nothing is said of the ratio
+        np.divide(unloaded, ratio, out=latency, where=ratio > 0)
         found[f"latency_{end}"] = beyond(latency, chain["latency"])
     return found
 

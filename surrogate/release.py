@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,25 @@ import torch
 from datagen.evaluation.expansion import EXPANDED
 from datagen.store import read_dataset
 from datagen.store.compare import compare_measures
+from surrogate.calibration import (
+    Labelled,
+    fit_intervals,
+    label_noise,
+    require_unseen,
+    warn_of_noise,
+)
 from surrogate.checkpoints import Release, save_release
 from surrogate.coverage import Coverage
 from surrogate.evaluator import SurrogateEvaluator
 from surrogate.features.arrays import flow_arrays
 from surrogate.folders import best_state
-from surrogate.intervals import TARGETS, Intervals
 from surrogate.models import DeploymentNetwork
 from surrogate.training.data import DeploymentData
 
 __all__ = ["release_run"]
+
+FEW_CHAINS = 100
+"""With fewer chains, a share that should be 90 % varies by several per cent."""
 
 COVERAGE_SAMPLE = 20_000
 """Deployments whose features set the ranges of the coverage."""
@@ -37,41 +46,70 @@ def release_run(
     Args:
         checkpoint: The run's best ``.ckpt`` file.
         network: A network of the run's class and settings; its weights are replaced.
-        data: The run's data, for coverage and held-out errors.
+        data: The run's data: for coverage, calibration and held-out errors.
         folder: Where to write.
 
     Returns:
         The metrics written: errors on the held-out part of every data set.
+
+    Raises:
+        InvalidInputError: If a topology of the calibration data was trained on.
     """
     network.load_state_dict(best_state(checkpoint))
     network.cpu().eval()
-    seen = data.sample(COVERAGE_SAMPLE)
-    held_out = data.held_out_example()
-    with torch.no_grad():
-        coverage = Coverage.of(seen.batch, network.features(flow_arrays(seen.batch)))
-        features = network.features(held_out.arrays)
-        predicted = network.predict(held_out.arrays, features)
-    coverage = coverage.calibrated(held_out.arrays, features)
-    if any(_is_expanded(path) for path in data.train):
-        coverage = replace(coverage, effects=coverage.effects | EXPANDED)
-    intervals = Intervals.fit(
-        held_out.arrays,
-        features,
-        {name: getattr(predicted, name) for name in TARGETS},
-        {name: getattr(held_out.targets, f"log_{name}").exp() for name in TARGETS},
-    )
+    judged = [Labelled.read(path, network, rows) for path, rows in data.held_out()]
+    unseen = [Labelled.read(path, network) for path in data.calibration]
+    if unseen:
+        require_unseen(unseen, data.train_batches())
+    calibrating = unseen or judged
+    noise = {part.name: label_noise(part) for part in calibrating}
+    for name in (part.name for part in unseen):
+        warn_of_noise(name, noise[name])
     release = Release(
-        name=folder.name, network=network, coverage=coverage, intervals=intervals, metrics={}
+        name=folder.name,
+        network=network,
+        coverage=_coverage(network, data, judged),
+        intervals=fit_intervals(calibrating),
+        metrics={},
     )
     metrics = {
         "trained_on": {Path(path).name: provenance(path, data) for path in data.train},
-        "held_out": held_out_errors(SurrogateEvaluator(release), data),
+        "calibrated_on": {
+            part.name: {
+                "deployments": len(part.batch),
+                "topologies_trained_on": "none" if unseen else "unknown",
+                "label_noise": noise[part.name],
+                "sha256": identity(read_dataset(part.path).manifest),
+            }
+            for part in calibrating
+        },
+        "held_out": held_out_errors(SurrogateEvaluator(release), judged),
         "parameters": sum(values.numel() for values in network.parameters()),
     }
     save_release(
-        folder, network, coverage, intervals, metrics=metrics, card=card(folder.name, metrics)
+        folder,
+        network,
+        release.coverage,
+        release.intervals,
+        metrics=metrics,
+        card=card(folder.name, metrics),
     )
     return metrics
+
+
+def _coverage(
+    network: DeploymentNetwork, data: DeploymentData, sets: Sequence[Labelled]
+) -> Coverage:
+    """Describe what the network was trained on, with limits set on other deployments."""
+    seen = data.sample(COVERAGE_SAMPLE)
+    with torch.inference_mode():
+        arrays = flow_arrays(seen.batch)
+        coverage = Coverage.of(seen.batch, arrays, network.features(arrays))
+    if any(_is_expanded(path) for path in data.train):
+        coverage = replace(coverage, effects=coverage.effects | EXPANDED)
+    return coverage.calibrated([
+        [(part.arrays, part.features) for part in labelled.passed] for labelled in sets
+    ])
 
 
 def _is_expanded(path: str) -> bool:
@@ -80,26 +118,38 @@ def _is_expanded(path: str) -> bool:
     return bool(config.get("scenario", {}).get("expanded", False))
 
 
-def held_out_errors(evaluator: SurrogateEvaluator, data: DeploymentData) -> dict[str, Any]:
+def held_out_errors(evaluator: SurrogateEvaluator, judged: Sequence[Labelled]) -> dict[str, Any]:
     """Return the errors on the held-out part of every data set.
 
     Args:
         evaluator: The surrogate.
-        data: The data it was trained on.
+        judged: The held-out deployments, predicted by its network.
 
     Returns:
-        Per folder its manifest's hash, the number of deployments and the errors.
+        Per folder the number of deployments and the errors.
     """
-    errors: dict[str, Any] = {}
-    for path, indices in data.held_out():
-        dataset = read_dataset(path)
-        batch, labels = dataset.batch(indices, laws=False), dataset.measures(indices)
-        known = evaluator.evaluate(batch)
-        errors[Path(path).name] = {
-            "deployments": len(indices),
-            **compare_measures(batch, known, labels),
+    return {
+        part.name: {
+            "deployments": len(part.batch),
+            **compare_measures(
+                part.batch, evaluator.measures(part.batch, part.passed), part.labels
+            ),
         }
-    return errors
+        for part in judged
+    }
+
+
+def identity(manifest: Mapping[str, Any]) -> str:
+    """Return a hash of what made a data set, without when and where.
+
+    Args:
+        manifest: The data set's manifest.
+
+    Returns:
+        SHA-256 in hexadecimal.
+    """
+    lasting = {key: value for key, value in manifest.items() if key != "run"}
+    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
 
 
 def provenance(path: str, data: DeploymentData) -> dict[str, Any]:
@@ -113,8 +163,6 @@ def provenance(path: str, data: DeploymentData) -> dict[str, Any]:
         Its configuration, seed, rows, and the hash of its manifest without when and where.
     """
     manifest = read_dataset(path).manifest
-    lasting = {key: value for key, value in manifest.items() if key != "run"}
-    identity = json.dumps(lasting, sort_keys=True).encode()
     held_out = dict(data.held_out()).get(path, ())
     return {
         "config": manifest.get("config"),
@@ -122,7 +170,7 @@ def provenance(path: str, data: DeploymentData) -> dict[str, Any]:
         "deployments": int(manifest["rows"]),
         "held_out": len(held_out),
         "versions": manifest.get("versions"),
-        "sha256": hashlib.sha256(identity).hexdigest(),
+        "sha256": identity(manifest),
     }
 
 
@@ -157,6 +205,28 @@ def card(name: str, metrics: Mapping[str, Any]) -> str:
         lines.append(f"| {data} | {errors['deployments']} | {shown} |")
     lines += [
         "",
+        "Share of the true values inside the 90 % intervals, and their mean and median width:",
+        "",
+        "| data | target | inside | least of any load | least of any length | width | median |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            _coverage_row(data, target, covered)
+            for data, errors in metrics["held_out"].items()
+            for target, covered in errors["coverage"].items()
+            if isinstance(covered, Mapping)
+        ),
+        "",
+        "Intervals were calibrated on (label noise: of the mean error of predictions):",
+        "",
+        "| data | deployments | noise of throughput labels | of latency labels |",
+        "|---|---|---|---|",
+        *(
+            f"| {data} | {made['deployments']} | "
+            + " | ".join(_number(ratio) for ratio in made["label_noise"].values())
+            + " |"
+            for data, made in metrics["calibrated_on"].items()
+        ),
+        "",
         "Trained on (generated with `datagen generate`; full configuration in `metrics.json`):",
         "",
         "| data | deployments | of these held out | seed |",
@@ -173,3 +243,16 @@ def card(name: str, metrics: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _coverage_row(data: str, target: str, covered: Mapping[str, Any]) -> str:
+    least = []
+    for name in ("by_load", "by_length"):
+        shares = [part["covered"] for part in covered[name].values() if part["n"] >= FEW_CHAINS]
+        least.append(min(shares, default=None))
+    cells = [covered["covered"], *least, covered["width"], covered["width_median"]]
+    return f"| {data} | {target} | " + " | ".join(_number(cell, 3) for cell in cells) + " |"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -28,6 +28,8 @@ def main(arguments: list[str]) -> None:
     parser = Parser("simulate", "Simulate the deployments of a data set or of a YAML file.")
     parser.add_argument("given", metavar="IN", help="data set, or YAML file with a placement")
     parser.add_argument("out", metavar="OUT", help="folder of the new data set, new or empty")
+    unseen = "leave out deployments whose topology occurs in this data set; may be repeated"
+    parser.add_argument("--unseen-by", metavar="DATASET", action="append", default=[], help=unseen)
     parser.add_argument("--engine", choices=("auto", "numba", "simpy"), default="auto")
     _add_length(parser)
     parser.add_argument("--replications", metavar="R", help="independent runs (default: 4)")
@@ -48,7 +50,12 @@ def main(arguments: list[str]) -> None:
     options = SimulationOptions(engine=given.engine, **content)
     with progress_bar(None, quiet=given.json) as progress:
         dataset = simulate_dataset(
-            given.given, given.out, options, workers=workers, progress=progress
+            given.given,
+            given.out,
+            options,
+            unseen_by=given.unseen_by,
+            workers=workers,
+            progress=progress,
         )
     seconds = dataset.manifest["run"]["seconds"]
     if given.json:
@@ -61,6 +68,8 @@ def _add_length(parser: Parser) -> None:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--horizon", metavar="H", help="simulated time, all replications [s]")
     length.add_argument("--events", metavar="N", help="expected events, all replications")
+    offered = "expected arrivals of the slowest chain, all replications"
+    length.add_argument("--offered", metavar="N", help=offered)
     length.add_argument("--precision", metavar="P", help="relative 95 %% half-width to reach")
     counts = "go on until every chain has the jobs of --min-offered and --min-completed"
     length.add_argument("--counts", action="store_true", help=counts)
@@ -68,14 +77,14 @@ def _add_length(parser: Parser) -> None:
     parser.add_argument("--loss-precision", metavar="P", help=loss)
     parser.add_argument("--min-offered", metavar="N", help="jobs per chain (default: 10,000)")
     parser.add_argument("--min-completed", metavar="N", help="of these completed (default: 1,000)")
-    most = "expected events that --precision and --counts never exceed (default: 1e8)"
+    most = "expected events that --offered, --precision and --counts never exceed (default: 1e8)"
     parser.add_argument("--max-events", metavar="N", help=most)
 
 
 def _options(given: argparse.Namespace) -> dict[str, Any]:
     """Return the options that were given, by the names of the simulator."""
     content: dict[str, Any] = {"counts": given.counts}
-    for name in ("horizon", "events", "precision", "loss_precision", "max_events"):
+    for name in ("horizon", "events", "offered", "precision", "loss_precision", "max_events"):
         content[name] = number(_flag(name), getattr(given, name))
     for name, least in (("min_offered", 1), ("min_completed", 0), ("replications", 1)):
         if getattr(given, name) is not None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from datagen.documents import read_deployment, to_json
 from datagen.errors import InvalidInputError, require
@@ -19,6 +22,7 @@ from datagen.simulator import SimulationOptions
 from datagen.simulator.standard_errors import INTERVAL_LEVEL
 from datagen.store import Dataset, DatasetWriter, read_dataset
 from datagen.store.manifest import WHOLE
+from datagen.store.split import topology_hash
 
 __all__ = ["GENERATE", "SIMULATE", "generate", "local", "simulate_dataset"]
 
@@ -109,6 +113,7 @@ def simulate_dataset(
     out: str | Path,
     options: SimulationOptions,
     *,
+    unseen_by: Sequence[str | Path] = (),
     workers: int = 1,
     progress: Progress = lambda rows: None,
 ) -> Dataset:
@@ -118,6 +123,8 @@ def simulate_dataset(
         given: A data set, or a YAML file with one deployment.
         out: A new or empty folder.
         options: How to simulate.
+        unseen_by: Data sets; a deployment whose topology occurs in one of them is left out, so that
+            a model trained on them has met none of the network shapes.
         workers: Worker processes, >= 1; they do not change a byte.
         progress: Called with the number of rows just done.
 
@@ -129,13 +136,21 @@ def simulate_dataset(
     """
     executor = local(workers)
     source, rows, origin = _source(Path(given))
+    config: dict[str, Any] = {"simulation": options_document(options), "deployments_sha256": origin}
+    if unseen_by:
+        named = isinstance(source, DatasetSource)
+        require(named, "unseen_by", "be given with a data set", str(given))
+        chosen = _unseen(read_dataset(given), [read_dataset(path) for path in unseen_by])
+        require(len(chosen) > 0, "unseen_by", "leave some deployment", list(map(str, unseen_by)))
+        source, rows = DatasetSource(path=Path(given).resolve(), chosen=chosen), len(chosen)
+        config["chosen_sha256"] = hashlib.sha256(repr(chosen).encode()).hexdigest()
     writer = DatasetWriter(
         folder=Path(out),
         rows=rows,
         rows_per_shard=ROWS_PER_SHARD,
         identity={
             "program": SIMULATE,
-            "config": {"simulation": options_document(options), "deployments_sha256": origin},
+            "config": config,
             "seed": options.seed,
         },
         source="simulation",
@@ -143,6 +158,13 @@ def simulate_dataset(
     )
     run_campaign(Task(source=source, options=options), writer, executor, progress=progress)
     return read_dataset(out)
+
+
+def _unseen(dataset: Dataset, others: Sequence[Dataset]) -> tuple[int, ...]:
+    """Return the positions of the deployments whose topology occurs in no other data set."""
+    seen = [topology_hash(other.batch(laws=False)) for other in others]
+    new = ~np.isin(topology_hash(dataset.batch(laws=False)), np.concatenate(seen))
+    return tuple(np.flatnonzero(new).tolist())
 
 
 # The last value is a hash that stands for the content, so that the manifest says what was labelled.

@@ -64,14 +64,21 @@ class DatasetSource(Source):
 
     Args:
         path: The data set.
+        chosen: Positions of those that are, in the order they are numbered anew; None for all, as
+            they are numbered there.
     """
 
     path: Path
+    chosen: tuple[int, ...] | None = None
 
     def rows(self, rows: range) -> tuple[DeploymentBatch, list[str]]:
         """Read deployments."""
         dataset = _opened(self.path)
-        return dataset.batch(list(rows)), dataset.documents(list(rows))
+        if self.chosen is None:
+            return dataset.batch(list(rows)), dataset.documents(list(rows))
+        places = list(self.chosen[rows.start : rows.stop])
+        batch = dataset.batch(places).with_key(np.array(rows))
+        return batch, dataset.documents(places)
 
 
 @dataclass(frozen=True, kw_only=True)

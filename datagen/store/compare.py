@@ -13,11 +13,14 @@ from datagen.evaluation.loads import chain_load
 from datagen.evaluation.measures import Measures
 from datagen.store.reader import Dataset
 
-__all__ = ["LOAD_REGIMES", "compare_datasets", "compare_measures"]
+__all__ = ["LENGTH_REGIMES", "LOAD_REGIMES", "compare_datasets", "compare_measures"]
 
 Floats = NDArray[np.float64]
 
 RATIOS = ("throughput_ratio", "latency_ratio")
+
+COVERED = (*RATIOS, "loss_ratio", "p95")
+"""Measures whose bounds are judged, where a candidate gives any."""
 
 RELATIVE_OFFSET = 1e-5
 """Keeps relative errors finite at 0; ChainNet's own choice, kept so that figures compare."""
@@ -42,6 +45,15 @@ LOAD_REGIMES: dict[str, tuple[float, float]] = {
 }
 """Half-open ranges of the largest offered load among a chain's devices."""
 
+LENGTH_REGIMES: dict[str, tuple[int, int]] = {
+    "1-2": (1, 3),
+    "3": (3, 4),
+    "4": (4, 5),
+    "5-6": (5, 7),
+    "7-": (7, 2**31),
+}
+"""Half-open ranges of the steps of a chain's longest path."""
+
 
 def compare_measures(
     batch: DeploymentBatch, candidate: Measures, reference: Measures
@@ -55,18 +67,25 @@ def compare_measures(
 
     Returns:
         Plain values: errors of the throughput, latency and loss ratios over all chains and
-        ``by_load``, and the ``coverage`` of the candidate's bounds. Relative errors are
-        |a - b| / (b + 1e-5). None stands for what no chain defines.
+        ``by_load``, and the ``coverage`` of the candidate's bounds: of all chains, by load, by
+        length and by both. Relative errors are |a - b| / (b + 1e-5). None stands for what no chain
+        defines.
     """
     load = chain_load(batch)
     everything = np.ones(len(load), dtype=bool)
     report = _errors(candidate, reference, everything)
-    report["by_load"] = {
-        name: _errors(candidate, reference, (load >= low) & (load < high))
-        for name, (low, high) in LOAD_REGIMES.items()
-    }
-    report["coverage"] = _coverage(candidate, reference)
+    loads = {name: (load >= low) & (load < high) for name, (low, high) in LOAD_REGIMES.items()}
+    report["by_load"] = {name: _errors(candidate, reference, rows) for name, rows in loads.items()}
+    report["coverage"] = _coverage(candidate, reference, loads, _lengths(batch))
     return report
+
+
+def _lengths(batch: DeploymentBatch) -> dict[str, NDArray[np.bool_]]:
+    """Return which chains belong to each regime of length [C]."""
+    longest = np.maximum.reduceat(batch.counts("step"), batch.path_start[:-1])
+    return {
+        name: (longest >= low) & (longest < high) for name, (low, high) in LENGTH_REGIMES.items()
+    }
 
 
 def _errors(
@@ -122,21 +141,50 @@ def _loss_errors(a: Floats, b: Floats) -> dict[str, Any]:
     }
 
 
-def _coverage(candidate: Measures, reference: Measures) -> dict[str, Any]:
+def _coverage(
+    candidate: Measures,
+    reference: Measures,
+    loads: dict[str, NDArray[np.bool_]],
+    lengths: dict[str, NDArray[np.bool_]],
+) -> dict[str, Any]:
     report: dict[str, Any] = {"level": candidate.level}
-    for name in (*RATIOS, "loss_ratio"):
+    for name in COVERED:
         if f"{name}_low" not in candidate.chain:
             continue
-        low, high = candidate.chain[f"{name}_low"], candidate.chain[f"{name}_high"]
-        true = reference.chain[name]
-        defined = np.isfinite(low) & np.isfinite(high) & np.isfinite(true)
-        inside = (low <= true) & (true <= high)
-        report[name] = {
-            "covered": _mean(inside[defined].astype(np.float64)),
-            "width": _mean(high[defined] - low[defined]),
-            "n": int(defined.sum()),
+        low, high, true = (
+            np.asarray(values, dtype=np.float64)
+            for values in (
+                candidate.chain[f"{name}_low"],
+                candidate.chain[f"{name}_high"],
+                reference.chain[name],
+            )
+        )
+        bounds = low, high
+        report[name] = _covered(bounds, true) | {
+            "by_load": {key: _covered(bounds, true, rows) for key, rows in loads.items()},
+            "by_length": {key: _covered(bounds, true, rows) for key, rows in lengths.items()},
+            "by_load_and_length": {
+                load: {key: _covered(bounds, true, rows & also) for key, also in lengths.items()}
+                for load, rows in loads.items()
+            },
         }
     return report
+
+
+def _covered(
+    bounds: tuple[Floats, Floats], true: Floats, rows: NDArray[np.bool_] | slice = slice(None)
+) -> dict[str, Any]:
+    """Share of the true values between the bounds, and how far apart these are."""
+    low, high, value = bounds[0][rows], bounds[1][rows], true[rows]
+    defined = np.isfinite(low) & np.isfinite(high) & np.isfinite(value)
+    low, high, value = low[defined], high[defined], value[defined]
+    width = high - low
+    return {
+        "covered": _mean(((low <= value) & (value <= high)).astype(np.float64)),
+        "width": _mean(width),
+        "width_median": float(np.median(width)) if len(width) else None,
+        "n": len(width),
+    }
 
 
 def _mean(values: Floats) -> float | None:

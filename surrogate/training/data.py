@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from datagen.errors import require
+from datagen.evaluation import DeploymentBatch
 from datagen.store import read_dataset
 from surrogate.features.labels import Example, LabelTable
 from surrogate.training.streamed import StreamedDeployments, label_table
@@ -54,6 +55,9 @@ class DeploymentData(lightning.LightningDataModule):
         batch_size: Deployments per batch.
         validation: Folders to validate on, labelled more precisely than those to train on, or none:
             then the last part of every training folder is held out.
+        calibration: Folders that intervals and flags of the released model are calibrated on, of
+            network shapes that occur in no training folder (``datagen simulate --unseen-by``), or
+            none: then on what is held out.
         validation_share: How large that part is, in (0, 1).
         limit: Largest number of deployments used of each folder, or None for all.
         window: Row groups (of at most 1,024 deployments) of the training folders that memory holds
@@ -65,6 +69,7 @@ class DeploymentData(lightning.LightningDataModule):
         self,
         train: list[str],
         validation: list[str] | None = None,
+        calibration: list[str] | None = None,
         batch_size: int = 256,
         validation_share: float = 0.05,
         limit: int | None = None,
@@ -83,8 +88,12 @@ class DeploymentData(lightning.LightningDataModule):
             require(limit is None, "limit", "be absent where window is given", limit)
         apart = set(train).isdisjoint(validation or ())
         require(apart, "validation", "name no data set that is trained on", validation)
+        unused = set(calibration or ()).isdisjoint({*train, *(validation or ())})
+        rule = "name no data set that is trained or validated on"
+        require(unused, "calibration", rule, calibration)
         self.train = train
         self.validation = validation or []
+        self.calibration = calibration or []
         self.batch_size = batch_size
         self.validation_share = validation_share
         self.limit = limit
@@ -130,10 +139,21 @@ class DeploymentData(lightning.LightningDataModule):
         parts, folders = self._parts(held_out=True), self.validation or self.train
         return [(folder, part.indices) for folder, part in zip(folders, parts, strict=True)]
 
-    def held_out_example(self) -> Example:
-        """Return all deployments that errors are measured on as one example."""
-        pooled = _Pooled(self._parts(held_out=True))
-        return pooled.__getitems__(list(range(len(pooled))))
+    def train_batches(self) -> Iterator[DeploymentBatch]:
+        """Return the deployments trained on.
+
+        Yields:
+            Batches of them, each deployment once.
+        """
+        if self.window is None:
+            for part in self._parts(held_out=False):
+                yield part.table.batch.select(part.indices)
+            return
+        for folder in self.train:
+            dataset = read_dataset(folder)
+            for first in range(0, len(dataset), _READ_ROWS):
+                rows = np.arange(first, min(first + _READ_ROWS, len(dataset)))
+                yield dataset.batch(rows, laws=False)
 
     def sample(self, count: int) -> LabelTable:
         """Return training deployments of all folders, evenly spread, to fit features on.
@@ -190,6 +210,9 @@ def _spread(total: int, count: int) -> np.ndarray:
     """Return up to ``count`` rows of ``total``, evenly spread, at least one."""
     return np.linspace(0, total - 1, max(1, min(count, total))).astype(int)
 
+
+_READ_ROWS = 65_536
+"""Deployments read at a time where memory does not hold all."""
 
 _EVALUATION_BATCH = 1024
 """Deployments per validation batch: no gradients, so memory allows many."""

@@ -10,8 +10,9 @@ import torch
 from datagen.evaluation import Effect, pack
 from surrogate.checkpoints import save_release
 from surrogate.coverage import Coverage
+from surrogate.error_scale import Chains
 from surrogate.features.arrays import flow_arrays
-from surrogate.intervals import TARGETS, Intervals
+from surrogate.intervals import Intervals
 from surrogate.models import ChainNet
 from tests.contracts.models import scatter_weights
 from tests.surrogate.cases import random_deployments
@@ -29,10 +30,8 @@ def some_intervals(network: ChainNet) -> Intervals:
     arrays = flow_arrays(pack(random_deployments(60, seed=61)))
     with torch.no_grad():
         features = network.features(arrays)
-        prediction = network.predict(arrays, features)
-    predicted = {name: getattr(prediction, name) for name in TARGETS}
-    true = {name: 0.9 * value for name, value in predicted.items()}
-    return Intervals.fit(arrays, features, predicted, true)
+        chains = Chains.of(arrays, features, network.predict(arrays, features))
+    return Intervals.fit(chains, {name: 0.9 * value for name, value in chains.predicted.items()})
 
 
 def release(folder: Path, *, also: Effect = Effect.NONE) -> Path:
@@ -41,7 +40,7 @@ def release(folder: Path, *, also: Effect = Effect.NONE) -> Path:
     batch = pack(random_deployments(60, seed=61))
     arrays = flow_arrays(batch)
     features = network.features(arrays)
-    coverage = Coverage.of(batch, features).calibrated(arrays, features)
+    coverage = Coverage.of(batch, arrays, features).calibrated([[(arrays, features)]])
     coverage = replace(coverage, effects=coverage.effects | also)
     save_release(
         folder, network, coverage, some_intervals(network), metrics=METRICS, card="# tiny\n"

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datagen.deployment import Deployment
 from datagen.errors import NotSupportedError
 from datagen.evaluation import Candidates, Effect, Measures, pack
 from datagen.evaluation.packing import DeploymentTables
 from surrogate import load_surrogate
+from surrogate.checkpoints import Release
+from surrogate.coverage import Coverage
 from surrogate.evaluator import BATCH, SurrogateEvaluator
 from surrogate.features.arrays import flow_arrays
 from surrogate.intervals import LEVEL
+from tests.contracts.models import scatter_weights
 from tests.surrogate.cases import close, in_batch_order, random_deployments, single
-from tests.surrogate.releases import release, small_network
+from tests.surrogate.releases import release, small_network, some_intervals
 
 CHAIN = ("throughput_ratio", "loss_ratio", "latency", "latency_ratio", "throughput")
 
@@ -48,10 +55,12 @@ def test_tells_how_many_jobs_are_in_time_where_there_are_deadlines(
     surrogate: SurrogateEvaluator, deployments: list[Deployment]
 ) -> None:
     problem = deployments[0].problem
-    chains = tuple(replace(chain, deadline=10.0**9) for chain in problem.chains)
-    late = tuple(replace(chain, deadline=1e-9) for chain in problem.chains)
+    chains = tuple(dataclasses.replace(chain, deadline=10.0**9) for chain in problem.chains)
+    late = tuple(dataclasses.replace(chain, deadline=1e-9) for chain in problem.chains)
     found = [
-        surrogate.evaluate([replace(deployments[0], problem=replace(problem, chains=some))]).chain
+        surrogate.evaluate([
+            dataclasses.replace(deployments[0], problem=dataclasses.replace(problem, chains=some))
+        ]).chain
         for some in (problem.chains, chains, late)
     ]
     assert np.isnan(found[0]["attainment"]).all()
@@ -183,3 +192,79 @@ def test_needs_no_laws(surrogate: SurrogateEvaluator, deployments: list[Deployme
 
 def test_a_path_given_as_text_loads_too(tmp_path: Path) -> None:
     assert load_surrogate(str(release(tmp_path / "tiny"))).name == "tiny"
+
+
+def extreme(seed: int, count: int) -> list[Deployment]:
+    """Chains of a few steps: idle, drowned, without work, room, or limit."""
+    rng = np.random.default_rng(seed)
+
+    def one() -> Deployment:
+        steps = int(rng.integers(1, 5))
+        means = np.where(rng.random(steps) < 0.2, 0.0, 10.0 ** rng.uniform(-6, 4, size=steps))
+        return single(
+            rate=float(10.0 ** rng.uniform(-6, 4)),
+            means=means.tolist(),
+            hosts=rng.integers(0, 3, size=steps).tolist(),
+            capacity=None if rng.random() < 0.2 else int(10.0 ** rng.uniform(0, 5)),
+            servers=int(rng.integers(1, 40)),
+        )
+
+    return [one() for _ in range(count)]
+
+
+def everything() -> Effect:
+    effects = Effect.NONE
+    for effect in Effect:
+        effects |= effect
+    return effects
+
+
+@pytest.fixture(scope="module")
+def lenient() -> Release:
+    """A release that refuses nothing."""
+    network = small_network()
+    batch = pack(random_deployments(30, seed=62))
+    arrays = flow_arrays(batch)
+    coverage = Coverage.of(batch, arrays, network.features(arrays))
+    return Release(
+        name="wild",
+        network=network,
+        coverage=dataclasses.replace(coverage, effects=everything()),
+        intervals=some_intervals(network),
+        metrics={},
+    )
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    size=st.sampled_from([0.1, 1.0, 10.0]),
+    radius=st.sampled_from([0.0, 1e-6, 1.0, 1e4]),
+)
+@settings(max_examples=12, deadline=None)
+def test_nothing_leaves_its_physical_range(
+    lenient: Release, seed: int, size: float, radius: float
+) -> None:
+    network = scatter_weights(copy.deepcopy(lenient.network), seed)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.mul_(size)
+    known = lenient.intervals
+    tables = {name: torch.full_like(table, radius) for name, table in known.radius.items()}
+    intervals = dataclasses.replace(known, radius=tables)
+    wild = dataclasses.replace(lenient, network=network, intervals=intervals)
+    batch = pack(extreme(seed, 30))
+    found = SurrogateEvaluator(wild).evaluate(batch)
+    steady = ~found.deployment["unstable"].astype(bool)[batch.owner("chain")]
+    chain = {name: values[steady] for name, values in found.chain.items()}
+    for name in ("throughput_ratio", "latency_ratio", "loss_ratio", "latency"):
+        low, value, high = (chain[f"{name}{end}"] for end in ("_low", "", "_high"))
+        assert (low >= 0).all()
+        assert ((low <= value) & (value <= high)).all()
+        assert not np.isnan(high).any()
+        if name != "latency":
+            assert (high <= 1).all()
+    idle = chain["latency"] * chain["latency_ratio"]
+    assert (chain["latency_low"] >= idle * (1 - 1e-5)).all()
+    assert (chain["throughput"] <= batch.chain_rate[steady]).all()
+    steps = ~found.deployment["unstable"].astype(bool)[batch.owner("step")]
+    assert (found.step["sojourn_completed"] >= batch.step_mean * (1 - 1e-5))[steps].all()

@@ -3,92 +3,121 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from datagen.evaluation import pack
-from surrogate.features.arrays import FlowArrays, flow_arrays
-from surrogate.features.features import FeatureFunction, Features
-from surrogate.intervals import LEVEL, TARGETS, Intervals
+from surrogate.error_scale import Chains
+from surrogate.features.arrays import flow_arrays
+from surrogate.intervals import LEVEL, SHAPE, Intervals
+from surrogate.targets import TARGETS
 from tests.surrogate.cases import random_deployments
+from tests.surrogate.releases import small_network
 
 Ratios = dict[str, torch.Tensor]
 
 
-def made_up(count: int, seed: int) -> tuple[FlowArrays, Features, Ratios, Ratios]:
-    """Predictions that are off by more on busy chains."""
+def made_up(count: int, seed: int) -> tuple[Chains, Ratios]:
+    """Chains and truths that are off by more on busy chains."""
     arrays = flow_arrays(pack(random_deployments(count, seed=seed)))
-    features = FeatureFunction()(arrays)
-    load = arrays.at_steps(features.prior.offered)
-    chain = arrays.flow_chain[arrays.step_flow]
-    busiest = torch.zeros(arrays.chains).scatter_reduce(0, chain, load, "amax")
+    network = small_network()
+    with torch.no_grad():
+        features = network.features(arrays)
+        chains = Chains.of(arrays, features, network.predict(arrays, features))
     generator = torch.Generator().manual_seed(seed)
-    predicted, true = {}, {}
-    for name in TARGETS:
+    true = {}
+    for name, target in TARGETS.items():
         noise = torch.randn(arrays.chains, generator=generator)
-        centre = torch.rand(arrays.chains, generator=generator) * 6 - 3
-        predicted[name] = torch.sigmoid(centre)
-        true[name] = torch.sigmoid(centre + (0.02 + 0.3 * (busiest > 1)) * noise)
-    return arrays, features, predicted, true
+        centre = target.scale.spread(chains.predicted[name])
+        true[name] = target.scale.unspread(centre + (0.02 + 0.3 * (chains.load > 1)) * noise)
+    return chains, true
 
 
-def covered(intervals: Intervals, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    arrays, features, predicted, true = made_up(count, seed)
-    bounds = intervals.bounds(arrays, features, predicted)
-    low, high = bounds["latency_ratio"]
+def covered(intervals: Intervals, chains: Chains, true: Ratios) -> tuple[np.ndarray, np.ndarray]:
+    low, high = intervals.bounds(chains)["latency_ratio"]
     value = true["latency_ratio"]
     return ((low <= value) & (value <= high)).numpy(), (high - low).numpy()
 
 
 def test_new_chains_are_covered_in_every_regime() -> None:
-    arrays, features, predicted, true = made_up(900, seed=1)
-    intervals = Intervals.fit(arrays, features, predicted, true)
-    inside, width = covered(intervals, 900, seed=2)
-    assert LEVEL - 0.03 <= inside.mean() <= LEVEL + 0.03
-    new = made_up(900, seed=2)[0]
-    busy = FeatureFunction()(new).prior.offered
-    chain = new.flow_chain[new.step_flow]
-    busiest = torch.zeros(new.chains).scatter_reduce(0, chain, new.at_steps(busy), "amax").numpy()
-    for regime in (busiest > 1.0, busiest <= 1.0):
-        assert LEVEL - 0.05 <= inside[regime].mean() <= LEVEL + 0.05
-    assert width[busiest > 1.0].mean() > 4 * width[busiest <= 1.0].mean()
+    intervals = Intervals.fit(*made_up(900, seed=1))
+    chains, true = made_up(900, seed=2)
+    inside, width = covered(intervals, chains, true)
+    assert LEVEL - 0.02 <= inside.mean() <= LEVEL + 0.04
+    busy = (chains.load > 1).numpy()
+    for regime in (busy, ~busy, (chains.length > 3).numpy(), (chains.length < 3).numpy()):
+        assert LEVEL - 0.05 <= inside[regime].mean() <= LEVEL + 0.06
+    assert width[busy].mean() > 4 * width[~busy].mean()
+
+
+def test_hard_chains_get_wider_intervals_within_a_bin() -> None:
+    chains, true = made_up(900, seed=3)
+    name = "throughput_ratio"
+    scale = TARGETS[name].scale
+    # One bin, and an error that one input tells exactly.
+    chains = replace(chains, load=torch.ones_like(chains.load), count=torch.ones_like(chains.count))
+    hard = chains.inputs[:, 3] > chains.inputs[:, 3].median()
+    centre = scale.spread(chains.predicted[name])
+    noise = torch.randn(len(hard), generator=torch.Generator().manual_seed(9))
+    true[name] = scale.unspread(centre + torch.where(hard, 1.0, 0.05) * noise)
+    reach = Intervals.fit(chains, true).scale.expected(name, chains.inputs)
+    assert reach[hard].median() > 3 * reach[~hard].median()
 
 
 def test_bounds_hold_the_prediction_and_are_physical() -> None:
-    arrays, features, predicted, true = made_up(60, seed=3)
-    intervals = Intervals.fit(arrays, features, predicted, true)
-    for name in TARGETS:
-        predicted[name][:4] = torch.tensor([0.0, 1.0, 1e-9, 1 - 1e-7])
-    for name, (low, high) in intervals.bounds(arrays, features, predicted).items():
+    chains, true = made_up(60, seed=3)
+    intervals = Intervals.fit(chains, true)
+    for values in chains.predicted.values():
+        values[:4] = torch.tensor([0.0, 1.0, 1e-9, 1 - 1e-7])
+    for name, (low, high) in intervals.bounds(chains).items():
         assert (low >= 0).all()
         assert (high <= 1).all()
-        assert (low <= predicted[name]).all()
-        assert (predicted[name] <= high).all()
+        assert (low <= chains.predicted[name]).all()
+        assert (chains.predicted[name] <= high).all()
 
 
 def test_undefined_labels_do_not_count() -> None:
-    arrays, features, predicted, true = made_up(60, seed=4)
-    whole = Intervals.fit(arrays, features, predicted, true)
+    chains, true = made_up(60, seed=4)
+    whole = Intervals.fit(chains, true)
     true["latency_ratio"][::2] = torch.nan
-    half = Intervals.fit(arrays, features, predicted, true)
+    half = Intervals.fit(chains, true)
     assert torch.equal(whole.radius["throughput_ratio"], half.radius["throughput_ratio"])
     assert torch.isfinite(half.radius["latency_ratio"]).all()
     true["latency_ratio"][:] = torch.nan
-    nothing = Intervals.fit(arrays, features, predicted, true)
-    low, high = nothing.bounds(arrays, features, predicted)["latency_ratio"]
+    low, high = Intervals.fit(chains, true).bounds(chains)["latency_ratio"]
     assert (low == 0).all()
     assert (high == 1).all()
 
 
+def test_joined_chains_keep_their_deployments_apart() -> None:
+    chains, _ = made_up(10, seed=6)
+    both = Chains.joined([chains, chains])
+    assert len(torch.unique(both.deployment)) == 2 * len(torch.unique(chains.deployment))
+    assert torch.equal(both.inputs, torch.cat([chains.inputs, chains.inputs]))
+    assert torch.equal(
+        both.predicted["latency_ratio"][: len(chains.load)],
+        both.predicted["latency_ratio"][len(chains.load) :],
+    )
+
+
 def test_survives_a_file_and_refuses_another() -> None:
-    intervals = Intervals.fit(*made_up(60, seed=5))
+    chains, true = made_up(60, seed=5)
+    intervals = Intervals.fit(chains, true)
     document = json.loads(json.dumps(intervals.as_json(), allow_nan=False))
     found = Intervals.from_json(document)
-    for name in TARGETS:
-        assert torch.equal(found.radius[name], intervals.radius[name])
+    for name, (low, high) in intervals.bounds(chains).items():
+        again = found.bounds(chains)[name]
+        assert torch.equal(low, again[0])
+        assert torch.equal(high, again[1])
     with pytest.raises(ValueError, match="level"):
         Intervals.from_json(document | {"level": 0.5})
-    with pytest.raises(ValueError, match="latency_ratio must have shape"):
-        Intervals.from_json(document | {"latency_ratio": [[1.0]]})
+    radius = document["radius"] | {"latency_ratio": [[1.0]]}
+    with pytest.raises(ValueError, match=r"latency_ratio must have shape .*\(1, 1\)"):
+        Intervals.from_json(document | {"radius": radius})
+    weights = document["scale"]["weights"] | {"latency_ratio": [1.0]}
+    with pytest.raises(ValueError, match="latency_ratio must hold"):
+        Intervals.from_json(document | {"scale": document["scale"] | {"weights": weights}})
+    assert found.radius["latency_ratio"].shape == SHAPE

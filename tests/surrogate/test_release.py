@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from datagen.errors import InvalidInputError
+from datagen.evaluation import pack
 from datagen.store import read_dataset
 from datagen.store.compare import compare_measures
+from datagen.store.split import topology_hash
 from surrogate import load_surrogate
+from surrogate.calibration import Labelled, fit_intervals
+from surrogate.errors import CalibrationWarning
 from surrogate.models import ChainNet
 from surrogate.release import card, release_run
 from surrogate.training.data import DeploymentData
-from tests.surrogate.cases import close
+from tests.surrogate.cases import close, random_deployments, write_dataset
 from tests.surrogate.releases import small_network
 
 
@@ -50,11 +56,50 @@ def test_releases_the_best_weights(run: Path, tiny_dataset: Path, tmp_path: Path
     assert inside.deployment["in_distribution"].all()
 
 
+def test_calibrates_on_shapes_that_were_not_trained_on(
+    run: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    network = ChainNet(hidden=8, iterations=2)
+    seen = read_dataset(tiny_dataset)
+    known = set(topology_hash(seen.batch(laws=False)).tolist())
+    others = [
+        deployment
+        for deployment in random_deployments(40, seed=43)
+        if topology_hash(pack([deployment]))[0] not in known
+    ]
+    unseen = write_dataset(tmp_path / "unseen", others)
+    data = DeploymentData([str(tiny_dataset)], validation_share=0.2, calibration=[str(unseen)])
+    data.setup("fit")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)  # whatever the made-up labels' noise
+        metrics = release_run(run, network, data, tmp_path / "release")
+    assert set(metrics["calibrated_on"]) == {"unseen"}
+    assert metrics["calibrated_on"]["unseen"]["deployments"] == len(others)
+    surrogate = load_surrogate(tmp_path / "release")
+    expected = fit_intervals([Labelled.read(unseen, surrogate.release.network)])
+    for name, table in expected.radius.items():
+        close(surrogate.release.intervals.radius[name], table)
+    again = write_dataset(tmp_path / "again", random_deployments(3, seed=41))
+    data.calibration = [str(again)]
+    with pytest.raises(InvalidInputError, match=r"calibration must .*again with \d such"):
+        release_run(run, network, data, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_the_card_marks_what_is_undefined() -> None:
     unknown = dict.fromkeys(("mape", "mape_trimmed", "median", "p95"))
     errors = {"deployments": 1, "throughput_ratio": unknown, "latency_ratio": unknown}
+    errors["coverage"] = {}
     made = {"deployments": 20, "held_out": 1, "seed": 7}
-    metrics = {"held_out": {"none": errors}, "trained_on": {"none": made}, "parameters": 9}
+    noise = {"throughput_ratio": None, "latency_ratio": 0.125}
+    calibrated = {"sharp": {"deployments": 3, "label_noise": noise}}
+    metrics = {
+        "held_out": {"none": errors},
+        "trained_on": {"none": made},
+        "calibrated_on": calibrated,
+        "parameters": 9,
+    }
     text = card("tiny", metrics)
     assert "| none | 1 | - | - | - | - | - | - |" in text
     assert "| none | 20 | 1 | 7 |" in text
+    assert "| sharp | 3 | - | 0.12 |" in text

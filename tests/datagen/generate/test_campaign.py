@@ -16,9 +16,11 @@ from datagen.generate import (
     run_campaign,
     simulate_dataset,
 )
+from datagen.generate.reproduce import reproduce
 from datagen.generate.sources import DocumentSource, ScenarioSource
 from datagen.simulator import SimulationOptions, simulate_batch
 from datagen.store import DatasetWriter, read_dataset
+from datagen.store.split import topology_hash
 from datagen.store.validate import validate_dataset
 from tests.datagen.generate.campaigns import CONFIG, SEED, shards, task, writer
 from tests.helpers import tandem
@@ -96,6 +98,25 @@ def test_given_deployments_are_labelled_again(whole: Path, tmp_path: Path) -> No
     assert not np.array_equal(
         again.measures().chain["offered"], read_dataset(whole).measures().chain["offered"]
     )
+
+
+def test_shapes_that_occur_elsewhere_are_left_out(whole: Path, tmp_path: Path) -> None:
+    options = SimulationOptions(events=1e3, seed=1)
+    dataset = read_dataset(whole)
+    shapes = topology_hash(dataset.batch(laws=False))
+    one = simulate_dataset(whole, tmp_path / "one", options)
+    rest = np.flatnonzero(shapes != shapes[0])
+    assert 0 < len(rest) < len(dataset)
+    few = generate(tmp_path / "first", CONFIG, num=1, seed=5)
+    assert few.documents() == dataset.documents([0])
+    found = simulate_dataset(whole, tmp_path / "unseen", options, unseen_by=[tmp_path / "first"])
+    assert found.documents() == dataset.documents(rest.tolist())
+    assert found.keys().tolist() == list(range(len(rest)))
+    assert reproduce(tmp_path / "unseen", 1).different == ()
+    with pytest.raises(InvalidInputError, match="unseen_by must leave some deployment"):
+        simulate_dataset(whole, tmp_path / "none", options, unseen_by=[tmp_path / "one"])
+    assert len(one) == len(dataset)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_failure_before_the_first_shard_leaves_no_trace(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datagen.evaluation import Measures, pack
-from datagen.store.compare import LOAD_REGIMES, compare_measures
+from datagen.store.compare import LENGTH_REGIMES, LOAD_REGIMES, compare_measures
 from tests.helpers import tandem
 
 # Largest offered loads 0.1, 0.6, 0.9, 1.2 and 2.
@@ -88,3 +88,28 @@ def test_coverage_of_bounds() -> None:
     assert found["throughput_ratio"]["covered"] == pytest.approx(0.8)
     assert found["throughput_ratio"]["width"] == pytest.approx(np.mean(np.subtract(high, low)))
     assert "latency_ratio" not in found
+
+
+def test_coverage_by_load_and_length() -> None:
+    low, high = [0.9, 0.99, 0.9, 0.8, 0.4], [1.0, 1.0, 1.0, 0.9, 0.6]
+    given = measures(
+        [1.0, 1.0, 1.0, 0.8, 0.5], throughput_ratio_low=low, throughput_ratio_high=high
+    )
+    report = compare_measures(BATCH, given, TRUE)["coverage"]["throughput_ratio"]
+    true = TRUE.chain["throughput_ratio"]
+    inside = [low <= value <= high for low, value, high in zip(low, true, high, strict=True)]
+    by_load = report["by_load"]  # one chain in each
+    assert [by_load[name]["covered"] for name in LOAD_REGIMES] == [float(x) for x in inside]
+    assert [by_load[name]["width_median"] for name in LOAD_REGIMES] == pytest.approx(
+        np.subtract(high, low)
+    )
+    assert list(report["by_length"]) == list(LENGTH_REGIMES)
+    assert sum(part["n"] for part in report["by_length"].values()) == 5
+    longest = np.maximum.reduceat(BATCH.counts("step"), BATCH.path_start[:-1])
+    for name, (least, beyond) in LENGTH_REGIMES.items():
+        rows = (longest >= least) & (longest < beyond)
+        assert report["by_length"][name]["n"] == rows.sum()
+        both = [report["by_load_and_length"][load][name]["n"] for load in LOAD_REGIMES]
+        assert sum(both) == rows.sum()
+        empty = report["by_length"][name]["covered"] is None
+        assert empty == (not rows.any())
