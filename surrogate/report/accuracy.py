@@ -218,6 +218,31 @@ def _add_regimes(page: Page, judged: Judged) -> None:
     page.table(header, rows)
 
 
+def _add_coverage(page: Page, judged: Judged) -> None:
+    header = [
+        "",
+        "largest load on the chain's devices",
+        "chains",
+        "inside",
+        "width, mean",
+        "median",
+    ]
+    rows = []
+    for target, name in TARGETS.items():
+        covered = judged.result["coverage"].get(target)
+        if covered is None:
+            continue
+        for key, part in {"all": covered, **covered["by_load"]}.items():
+            cells = [
+                name,
+                REGIME_NAMES.get(key, key),
+                f"{part['n']:,}",
+                percent(part["covered"], 1),
+            ]
+            rows.append([*cells, percent(part["width"]), percent(part["width_median"])])
+    page.table(header, rows)
+
+
 def evaluation_report(judged: Judged, path: Path) -> None:
     """Write how well a surrogate reproduces labels.
 
@@ -257,4 +282,7 @@ def evaluation_report(judged: Judged, path: Path) -> None:
     )
     page.heading("Errors by load")
     _add_regimes(page, judged)
+    page.heading("Intervals")
+    page.text("Share of the labels inside the 90 % intervals, and how wide these are.")
+    _add_coverage(page, judged)
     page.write(path)
