@@ -67,19 +67,18 @@ class GradientSearch(Annealing):
 
     def begin(self, space: PlacementSpace, rng: np.random.Generator) -> None:
         super().begin(space, rng)
-        self._look_from(np.empty((0, space.slots), dtype=np.int32))
+        self._look_from(space.start[None])  # also warms the network up, before any clock starts
+        self._since = self.refresh
 
     def _look_from(self, origins: Placements) -> None:
         """Rank the moves of some placements."""
         self._origins, self._since = origins, 0
-        self._ranked = np.empty((0, self._space.allowed.size), dtype=np.int64)
-        if len(origins):
-            network = self._guide.release.network
-            effects = move_effects(network, self._objective, self._space, origins)
-            self._ranked = np.argsort(effects.reshape(len(origins), -1), axis=1, kind="stable")
+        network = self._guide.release.network
+        effects = move_effects(network, self._objective, self._space, origins)
+        self._ranked = np.argsort(effects.reshape(len(origins), -1), axis=1, kind="stable")
 
     def _neighbours(self, rows: NDArray[np.int64]) -> Placements:
-        if len(self._origins) == 0 or self._since >= self.refresh:
+        if self._since >= self.refresh:
             self._look_from(self._current.copy())
         self._since += len(rows)
         neighbours = propose(self._space, self._current[rows], self._rng)

@@ -187,7 +187,7 @@ class TestEverySearch:
         start = poor_start(small_problem())
         budget = Budget(seconds=0.4)
         result = optimize(start, SlowEvaluator(), SEARCHES[name](), budget=budget)
-        slack = 0.4  # one batch, the selection's own error of estimate, and busy neighbours
+        slack = 0.6  # a batch, perhaps with a gradient, the error of estimates, busy neighbours
         assert result.seconds <= 0.4 + SlowEvaluator.seconds + slack
         assert 0 < result.evaluations <= 0.4 / SlowEvaluator.seconds + 1
         assert result.status == "time_limit"
