@@ -34,10 +34,7 @@ NOTE = (
     "disjoint sets of images of the two sizes, all contexts of an image together."
 )
 
-SPEED_SHOWN = (4, 8, 16, 24)
-"""Places of the curves that the tables show."""
-
-NOTE = (
+SPEED_NOTE = (
     "Times of batches of 4,096 vectors (512 of eenn-general, which is given 100 samples) for 9 "
     "exits. Vectors per second are by the clock, with two "
     "threads of the predictors and one of the count; those per second of processor time are with "
