@@ -24,6 +24,9 @@ ERRORS = (
     ("accuracy_noise_floor", "noise floor"),
 )
 
+SHOWN = (4, 8, 16, 24)
+"""Places of the curves that the tables show."""
+
 NOTE = (
     "Mean absolute errors of shares against the counts of the test images: exit mix over vectors "
     "of thresholds and exits, accuracy (of all samples) over vectors. The table is that of the "
@@ -32,7 +35,8 @@ NOTE = (
 )
 
 SPEED_NOTE = (
-    "Times of batches of 4,096 vectors for 9 exits. Vectors per second are by the clock, with two "
+    "Times of batches of 4,096 vectors (512 of eenn-general, which is given 100 samples) for 9 "
+    "exits. Vectors per second are by the clock, with two "
     "threads of the predictors and one of the count; those per second of processor time are with "
     "one thread, and tell the work where other programs share the machine."
 )
@@ -74,6 +78,20 @@ def _speeds(report: Mapping[str, Any]) -> str:
     return _table(["", "vectors / s", "vectors / s of processor time"], lines)
 
 
+def _curves(curves: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for curve in curves:
+        for place in SHOWN:
+            shares = [
+                f"{curve[f'{kind}_{what}'][place]:.4f}"
+                for what in ("cost", "accuracy")
+                for kind in ("predicted", "measured")
+            ]
+            lines.append([str(curve["context"]), f"{curve['threshold'][place]:.4f}", *shares])
+    titles = ["context", "threshold", "cost", "measured", "accuracy", "measured"]
+    return _table(titles, lines)
+
+
 def result_text(report: Mapping[str, Any], command: str, hardware: str | None) -> str:
     """Return the content of a result file.
 
@@ -106,6 +124,8 @@ def result_text(report: Mapping[str, Any], command: str, hardware: str | None) -
         "eenn-general on made-up networks that it was not trained on:\n",
         _few_shot(report["general"]["made_up_networks"]),
         _speeds(report),
+        "One threshold for all exits: mean cost relative to the whole network, and accuracy:\n",
+        _curves(report["cost_curves"]),
         NOTE,
         SPEED_NOTE,
         "",

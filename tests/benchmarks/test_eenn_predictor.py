@@ -19,6 +19,7 @@ def test_measures_and_writes(
 ) -> None:
     benchmark = import_module("eenn_predictor")
     monkeypatch.setattr(benchmark, "SPEED_BATCH", 64)
+    monkeypatch.setattr(benchmark, "FEW_BATCH", 16)
     made_up_trace(600).save(tmp_path / "known.npz")
     made_up_trace(600, seed=4).save(tmp_path / "held_out.npz")
     save_exit_predictor(tmp_path / "one", trace_net(torch.float32), metrics={}, card="")

@@ -34,7 +34,7 @@ def test_has_the_sizes_it_names() -> None:
 
 
 def test_a_narrow_width_gives_the_empirical_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "WIDTHS", (1e-6, 0.5, 1.2))
+    monkeypatch.setattr(evidence, "WIDTHS", (1e-9, 0.5, 1.2))
     monkeypatch.setattr(evidence, "PRIOR", 1e-9)
     samples, _ = all_of(300)
     # No threshold is the confidence of a sample: that one would leave by half.
