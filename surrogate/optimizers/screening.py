@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 SCREENED_BATCH = 128
 """Placements that the approximation is asked about at once."""
 
-MOST_BATCHES = 8
+MOST_BATCHES = 16
 """Batches between two looks of the judge: the temperature has to fall in between."""
 
 KEPT = 256
@@ -62,7 +62,7 @@ class ScreenedAnnealing(Search):
         screen: Evaluator | None = None,
         goal: Goal | None = None,
         *,
-        share: float = 0.75,
+        share: float = 0.85,
         screened: int = 100,
         tries: int = 8,
     ) -> None:
