@@ -34,8 +34,11 @@ Floats = NDArray[np.float64]
 SCREENED_BATCH = 128
 """Placements that the approximation is asked about at once."""
 
-MOST_BATCHES = 16
+MOST_BATCHES = 8
 """Batches between two looks of the judge: the temperature has to fall in between."""
+
+FIRST_BATCHES = 2
+"""Batches before the first look: until then, how fast the budget goes is not known."""
 
 KEPT = 256
 """Best placements that are remembered: of the screen to show them, of the judge to go on from."""
@@ -105,7 +108,8 @@ class ScreenedAnnealing(Search):
         # What is told of the progress stands still meanwhile: go on at the pace of the last time.
         pace = (self.progress - self._before) / max(self._batches, 1)
         self._before = self.progress
-        self._batches = min(-(-self.screened * count // SCREENED_BATCH), MOST_BATCHES)
+        most = MOST_BATCHES if self._batches else FIRST_BATCHES
+        self._batches = min(-(-self.screened * count // SCREENED_BATCH), most)
         for batch in range(self._batches):
             self._first.progress = min((self.progress + batch * pace) / self.share, 1.0)
             candidates = self._first.ask(SCREENED_BATCH)
