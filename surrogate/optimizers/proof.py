@@ -145,7 +145,9 @@ class Proof:
         def play(some: Placements, run: int) -> Measures:
             return self._simulated(some, self.events / RUNS, 1, self.run_seed(run))
 
-        return race(rows, self._space.excess(rows), goal, play, clock.seconds_left)
+        return race(
+            rows, self._space.excess(rows), goal, play, clock.seconds_left, clock.budget.now
+        )
 
     def run_seed(self, run: int) -> int:
         """Return the seed of a run of the selection.

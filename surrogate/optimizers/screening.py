@@ -24,6 +24,7 @@ from surrogate.optimizers.annealing import Annealing
 from surrogate.optimizers.archive import Archive
 from surrogate.optimizers.goal import Goal
 from surrogate.optimizers.moves import propose
+from surrogate.optimizers.objective import Objective
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import Placements, PlacementSpace
 
@@ -75,6 +76,10 @@ class ScreenedAnnealing(Search):
         self.goal = goal or Goal()
         self.share, self.screened = share, screened
         self._first, self._second = Annealing(tries=tries), Annealing(cycles=1, tries=tries)
+
+    @classmethod
+    def driven_by(cls, evaluator: Evaluator, objective: Objective) -> ScreenedAnnealing:
+        return cls(goal=Goal.of(objective))
 
     def begin(self, space: PlacementSpace, rng: np.random.Generator) -> None:
         self._space = space

@@ -125,6 +125,7 @@ def race(
     goal: Goal,
     play: Callable[[Placements, int], Measures],
     seconds_left: Callable[[], float],
+    now: Callable[[], float] = time.perf_counter,
 ) -> Selection:
     """Choose the best of some placements by simulation.
 
@@ -134,16 +135,17 @@ def race(
         goal: What is minimised and limited; the first objective decides.
         play: Simulates placements in a run of a number; the same number, the same jobs.
         seconds_left: Time left [s].
+        now: The clock that it is left on [s].
 
     Returns:
         The choice.
     """
     tally, left, runs = _Tally(len(rows)), RUNS * len(rows), FIRST_RUNS
     while True:
-        began = time.perf_counter()
+        began = now()
         for _ in range(runs):
             tally.add(play(rows[tally.alive], len(tally.runs)), goal)
-        each = (time.perf_counter() - began) / (runs * len(tally.alive))
+        each = (now() - began) / (runs * len(tally.alive))
         left -= runs * len(tally.alive)
         values = goal.values(tally.mean(), excess[tally.alive])[:, 0]
         leader = int(tally.alive[np.argmin(values)])

@@ -58,8 +58,8 @@ def test_little_time_is_for_few_finalists(
     monkeypatch: pytest.MonkeyPatch, seconds: float, finalists: int
 ) -> None:
     monkeypatch.setattr(Proof, "_probed", lambda self, seed: 8e-7)
-    space = PlacementSpace(starts()[0])
-    sized = Proof(space, selection_seed=1, verification_seed=2, seconds=seconds)
+    space, given = PlacementSpace(starts()[0]), Budget(seconds=seconds)
+    sized = Proof(space, selection_seed=1, verification_seed=2, budget=given)
     assert sized.finalists == finalists
     assert proof.LEAST_SELECTION_EVENTS <= sized.events <= proof.SELECTION_EVENTS
     if seconds >= 1.0:
