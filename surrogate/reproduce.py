@@ -25,8 +25,8 @@ PROGRAMS = ("datagen", "surrogate")
 SMOKE_ROOT = Path("runs/smoke")
 """Where small trials lie, apart from the real data."""
 
-SMOKE_ROWS = 16
-"""Deployments of each data set of a trial."""
+SMOKE_MOST = {"--num": 16, "--offered": 500}
+"""Largest values of a trial's options: deployments of each data set, arrivals in each."""
 
 SMOKE_SETTINGS = ("--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.batch_size=8")
 
@@ -64,18 +64,23 @@ def smoke(command: Sequence[str]) -> list[str]:
     Returns:
         Its words.
     """
-    if command[:2] == ["datagen", "generate"]:
-        words = [*command[:2], str(SMOKE_ROOT / command[2]), *command[3:]]
-        place = words.index("--num") + 1
-        words[place] = str(min(int(words[place]), SMOKE_ROWS))
+    if command[0] == "datagen":
+        words = [str(SMOKE_ROOT / word) if word.startswith("data/") else word for word in command]
+        for option, most in SMOKE_MOST.items():
+            if option in words:
+                place = words.index(option) + 1
+                words[place] = str(min(int(words[place]), most))
         return words
     config = read_yaml(Path(command[command.index("--config") + 1]))
-    folders = {
+    settings = {
         f"data.{name}": json.dumps([str(SMOKE_ROOT / folder) for folder in config["data"][name]])
-        for name in ("train", "validation")
+        for name in ("train", "validation", "calibration")
     }
-    folders["trainer.default_root_dir"] = str(SMOKE_ROOT / config["trainer"]["default_root_dir"])
-    return [*command, *SMOKE_SETTINGS, *(f"--{name}={value}" for name, value in folders.items())]
+    settings["trainer.default_root_dir"] = str(SMOKE_ROOT / config["trainer"]["default_root_dir"])
+    start = config["model"]["network"]["init_args"].get("checkpoint")
+    if start is not None:
+        settings["model.network.init_args.checkpoint"] = str(SMOKE_ROOT / start)
+    return [*command, *SMOKE_SETTINGS, *(f"--{name}={value}" for name, value in settings.items())]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,11 @@ MONITORS = {"eenn_network": None, "eenn_digits": "val/mix_mae", "eenn_general": 
 """What chooses the weights, where it is not the error of deployments: nothing where that could only
 be the images of a later judgement."""
 
+GO_ON_FROM_SHIPPED = {
+    "chainnet_refined": ("--model.network.init_args.checkpoint=chainnet",),
+}
+"""Words that give a second half of a training the shipped network instead of the first half's."""
+
 
 def files(folder: str) -> list[Path]:
     return sorted((REPOSITORY / folder).glob("*.yaml"))
@@ -52,7 +57,7 @@ def test_a_training_is_instantiated(
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)  # what seed_everything sets is taken back
     cli = LightningCLI(
         **run_classes([read_yaml(path)]),
-        args=["--config", str(path)],
+        args=["--config", str(path), *GO_ON_FROM_SHIPPED.get(path.stem, ())],
         run=False,
         save_config_callback=None,
         parser_kwargs={"exit_on_error": False},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from datagen.documents import read_yaml
 from surrogate.reproduce import SMOKE_ROOT, commands_of, main, smoke
 
 SHIPPED = Path("configs/train/chainnet.yaml")
@@ -17,24 +18,44 @@ def test_the_shipped_header_makes_all_the_data_that_is_trained_on(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
-    *generate, fit = commands_of(SHIPPED)
-    assert fit == ["surrogate", "fit", "--config", str(SHIPPED)]
-    made = [command[2] for command in generate]
-    assert all(command[:2] == ["datagen", "generate"] for command in generate)
-    assert all(Path(command[command.index("--config") + 1]).is_file() for command in generate)
-    seeds = [command[command.index("--seed") + 1] for command in generate]
+    *made, first, second = commands_of(SHIPPED)
+    assert [fit[:3] for fit in (first, second)] == [["surrogate", "fit", "--config"]] * 2
+    assert first[3] == str(SHIPPED)
+    generated = [command for command in made if command[1] == "generate"]
+    simulated = [command for command in made if command[1] == "simulate"]
+    assert len(generated) + len(simulated) == len(made)
+    assert all(Path(command[command.index("--config") + 1]).is_file() for command in generated)
+    seeds = [command[command.index("--seed") + 1] for command in generated]
     assert len(set(seeds)) == len(seeds)
-    small = smoke(fit)
-    for folder in made:
-        assert any(f'"{SMOKE_ROOT / folder}"' in word for word in small), folder
-    named = sum(word.count(f'"{SMOKE_ROOT}') for word in small)
-    assert named == len(made)
+    drawn = {command[2] for command in simulated}
+    ready = {command[2] for command in generated} - drawn | {command[3] for command in simulated}
+    for fit in (first, second):
+        data = read_yaml(Path(fit[3]))["data"]
+        named = [*data["train"], *data["validation"], *data["calibration"]]
+        assert sorted(named) == sorted(ready)
+        unseen = {word for command in simulated for word in command[4:] if word.startswith("data/")}
+        assert unseen == set(data["train"])
 
 
 def test_a_trial_is_small_and_apart() -> None:
     command = "datagen generate data/x --config c.yaml --num 4096 --seed 9"
     small = f"datagen generate {SMOKE_ROOT}/data/x --config c.yaml --num 16 --seed 9"
     assert " ".join(smoke(command.split())) == small
+    command = "datagen simulate data/x data/y --unseen-by data/z --offered 250000 --seed 9"
+    small = (
+        f"datagen simulate {SMOKE_ROOT}/data/x {SMOKE_ROOT}/data/y "
+        f"--unseen-by {SMOKE_ROOT}/data/z --offered 500 --seed 9"
+    )
+    assert " ".join(smoke(command.split())) == small
+
+
+def test_a_trial_goes_on_from_its_own_first_half(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    words = smoke(commands_of(SHIPPED)[-1])
+    start = SMOKE_ROOT / "runs" / "chainnet" / "release"
+    assert f"--model.network.init_args.checkpoint={start}" in words
 
 
 def test_commands_run_in_order_until_one_fails(
@@ -80,4 +101,6 @@ def test_a_trial_ends_with_a_release(
     monkeypatch.setenv("PYTHONPATH", str(repository))
     (tmp_path / "configs").symlink_to(repository / "configs")
     assert main([str(SHIPPED), "--smoke"]) == 0
-    assert (tmp_path / SMOKE_ROOT / "runs" / "chainnet" / "release" / "model.safetensors").is_file()
+    assert (
+        tmp_path / SMOKE_ROOT / "runs" / "chainnet_refined" / "release" / "model.safetensors"
+    ).is_file()
