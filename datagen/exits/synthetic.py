@@ -41,6 +41,9 @@ KNOTS: Floats = np.array([-2.5, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.5])
 SUREST = 1e-6
 """Confidences nearer than this to chance or to 1 are not told apart: their logits would be huge."""
 
+SUM_TOLERANCE = 1e-9
+"""Slack for shares written as decimal fractions."""
+
 QUADRATURE = 201
 """Points that means over the score are taken at; the quantiles of a uniform grid."""
 
@@ -79,8 +82,8 @@ class SyntheticExits:
         require(proper, "logits", f"have shape [K, E, {len(KNOTS)}]", shape)
         ordered = bool((np.diff(self.logits, axis=2) >= 0).all())
         require(ordered, "logits", "not fall from knot to knot", self.logits)
-        one = self.shares.shape == shape[:1] and (self.shares >= 0).all()
-        right = one and abs(self.shares.sum() - 1) <= 1e-9
+        one = self.shares.shape == shape[:1] and bool((self.shares >= 0).all())
+        right = one and abs(float(self.shares.sum()) - 1) <= SUM_TOLERANCE
         require(right, "shares", f"hold {shape[0]} numbers >= 0 that sum to 1", self.shares)
         for name in ("persistence", "agreement"):
             values = getattr(self, name)
@@ -233,7 +236,7 @@ def _shifted(logits: Floats, wished: Floats, chance: float) -> Floats:
     reach = 2 * float(logit(1 - SUREST)) + float(np.abs(logits).max())
     for place in np.ndindex(wished.shape):
         levels = _curve(scores, logits[place])
-        target = min(max((wished[place] - chance) / (1 - chance), SUREST), 1 - SUREST)
+        target = float(np.clip((wished[place] - chance) / (1 - chance), SUREST, 1 - SUREST))
 
         def excess(shift: float, levels: Floats = levels, target: float = target) -> float:
             return float(expit(levels + shift).mean()) - target

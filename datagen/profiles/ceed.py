@@ -256,13 +256,13 @@ def _kind(name: str, place: int) -> str:
 
 
 def _gates(about: Mapping[str, Any], layers: int) -> list[int]:
-    gates = about.get("early_exits_gates")
-    listed = isinstance(gates, list) and all(type(gate) is int for gate in gates)
-    ascending = listed and all(a < b for a, b in pairwise(gates))
-    proper = ascending and len(gates) > 0 and gates[0] >= 0 and gates[-1] == layers - 1
+    given = about.get("early_exits_gates")
+    gates = given if isinstance(given, list) else []
+    whole = len(gates) > 0 and all(type(gate) is int for gate in gates)
+    ascending = whole and gates[0] >= 0 and all(a < b for a, b in pairwise(gates))
     rule = f"ascend from 0 at least to the last layer, {layers - 1}"
-    require(proper, "early_exits_gates", rule, gates)
-    return list(gates)  # type: ignore[arg-type]
+    require(ascending and gates[-1] == layers - 1, "early_exits_gates", rule, given)
+    return gates
 
 
 def _head(found: Mapping[str, Any], gate: int, layer: int) -> Moments:
@@ -283,14 +283,14 @@ def _weights(
 ) -> list[float]:
     """Return the share of each layer in the memory of the model [bytes]."""
     total = _number(_section(found, "memory"), "model", "memory")
-    shape = about.get("input_size")
-    whole = isinstance(shape, list) and len(shape) == 3 and all(type(x) is int for x in shape)
-    proper = whole and min(shape) >= 1  # type: ignore[arg-type,type-var]
-    require(proper, "input_size", "hold channels, height and width", shape)
+    given = about.get("input_size")
+    shape = given if isinstance(given, list) else []
+    proper = len(shape) == 3 and all(type(x) is int and x >= 1 for x in shape)
+    require(proper, "input_size", "hold channels, height and width", given)
     classes = int(_number(about, "num_classes", "model", least=2))
     numbers = [(size - SERIALIZATION) / NUMBER_BYTES for size in output]
     try:
-        parameters, channels = layer_parameters(kinds, numbers, shape)  # type: ignore[arg-type]
+        parameters, channels = layer_parameters(kinds, numbers, shape)
     except InvalidInputError as error:
         raise error.within("system") from None
     for gate in gates:

@@ -193,7 +193,11 @@ class DigitsData(lightning.LightningDataModule):
         chosen = torch.from_numpy(self.parts["train"])
         varied = _Varied(self.images[chosen], self.labels[chosen], self.contexts)
         return DataLoader(
-            varied, batch_size=self.batch_size, shuffle=True, drop_last=True, collate_fn=_identity
+            varied,
+            batch_size=self.batch_size,
+            shuffle=True,
+            drop_last=len(chosen) > self.batch_size,
+            collate_fn=_identity,
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
