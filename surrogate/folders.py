@@ -129,8 +129,8 @@ def described(
     for field in ("model", *fields, "sha256"):
         if field not in config:
             raise CheckpointError(f"{path}: {field} must be present, got {sorted(config)}.")
-    if config["model"] not in models:
-        known = list(models)
+    known = list(models)  # a list, for what the file says need not be hashable
+    if config["model"] not in known:
         raise CheckpointError(f"{path}: model must be one of {known}, got {config['model']!r}.")
     return config
 
@@ -158,7 +158,9 @@ def weights_of(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
         return load(weights)
     except SafetensorError as error:
         why = " ".join(str(error).split())
-        raise CheckpointError(f"{folder / WEIGHTS} must hold tensors: {why}") from None
+        raise CheckpointError(
+            f"{folder / WEIGHTS} must match what safetensors reads: {why}"
+        ) from None
 
 
 def metrics_of(folder: Path) -> dict[str, Any]:
