@@ -181,6 +181,8 @@ def measured(
 ) -> list[dict[str, Any]]:
     """Tune every cell."""
     parts = fragments(source, trace.exits)
+    # The first search compiles, which belongs to no cell.
+    tune_thresholds(deployed(parts, trace, edges=False, load=1.0), evaluator, loss_target=target)
     rows = []
     for edges in (False, True):
         for load in loads:
