@@ -156,10 +156,15 @@ class TraceExits(ExitModel):
         )
 
     def thresholds(self, levels: np.ndarray) -> np.ndarray:
-        """Return the confidence of the first sample that leaves; above 1 where none does."""
+        """Return values halfway below the first sample that leaves; above 1 where none does."""
         samples = len(self._ordered)
         # Rank (k + 1/2) / N of the k-th sample is at least the level from k = level N - 1/2 on.
         first = np.ceil(np.asarray(levels, dtype=np.float64) * samples - 0.5 - 1e-6).astype(int)
-        padded = np.concatenate([self._ordered, np.full((1, self._ordered.shape[1]), CLOSED)])
-        found = padded[np.clip(first, 0, samples), np.arange(padded.shape[1])]
-        return np.where(first <= 0, 0.0, found)
+        found = np.full(first.shape, CLOSED)
+        for column, ordered in enumerate(self._ordered.T):
+            leaves = first[:, column] < samples
+            least = ordered[np.maximum(first[leaves, column], 0)]
+            place = np.searchsorted(ordered, least)  # of equal samples, the first
+            below = ordered[np.maximum(place - 1, 0)]
+            found[leaves, column] = np.where(place > 0, 0.5 * (least + below), 0.0)
+        return found
