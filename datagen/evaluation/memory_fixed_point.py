@@ -4,9 +4,9 @@ A device with a buffer of B bytes is taken for one that holds K = max(1, B / m) 
 the mean size of the jobs it holds: sum(a W b) / sum(a W) over its steps, a the accepted rate, W
 the time spent and b the bytes of each. Rates and times follow from K, so that both are iterated.
 
-It is a comparison, and serves models that have never seen sizes: the simulator counts bytes exactly,
-and features carry the size of a step over the capacity of its device. The rate accepted at a step
-is taken for that of the completed jobs of its chain, which measures tell.
+It is a comparison, and serves models that have never seen sizes: the simulator counts bytes
+exactly, and features carry the size of a step over the capacity of its device. The rate accepted
+at a step is taken for that of the completed jobs of its chain, which measures tell.
 
 References:
     The real-valued K, the damping and the limit of rounds are those of the CEED papers.
