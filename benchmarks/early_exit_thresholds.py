@@ -1,10 +1,10 @@
 """Thresholds for a loss target: predicted, simulated, and beside what is exactly possible.
 
 The network is CEED's measured ResNet-50 (folder ``ceed`` of the public data), cut after its gates;
-where its jobs leave is told by a trace, recorded (``--trace``) or made up: exits that master samples
-up to a difficulty, the accuracies of the golden table, and little beyond. Two topologies: a gateway
-alone with room for 10 jobs, and a gateway that runs the first gates and sends what is left to a near
-or to a far edge.
+where its jobs leave is told by a trace, recorded (``--trace``) or made up: exits that master
+samples up to a difficulty, the accuracies of the golden table, and little beyond. Two topologies: a
+gateway alone with room for 10 jobs, and a gateway that runs the first gates and sends what is left
+to a near or to a far edge.
 The load factor is the load of the busiest device if every job left at the last exit and none were
 lost, both ways being taken alike.
 
