@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from datagen.analytic.decomposition import AnalyticEvaluator
+from datagen.arrivals import Poisson
+from datagen.deployment import Chain, Deployment, Device, Fragment
+from datagen.distributions import Deterministic
 from datagen.errors import InvalidInputError
 from datagen.evaluation import ExpandedEvaluator
 from datagen.exits import Thresholds
@@ -95,8 +99,6 @@ def test_one_band_is_what_the_event_engine_plays() -> None:
     action = len(around.thresholds) // 2
     tau = tuple(around.thresholds[action].tolist())
     found = around.simulated([(8, action)], seed=2, services=400_000)
-    from dataclasses import replace
-
     fixed = replace(deployment, exits={"camera": Thresholds(tau=tau)})
     played = simulate([fixed], events=8e5, replications=8, seed=5)
     spread = np.hypot(found.loss_ratio_se, played.chain["loss_ratio_se"][0])
@@ -120,8 +122,6 @@ def test_bands_of_several_devices_are_refused() -> None:
 
 
 def test_a_deployment_without_thresholds_is_refused() -> None:
-    from dataclasses import replace
-
     with pytest.raises(InvalidInputError, match="exits must decide some chain by thresholds"):
         tune_thresholds(replace(gateway(), exits=None), AnalyticEvaluator())
 
@@ -159,3 +159,34 @@ def test_projection_is_the_nearest_point() -> None:
     for other in rng.dirichlet(np.ones(3), size=200):
         near = ((values - found) ** 2).sum(axis=1)
         assert np.all(near <= ((values - other) ** 2).sum(axis=1) + 1e-12)
+
+
+def test_two_gateways_share_an_edge_with_a_plain_chain() -> None:
+    one = edges(8.0)
+    camera = one.problem.chains[0]
+    door = replace(camera, name="door", arrivals=Poisson(rate=5.0))
+    sensor = Chain(
+        name="sensor",
+        arrivals=Poisson(rate=3.0),
+        fragments=(Fragment(name="read", service=Deterministic(mean=0.05)),),
+    )
+    devices = (*one.problem.devices, Device(name="second", capacity=8))
+    own = one.placement["camera"]
+    both = Deployment(
+        problem=replace(one.problem, devices=devices, chains=(camera, sensor, door)),
+        placement={
+            "camera": own,
+            "sensor": (("near",),),
+            "door": tuple(("second", "second", *path[2:]) for path in own),
+        },
+        routing={"camera": (0.5, 0.5), "door": (0.5, 0.5)},
+        exits={name: Thresholds(tau=(1.01,) * 3) for name in ("camera", "door")},
+    )
+    result = tune_thresholds(both, AnalyticEvaluator(), loss_target=TARGET, seed=1)
+    assert result.feasible
+    assert result.verified is not None
+    assert result.start is not None
+    assert result.verified.accuracy_offered > result.start.accuracy_offered
+    assert set(result.thresholds) == {"camera", "door"}
+    assert result.routing["sensor"] == (1.0,)
+    assert result.predicted.loss_ratio == pytest.approx(result.verified.loss_ratio, abs=0.006)
