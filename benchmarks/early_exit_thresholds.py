@@ -1,9 +1,10 @@
 """Thresholds for a loss target: predicted, simulated, and beside what is exactly possible.
 
 The network is CEED's measured ResNet-50 (folder ``ceed`` of the public data), cut after its gates;
-where its jobs leave is told by a trace, recorded (``--trace``) or made up: a latent difficulty
-whose exits have the accuracies of the golden table. Two topologies: a gateway alone with room for
-10 jobs, and a gateway that runs the first gates and sends what is left to a near or to a far edge.
+where its jobs leave is told by a trace, recorded (``--trace``) or made up: exits that master
+samples up to a difficulty, the accuracies of the golden table, and little beyond. Two topologies: a
+gateway alone with room for 10 jobs, and a gateway that runs the first gates and sends what is left
+to a near or to a far edge.
 The load factor is the load of the busiest device if every job left at the last exit and none were
 lost, both ways being taken alike.
 
@@ -64,7 +65,7 @@ STATIC_SLACK, AWARE_SLACK = 0.003, 0.007
 
 
 def made_up_trace() -> ExitTrace:
-    """Return a trace whose exits have the golden accuracies and confidences that are calibrated."""
+    """Return a trace whose exits master the golden shares of samples and know when they do."""
     rng = np.random.default_rng(7)
     difficulty = rng.uniform(size=(SAMPLES, 1))
     # The chance to be right falls from 1 to 0 around the share of samples that the exit masters.
@@ -181,6 +182,8 @@ def measured(
 ) -> list[dict[str, Any]]:
     """Tune every cell."""
     parts = fragments(source, trace.exits)
+    # The first search compiles, which belongs to no cell.
+    tune_thresholds(deployed(parts, trace, edges=False, load=1.0), evaluator, loss_target=target)
     rows = []
     for edges in (False, True):
         for load in loads:

@@ -41,7 +41,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"packing", "loads"},
         {"candidates", "measures", "expanded_deployment"},
         {"evaluator", "expansion"},
-        {"expanded_evaluator"},
+        {"expanded_evaluator", "memory_fixed_point"},
     ],
     "surrogate": [
         {"errors", "threads"},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluator_named", "main", "objective_named"]
 
-PROBLEMS = ("place",)
+PROBLEMS = ("place", "thresholds")
 """Kinds of problems that can be searched."""
 
 SEARCHES = {
@@ -70,6 +70,9 @@ def _parser() -> Parser:
         help="what is minimised; of throughput and of deadlines met, the shortfall",
     )
     parser.add_argument("--max-latency", metavar="L", help="mean latency of any chain at most [s]")
+    parser.add_argument("--loss-target", metavar="L", help="loss ratio at most (default: 0.01)")
+    parser.add_argument("--bands", metavar="N", help="bands of the backlog (default: 1, static)")
+    parser.add_argument("--lookup", metavar="OUT.json", help="write thresholds by arrival rate")
     parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
     parser.add_argument("--evaluations", metavar="N", help="largest number of candidates")
     parser.add_argument("--seed", metavar="S", help="seed of everything random (default: 0)")
@@ -142,6 +145,11 @@ def main(arguments: list[str]) -> None:
     if given.evaluations is not None:
         evaluations = whole("evaluations", given.evaluations, 0, 1)
     seed = whole("seed", given.seed, 0, 0)
+    if given.kind == "thresholds":
+        from surrogate.commands.optimize_thresholds import run
+
+        run(given, seconds, seed)
+        return
     report = None if given.report is None else Path(given.report)
     if report is not None:
         from surrogate.report.target import require_target

@@ -172,10 +172,16 @@ def made_up_labels(batch: DeploymentBatch, jobs: float = 1e4) -> Measures:
     return Measures.of(batch, "simulation", chain=chain, step=step)
 
 
-def write_dataset(folder: Path, deployments: Sequence[Deployment], **labels: Any) -> Path:
-    """Write a labelled data set of one shard."""
+def write_dataset(
+    folder: Path,
+    deployments: Sequence[Deployment],
+    measures: Measures | None = None,
+    **labels: Any,
+) -> Path:
+    """Write a data set of one shard, with labels from formulas where no measures are given."""
     batch = pack(deployments)
-    measures = made_up_labels(batch, **labels)
+    if measures is None:
+        measures = made_up_labels(batch, **labels)
     documents = [to_json(deployment) for deployment in deployments]
     writer = DatasetWriter(
         folder=folder,

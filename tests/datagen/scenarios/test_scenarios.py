@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 
 from datagen.arrivals import ARRIVAL_NAMES
+from datagen.deployment import Chain, Deployment
 from datagen.documents import from_json, to_json
 from datagen.errors import InvalidInputError
 from datagen.evaluation import DeploymentBatch, Effect, pack
 from datagen.evaluation.effects import refuse_uncovered
+from datagen.evaluation.expanded_deployment import expanded_deployment
 from datagen.evaluation.loads import chain_load, offered_load, unstable
+from datagen.exits import ExitMix
 from datagen.generate import read_config
 from datagen.scenarios import (
     SCENARIOS,
@@ -208,14 +212,47 @@ def test_early_exits_are_of_the_order_of_the_published_profile() -> None:
             assert all(0.0003 <= mean <= 0.002 for mean in heads)
             mix = deployment.exits[chain.name]  # type: ignore[index]
             assert list(mix.accuracy) == sorted(mix.accuracy)  # type: ignore[union-attr,arg-type]
-    # The load asked for is what the devices are offered, losses and later fragments not reached
-    # taken into account; the speeds of the devices average it.
-    offered = offered_load(batch) * batch.device_speed
-    mean = np.bincount(batch.owner("device"), offered) / np.bincount(
-        batch.owner("device"), batch.device_speed
-    )
-    assert 0.049 < mean.min() < 0.08
-    assert 1.6 < mean.max() < 2.001
+    # The load factor is the busiest device's load if nobody left early.
+    last = [replace(deployment, exits=leaving_last(deployment)) for deployment in deployments]
+    load = offered_load(pack(last))
+    busiest = np.array([load[a:b].max() for a, b in pairwise(batch.device_start)])
+    assert 0.299 < busiest.min() < 0.35
+    assert 2.2 < busiest.max() < 2.501
+
+
+def leaving_last(deployment: Deployment) -> dict[str, ExitMix]:
+    """Every classifier computed, and nobody leaves at one."""
+    return {
+        chain.name: ExitMix(p=(*(0.0,) * (len(chain.fragments) - 1), 1.0))
+        for chain in deployment.problem.chains
+    }
+
+
+def test_early_exits_go_two_ways_and_count_bytes() -> None:
+    deployments = [EarlyExitScenario().sample(index, 0) for index in range(300)]
+    paths = [
+        deployment.placement[c.name] for deployment in deployments for c in chains_of(deployment)
+    ]
+    several = [own for own in paths if len(own) > 1]
+    assert 0.35 < len(several) / len(paths) < 0.45
+    assert all(own[0][0] == own[1][0] for own in several)  # from one gateway
+    batch = pack(deployments)
+    in_bytes = (batch.effects & int(Effect.DEMAND)) > 0
+    assert 0.33 < in_bytes.mean() < 0.47
+    assert batch.step_demand[in_bytes[batch.owner("step")]].min() >= 12_000
+    assert np.all(batch.step_demand <= batch.device_capacity[batch.step_device_row])
+
+
+def chains_of(deployment: Deployment) -> tuple[Chain, ...]:
+    return deployment.problem.chains
+
+
+def test_expanded_early_exits_are_those_of_the_expansion() -> None:
+    for index in range(5):
+        plain = EarlyExitScenario().sample(index, 4)
+        expanded = EarlyExitScenario(expanded=True).sample(index, 4)
+        assert expanded == expanded_deployment(plain)
+        assert not expanded.exits
 
 
 def test_bursts_are_bursts() -> None:

@@ -35,7 +35,7 @@ def base(tmp_path: Path) -> Path:
     arrays = flow_arrays(batch)
     network.fit_features(arrays)
     features = network.features(arrays)
-    coverage = Coverage.of(batch, features).calibrated(arrays, features)
+    coverage = Coverage.of(batch, arrays, features).calibrated([[(arrays, features)]])
     assert coverage.effects & Effect.RANDOM_SERVICE
     intervals = some_intervals(network)
     save_release(tmp_path / "base", network, coverage, intervals, metrics=METRICS, card="# base\n")

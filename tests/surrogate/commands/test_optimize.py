@@ -17,6 +17,8 @@ from surrogate.__main__ import main
 from surrogate.commands.optimize import SEARCHES, evaluator_named
 from surrogate.optimizers import PlacementSpace, proof
 from surrogate.optimizers.baselines import least_loaded_start
+from surrogate.optimizers.lookup import LookupTable
+from tests.surrogate.exit_cases import gateway
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
 
@@ -260,3 +262,35 @@ def test_what_cannot_be_asked_is_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
+
+
+def test_thresholds_by_backlog_and_by_arrival_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "problem.yaml"
+    file.write_text(to_yaml(gateway()))
+    table = tmp_path / "table.json"
+    asked = [
+        "optimize",
+        "thresholds",
+        str(file),
+        "--evaluator",
+        "analytic",
+        "--loss-target",
+        "0.02",
+    ]
+    assert main([*asked, "--bands", "3", "--json", "--lookup", str(table)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["feasible"] is True
+    assert answer["verified"]["loss_ratio"] <= 0.02
+    assert answer["verified"]["accuracy_offered"] > 0.7
+    assert len(answer["bands"]) <= 3
+    assert len(LookupTable.load(table).factors) == 17
+
+
+def test_options_of_placement_are_refused_for_thresholds(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["optimize", "thresholds", str(problem_file), "--evaluator", "analytic"]
+    assert main([*asked, "--max-latency", "1"]) == 2
+    assert "max_latency must be absent for thresholds" in capsys.readouterr().err

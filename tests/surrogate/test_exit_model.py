@@ -1,0 +1,60 @@
+"""Counts over a trace: exact values, levels and thresholds that agree, gradients that are right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from datagen.evaluation.packing import DeploymentTables
+from datagen.exits import ExitTrace
+from surrogate.exit_model import TraceExits
+from tests.surrogate.exit_cases import gateway, small_trace
+
+
+def test_counts_are_those_of_the_thresholds() -> None:
+    model, rng = TraceExits(small_trace()), np.random.default_rng(0)
+    levels = np.concatenate([rng.uniform(size=(20, 3)), [[0, 0, 0], [1, 1, 1], [1, 0, 0.5]]])
+    with torch.no_grad():
+        leaving = model(torch.tensor(levels, dtype=torch.float32))
+    tables = DeploymentTables(gateway()).leaving
+    chain = gateway().problem.chains[0]
+    outcomes = tables.outcomes_by(chain, model.thresholds(levels))
+    shares = tables.shares(chain, outcomes, 8).reshape(len(levels), 4, 2)
+    assert leaving.mix.numpy() == pytest.approx(shares.sum(axis=2), abs=1e-6)
+    assert leaving.right.numpy() == pytest.approx(shares[:, :, 1], abs=1e-6)
+
+
+def test_fast_counts_are_the_values_that_carry_gradients() -> None:
+    model = TraceExits(small_trace())
+    levels = torch.rand(10, 3, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        fast = model(levels)
+    slow = model(levels.clone().requires_grad_())
+    assert torch.allclose(fast.mix, slow.mix, atol=1e-6)
+    assert torch.allclose(fast.right, slow.right, atol=1e-6)
+    assert slow.mix.requires_grad
+
+
+def test_equal_confidences_leave_together() -> None:
+    trace = ExitTrace(
+        name="t", confidences=[[0.5, 1], [0.5, 1], [0.9, 1], [0.2, 1]], correct=np.ones((4, 2))
+    )
+    model = TraceExits(trace)
+    with torch.no_grad():
+        mix = model(torch.tensor([[0.0], [0.3], [0.7], [1.0]])).mix[:, 0]
+    assert mix.tolist() == [1.0, 0.75, 0.25, 0.0]
+    # Halfway below the least confidence that leaves, so that rounding cannot lose it.
+    found = model.thresholds(np.array([[0.0], [0.3], [0.7], [1.0]])).ravel()
+    assert found == pytest.approx([0.0, 0.35, 0.7, 1.01])
+
+
+def test_gradients_of_smooth_counts() -> None:
+    model = TraceExits(small_trace(60), straight_through=False, width=0.1).double()
+    levels = torch.rand(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def both(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        leaving = model(values)
+        return leaving.mix, leaving.right
+
+    assert torch.autograd.gradcheck(both, (levels.requires_grad_(),))
