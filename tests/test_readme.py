@@ -83,7 +83,7 @@ def test_a_command_exists_with_its_options(words: list[str]) -> None:
 def test_make_targets_exist() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     targets = {words[1] for words in shell_lines() if words[0] == "make"}
-    assert targets == {"quickstart", "test"}
+    assert targets == {"quickstart", "reproduce-chainnet", "test"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
