@@ -135,7 +135,7 @@ def judge(surrogate: SurrogateEvaluator, labelled: Dataset) -> Judged:
     Returns:
         Errors and flags.
     """
-    batch, labels = labelled.batch(laws=False), labelled.measures()
+    batch, labels = labelled.batch(), labelled.measures()
     covers = surrogate.release.coverage.effects
     everything = Effect(0)
     for effect in Effect:
