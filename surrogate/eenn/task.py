@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
 from datagen.errors import require
 from surrogate.eenn.network import MultiExitNetwork
+from surrogate.training.one_cycle import OneCycleTask
 
 __all__ = ["EarlyExitTask"]
 
 
-class EarlyExitTask(lightning.LightningModule):
+class EarlyExitTask(OneCycleTask):
     """Trains a network with several exits by the weighted sum of their cross entropies.
 
     Args:
@@ -28,6 +26,8 @@ class EarlyExitTask(lightning.LightningModule):
         warmup_share: Share of the steps in which the rate rises, in (0, 1).
     """
 
+    network: MultiExitNetwork
+
     def __init__(
         self,
         network: MultiExitNetwork,
@@ -36,19 +36,17 @@ class EarlyExitTask(lightning.LightningModule):
         weight_decay: float = 1e-2,
         warmup_share: float = 0.1,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            network,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_share=warmup_share,
+        )
         weights = [1.0] * network.exits if exit_weights is None else list(exit_weights)
         fitting = len(weights) == network.exits and all(0 <= x < float("inf") for x in weights)
         rule = f"hold {network.exits} numbers >= 0, not all 0"
         require(fitting and sum(weights) > 0, "exit_weights", rule, weights)
-        require(learning_rate > 0, "learning_rate", "be > 0", learning_rate)
-        require(weight_decay >= 0, "weight_decay", "be >= 0", weight_decay)
-        require(0 < warmup_share < 1, "warmup_share", "lie in (0, 1)", warmup_share)
-        self.network = network
         self.shares = [weight / sum(weights) for weight in weights]
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_share = warmup_share
 
     def training_step(self, batch: Sequence[Tensor], index: int) -> Tensor:
         images, labels = batch
@@ -72,14 +70,3 @@ class EarlyExitTask(lightning.LightningModule):
         for place, logits in enumerate(self.network(images)):
             right = (logits.argmax(dim=1) == labels).float().mean()
             self.log(f"{stage}/accuracy_{place}", right, batch_size=len(images), sync_dist=True)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=steps, pct_start=self.warmup_share
-        )
-        scheduler: dict[str, Any] = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}  # type: ignore[return-value]

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import lightning
-import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from datagen.errors import require
 from surrogate.exits.examples import ExitExample
 from surrogate.exits.losses import ExitLoss
+from surrogate.training.one_cycle import OneCycleTask
 
 __all__ = ["ExitTask"]
 
 
-class ExitTask(lightning.LightningModule):
+class ExitTask(OneCycleTask):
     """Trains an exit predictor.
 
     Args:
@@ -35,15 +30,13 @@ class ExitTask(lightning.LightningModule):
         weight_decay: float = 1e-4,
         warmup_share: float = 0.1,
     ) -> None:
-        super().__init__()
-        require(learning_rate > 0, "learning_rate", "be > 0", learning_rate)
-        require(weight_decay >= 0, "weight_decay", "be >= 0", weight_decay)
-        require(0 < warmup_share < 1, "warmup_share", "lie in (0, 1)", warmup_share)
-        self.network = network
+        super().__init__(
+            network,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_share=warmup_share,
+        )
         self.loss = loss
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_share = warmup_share
 
     def setup(self, stage: str) -> None:
         self.trainer.datamodule.prepare(self.network)  # type: ignore[attr-defined]
@@ -62,14 +55,3 @@ class ExitTask(lightning.LightningModule):
         mix = (prediction.mix - truth.mix).abs().mean()
         self.log("val/mix_mae", mix, batch_size=size, prog_bar=True)
         self.log("val/accuracy_mae", accuracy.abs().mean(), batch_size=size)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=steps, pct_start=self.warmup_share
-        )
-        scheduler: dict[str, Any] = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}  # type: ignore[return-value]

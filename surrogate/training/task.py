@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import lightning
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from datagen.errors import require
 from surrogate.features.arrays import flow_arrays
 from surrogate.features.labels import QUANTILES, Example
 from surrogate.models import DeploymentNetwork
 from surrogate.training.losses import DeploymentLoss
+from surrogate.training.one_cycle import OneCycleTask
 
 __all__ = ["DeploymentTask"]
 
@@ -27,7 +23,7 @@ DENOMINATOR_SHIFT = 1e-5
 """Added to the true value in relative errors, as the published metric has it."""
 
 
-class DeploymentTask(lightning.LightningModule):
+class DeploymentTask(OneCycleTask):
     """Trains a network on labelled deployments.
 
     Args:
@@ -38,6 +34,8 @@ class DeploymentTask(lightning.LightningModule):
         warmup_share: Share of the steps in which the rate rises, in (0, 1).
     """
 
+    network: DeploymentNetwork
+
     def __init__(
         self,
         network: DeploymentNetwork,
@@ -46,15 +44,13 @@ class DeploymentTask(lightning.LightningModule):
         weight_decay: float = 1e-4,
         warmup_share: float = 0.05,
     ) -> None:
-        super().__init__()
-        require(learning_rate > 0, "learning_rate", "be > 0", learning_rate)
-        require(weight_decay >= 0, "weight_decay", "be >= 0", weight_decay)
-        require(0 < warmup_share < 1, "warmup_share", "lie in (0, 1)", warmup_share)
-        self.network = network
+        super().__init__(
+            network,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_share=warmup_share,
+        )
         self.loss = loss
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_share = warmup_share
         self._errors: dict[int, dict[str, list[Tensor]]] = {}
 
     def on_fit_start(self) -> None:
@@ -104,14 +100,3 @@ class DeploymentTask(lightning.LightningModule):
         overall = torch.stack([torch.stack(means[name]).mean() for name in judged]).mean()
         self.log("val/mape", overall, sync_dist=True, prog_bar=True)
         self._errors.clear()
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=steps, pct_start=self.warmup_share
-        )
-        scheduler: dict[str, Any] = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}  # type: ignore[return-value]
