@@ -127,6 +127,7 @@ def _compile(function: Function, *, inline: bool) -> Function:
         # Kernels allocate nothing, so their arrays need no reference counts. Left in, the counting
         # alone made the event loop nine times slower.
         options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "forceinline": inline}
+        options["nogil"] = True  # threads may each run one, on arrays of their own
         return numba.njit(cache=os.access(folder, os.W_OK), **options)(function)  # type: ignore[no-any-return]
     finally:
         settings.CACHE_DIR = before

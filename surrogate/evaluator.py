@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +24,21 @@ from surrogate.features.labels import QUANTILES
 from surrogate.intervals import LEVEL
 from surrogate.models import DeploymentNetwork, Prediction
 from surrogate.models.latency_law import LatencyLaw
+from surrogate.parallel import in_threads
 
 __all__ = ["Pass", "SurrogateEvaluator", "load_surrogate", "passes"]
 
 Columns = dict[str, NDArray[np.float64]]
 
+Told = tuple[Columns, Columns, list[str | None]]
+"""Columns of chains and of steps, and reasons for flags by deployment."""
+
 BATCH = 1024
-"""Deployments per forward pass: enough to fill two cores, little enough to stay in cache."""
+"""Most deployments per forward pass: enough to hide overheads, little enough to stay in cache."""
+
+LEAST_STEPS = 768
+"""Fewest steps per forward pass that are worth a second thread: with fewer, two threads mostly wait
+for the interpreter that both need between their operations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +58,44 @@ class Pass:
     prediction: Prediction
 
 
-def passes(network: DeploymentNetwork, batch: DeploymentBatch) -> Iterator[Pass]:
+    @classmethod
+    def of(cls, network: DeploymentNetwork, batch: DeploymentBatch) -> Pass:
+        """Predict deployments at once.
+
+        Args:
+            network: The network, in evaluation mode.
+            batch: The deployments.
+
+        Returns:
+            What is said of them.
+        """
+        arrays = flow_arrays(batch)
+        with torch.inference_mode():
+            features = network.features(arrays)
+            prediction = network.predict(arrays, features)
+        return cls(batch=batch, arrays=arrays, features=features, prediction=prediction)
+
+
+def passes(network: DeploymentNetwork, batch: DeploymentBatch) -> list[Pass]:
     """Predict, so many deployments at a time.
 
     Args:
         network: The network, in evaluation mode.
         batch: The deployments.
 
-    Yields:
+    Returns:
         What is said of them, in order.
     """
-    chunks = [batch]
-    if len(batch) > BATCH:
-        rows = np.array_split(np.arange(len(batch)), -(-len(batch) // BATCH))
-        chunks = [batch.select(chunk) for chunk in rows]
-    for chunk in chunks:
-        arrays = flow_arrays(chunk)
-        with torch.inference_mode():
-            features = network.features(arrays)
-            prediction = network.predict(arrays, features)
-        yield Pass(batch=chunk, arrays=arrays, features=features, prediction=prediction)
+    return in_threads(lambda part: Pass.of(network, part), _parts(batch))
+
+
+def _parts(batch: DeploymentBatch) -> list[DeploymentBatch]:
+    """Cut a batch into parts for single forward passes, as many for each thread."""
+    threads = max(1, min(torch.get_num_threads(), len(batch.step_mean) // LEAST_STEPS))
+    count = min(threads * math.ceil(len(batch) / (BATCH * threads)), len(batch))
+    if count <= 1:
+        return [batch]
+    return [batch.select(rows) for rows in np.array_split(np.arange(len(batch)), count)]
 
 
 class SurrogateEvaluator(Evaluator):
@@ -100,7 +127,10 @@ class SurrogateEvaluator(Evaluator):
         if self.needs_laws and np.any(batch.effects & int(EXPANDED)):
             expansion = Expansion.of(batch)
             return expansion.collected(self.evaluate_batch(expansion.batch))
-        return self.measures(batch, passes(self.release.network, batch))
+        return self._joined(
+            batch,
+            in_threads(lambda part: self._told(Pass.of(self.release.network, part)), _parts(batch)),
+        )
 
     def measures(self, batch: DeploymentBatch, predicted: Iterable[Pass]) -> Measures:
         """Turn predictions into measures, with intervals and flags where details are wanted.
@@ -112,7 +142,10 @@ class SurrogateEvaluator(Evaluator):
         Returns:
             Their measures.
         """
-        parts = [self._told(part) for part in predicted]
+        return self._joined(batch, [self._told(part) for part in predicted])
+
+    def _joined(self, batch: DeploymentBatch, parts: Sequence[Told]) -> Measures:
+        """Join what is told of the parts of a batch."""
         chain = {name: np.concatenate([p[0][name] for p in parts]) for name in parts[0][0]}
         step = {name: np.concatenate([p[1][name] for p in parts]) for name in parts[0][1]}
         reasons = [reason for part in parts for reason in part[2]]
@@ -121,7 +154,7 @@ class SurrogateEvaluator(Evaluator):
             flags["in_distribution"] = np.array([reason is None for reason in reasons])
         return self._measures(batch, chain, step, flags, reasons)
 
-    def _told(self, part: Pass) -> tuple[Columns, Columns, list[str | None]]:
+    def _told(self, part: Pass) -> Told:
         arrays, prediction = part.arrays, part.prediction
         chain = {
             name: getattr(prediction, name).numpy().astype(np.float64)

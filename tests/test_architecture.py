@@ -44,7 +44,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"expanded_evaluator", "memory_fixed_point"},
     ],
     "surrogate": [
-        {"errors", "threads"},
+        {"errors", "parallel", "threads"},
         {"folders"},
         {"features"},
         {"models"},
