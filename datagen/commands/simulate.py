@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--replications", metavar="R", help="independent runs (default: 4)")
     warmup = "share of each run not counted, or mser5 (default: 0.05)"
     parser.add_argument("--warmup", metavar="SHARE", help=warmup)
+    settle = "relaxation times of the slowest device that every run warms up at least (default: 0)"
+    parser.add_argument("--settle", metavar="N", help=settle)
     windows = "report on W equal parts of the time apart (1, 2, 4, 8, 16 or 32)"
     parser.add_argument("--windows", metavar="W", help=windows)
     parser.add_argument("--seed", metavar="S", help="master seed (default: 0)")
@@ -84,7 +86,8 @@ def _add_length(parser: Parser) -> None:
 def _options(given: argparse.Namespace) -> dict[str, Any]:
     """Return the options that were given, by the names of the simulator."""
     content: dict[str, Any] = {"counts": given.counts}
-    for name in ("horizon", "events", "offered", "precision", "loss_precision", "max_events"):
+    lengths = ("horizon", "events", "offered", "precision", "loss_precision")
+    for name in (*lengths, "settle", "max_events"):
         content[name] = number(_flag(name), getattr(given, name))
     for name, least in (("min_offered", 1), ("min_completed", 0), ("replications", 1)):
         if getattr(given, name) is not None:

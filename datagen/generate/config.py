@@ -46,7 +46,7 @@ _OPTIONS: dict[str, Form] = {
     "counts": FLAG,
     **dict.fromkeys(("min_offered", "min_completed", "min_lost", "replications", "windows"), WHOLE),
     "warmup": _SHARE_OR_RULE,
-    **dict.fromkeys(("enough_offered", "max_events"), NUMBER),
+    **dict.fromkeys(("settle", "enough_offered", "max_events"), NUMBER),
 }
 """What a configuration may say of simulation; the seed belongs to the run."""
 

@@ -55,6 +55,10 @@ class SimulationOptions:
             is played whole in every run, a recording in one run only.
         warmup: Share of each run that is not counted, in [0, 1); or ``mser5``, which finds it from
             a first look at each deployment.
+        settle: Relaxation times of the slowest device that every run warms up at least, >= 0, as
+            :mod:`datagen.analytic.relaxation` tells them. What that is longer than ``warmup`` is
+            played on top of the length, as far as ``max_events`` allows; not where rates or
+            contexts follow a schedule or a recording, which begins when it begins.
         windows: Equal parts of the time behind the warm-up to report on apart, one of
             ``WINDOW_COUNTS``, or None. Every run then plays the whole length.
         seed: Master seed, >= 0.
@@ -75,6 +79,7 @@ class SimulationOptions:
     enough_offered: float = 1e7
     replications: int = 4
     warmup: float | str = 0.05
+    settle: float = 0.0
     windows: int | None = None
     seed: int = 0
     max_events: float = 1e8
@@ -97,6 +102,7 @@ class SimulationOptions:
         require(self.enough_offered > 0, "enough_offered", "be > 0", self.enough_offered)
         require(self.replications >= 1, "replications", "be >= 1", self.replications)
         self._check_warmup()
+        require(0 <= self.settle < np.inf, "settle", "be finite and >= 0", self.settle)
         if self.windows is not None:
             rule = f"be one of {', '.join(map(str, WINDOW_COUNTS))}"
             whole = isinstance(self.windows, int) and self.windows in WINDOW_COUNTS

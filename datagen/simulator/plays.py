@@ -66,6 +66,7 @@ class Play:
         network: The deployment as a network.
         per_job: Expected events that a job of each chain causes [C].
         options: How long, and how often.
+        relaxation: Relaxation time of the slowest device, infinite if it never settles [s].
     """
 
     engine: Engine
@@ -74,6 +75,7 @@ class Play:
     network: Network
     per_job: np.ndarray
     options: SimulationOptions
+    relaxation: float = 0.0
 
     @cached_property
     def sources(self) -> list[ChainSource]:
@@ -131,7 +133,9 @@ class Play:
         """
         batch, index, network = self.batch, self.index, self.network
         own = horizon * self.copies / self.replications
-        length = RunLength.of(self.warmup(own), own)
+        warmup = self.warmup(own)
+        settled = max(warmup, self.settling(own))
+        length = RunLength.of(settled, own + (settled - warmup))
         runs = self.runs(length)
         chain, device = energy_measures(batch, index, network, runs, length)
         return Played(
@@ -151,6 +155,19 @@ class Play:
             draws = [source.draws(seed=seed, replication=replication) for source in self.sources]
             played.append(self.engine.run(self.network, draws, length, log=log))
         return played
+
+    def settling(self, own: float) -> float:
+        """Return the least warm-up of each run, cut where the cap on events is [s].
+
+        Args:
+            own: Length of a run without it [s].
+        """
+        wanted = self.options.settle * self.relaxation
+        if wanted == 0.0 or not _is_stationary(self.batch, self.index):
+            return 0.0
+        return min(
+            wanted, max(self.options.max_events / (self.rate * self.replications) - own, 0.0)
+        )
 
     def warmup(self, own: float) -> float:
         """Return the time of each run that is not counted [s]."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.analytic.relaxation import settling_times
 from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Evaluable, Evaluator, Measures, as_batch
@@ -67,6 +68,7 @@ def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measur
     engine = engine_named(options.engine)
     played = networks(batch, engine.name)
     per_job, starts = events_per_job(batch), batch.chain_start
+    relaxation = settling_times(batch) if options.settle > 0.0 else np.zeros(len(batch))
     plays = [
         Play(
             engine=engine,
@@ -75,6 +77,7 @@ def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measur
             network=network,
             per_job=per_job[starts[index] : starts[index + 1]],
             options=options,
+            relaxation=float(relaxation[index]),
         )
         for index, network in enumerate(played)
     ]
@@ -117,6 +120,7 @@ def simulate(
     precision: float | None = None,
     replications: int = 4,
     warmup: float | str = 0.05,
+    settle: float = 0.0,
     windows: int | None = None,
     seed: int = 0,
 ) -> Measures:
@@ -130,6 +134,7 @@ def simulate(
         precision: Instead, relative 95 % half-width to reach.
         replications: Independent runs.
         warmup: Share of each run that is not counted, or ``mser5``.
+        settle: Relaxation times of the slowest device that every run warms up at least.
         windows: Equal parts of the rest to report on apart, or None.
         seed: Master seed; the same seed gives the same measures, whatever the engine.
 
@@ -147,6 +152,7 @@ def simulate(
         precision=precision,
         replications=replications,
         warmup=warmup,
+        settle=settle,
         windows=windows,
         seed=seed,
     )
