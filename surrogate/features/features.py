@@ -193,7 +193,7 @@ class FeatureFunction(nn.Module):
             quicker,
             torch.where(first, none, hidden * (REACH_EXPONENT * quicker.clamp_max(0.0)).exp()),
         ]
-        return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
+        return torch.stack(columns, dim=-1).clamp(-14.0, 14.0)
 
     @staticmethod
     def _device(arrays: FlowArrays, prior: Prior) -> Tensor:
@@ -231,7 +231,7 @@ class FeatureFunction(nn.Module):
             torch.log1p(prior.departing_scv),
             _log(prior.pace),
         ]
-        return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
+        return torch.stack(columns, dim=-1).clamp(-14.0, 14.0)
 
     @staticmethod
     def _flow(arrays: FlowArrays, prior: Prior) -> Tensor:
@@ -247,7 +247,7 @@ class FeatureFunction(nn.Module):
             unloaded / latency.clamp_min(FLOOR * FLOOR),
             arrays.flow_probability,
         ]
-        return torch.stack([column.clamp(-14.0, 14.0) for column in columns], dim=-1)
+        return torch.stack(columns, dim=-1).clamp(-14.0, 14.0)
 
 
 def _earlier_maximum(arrays: FlowArrays, values: Tensor, first: Tensor) -> Tensor:
