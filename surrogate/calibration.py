@@ -86,8 +86,9 @@ class Labelled:
         return self.path.name
 
     def true(self, target: str) -> Floats:
-        """Return the labels of a target [C]; NaN where undefined or cut short."""
-        values = np.array(self.labels.chain[target], dtype=np.float64)
+        """Return the labels of a target [C]; NaN where undefined, cut short or not measured."""
+        unknown = np.full(len(self.batch.chain_rate), np.nan)
+        values = np.array(self.labels.chain.get(target, unknown), dtype=np.float64)
         truncated = np.asarray(self.labels.deployment["truncated"], dtype=bool)
         values[truncated[self.batch.owner("chain")]] = np.nan
         return values

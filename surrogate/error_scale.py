@@ -225,14 +225,14 @@ class ErrorScale:
         """
         mean, std = torch.tensor(document["mean"]), torch.tensor(document["std"])
         stored: Mapping[str, list[float]] = document["weights"]  # type: ignore[assignment]
-        weights = {name: torch.tensor(stored[name]) for name in TARGETS}
+        weights = {name: torch.tensor(stored[name]) for name in TARGETS if name in stored}
         for name, values in weights.items():
             if len(values) != len(mean) + 1 or len(std) != len(mean):
                 rule = f"hold {len(mean) + 1} numbers"
                 raise ValueError(f"intervals.scale.weights.{name} must {rule}, got {len(values)}.")
         largest: Mapping[str, float] = document["largest"]  # type: ignore[assignment]
         return cls(
-            mean=mean, std=std, weights=weights, largest={n: float(largest[n]) for n in TARGETS}
+            mean=mean, std=std, weights=weights, largest={n: float(largest[n]) for n in weights}
         )
 
 

@@ -57,7 +57,6 @@ class Pass:
     features: Features
     prediction: Prediction
 
-
     @classmethod
     def of(cls, network: DeploymentNetwork, batch: DeploymentBatch) -> Pass:
         """Predict deployments at once.
@@ -210,18 +209,21 @@ def _latency_law(batch: DeploymentBatch, law: LatencyLaw) -> Columns:
     return measures
 
 
-def _bounds(chain: Columns, ratios: Mapping[str, tuple[Tensor, Tensor]]) -> Columns:
-    """Return the bounds of all chain measures from those of the ratios [C]."""
+def _bounds(chain: Columns, targets: Mapping[str, tuple[Tensor, Tensor]]) -> Columns:
+    """Return the bounds of all chain measures from those of the targets [C]."""
     found = {
         f"{name}_{end}": values.numpy().astype(np.float64)
-        for name, pair in ratios.items()
+        for name, pair in targets.items()
         for end, values in zip(("low", "high"), pair, strict=True)
     }
     # Losses are what is not passed, and latencies fall as their ratio rises.
     unloaded = chain["latency"] * chain["latency_ratio"]
     for end, other, beyond in (("low", "high", np.minimum), ("high", "low", np.maximum)):
-        loss = 1.0 - found[f"throughput_ratio_{other}"]
-        found[f"loss_ratio_{end}"] = beyond(loss, chain["loss_ratio"])
+        if "throughput_ratio" in targets:
+            loss = 1.0 - found[f"throughput_ratio_{other}"]
+            found[f"loss_ratio_{end}"] = beyond(loss, chain["loss_ratio"])
+        if "latency_ratio" not in targets:
+            continue
         ratio = found[f"latency_ratio_{other}"]
         latency = np.full_like(unloaded, np.inf)  # where nothing is said of the ratio
         np.divide(unloaded, ratio, out=latency, where=ratio > 0)

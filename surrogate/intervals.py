@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from surrogate.error_scale import LEAST_ERROR, Chains, ErrorScale
+from surrogate.error_scale import Chains, ErrorScale
 from surrogate.targets import TARGETS
 
 __all__ = ["LEVEL", "Intervals"]
@@ -50,9 +50,6 @@ falls short by chance in one case of six instead of one of two, were its errors 
 FOLDS = 5
 """Parts of the deployments; the errors of each are measured by the scale found on the others, as
 those of new deployments will be."""
-
-EVERYTHING = 30.0
-"""Radius that reaches over any range, for want of anything to go by."""
 
 
 def _bins(chains: Chains) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,27 +85,26 @@ class Intervals:
 
         Returns:
             Intervals with the finite-sample quantile of every bin; a bin with few chains takes that
-            of its load over all sizes, and if these are few, too, of the loads around it.
+            of its load over all sizes, and if these are few, too, of the loads around it. A target
+            without any label gets none.
         """
-        error = {
-            name: (
-                target.scale.spread(chains.predicted[name]) - target.scale.spread(true[name])
-            ).abs()
-            for name, target in TARGETS.items()
-        }
-        apart = {name: torch.full_like(chains.load, torch.nan) for name in TARGETS}
+        error = {}
+        for name, target in TARGETS.items():
+            if bool(torch.isfinite(true[name]).any()):
+                spread = target.scale.spread
+                error[name] = (spread(chains.predicted[name]) - spread(true[name])).abs()
+        apart = {name: torch.full_like(chains.load, torch.nan) for name in error}
         for fold in range(FOLDS):
             inside = chains.deployment % FOLDS == fold
-            scale = ErrorScale.fit(
-                chains.inputs[~inside], {name: error[name][~inside] for name in TARGETS}
-            )
-            for name in TARGETS:
+            others = {name: values[~inside] for name, values in error.items()}
+            scale = ErrorScale.fit(chains.inputs[~inside], others)
+            for name in error:
                 expected = scale.expected(name, chains.inputs[inside])
                 apart[name][inside] = error[name][inside] / expected
         bins = torch.stack(_bins(chains))
         return cls(
             scale=ErrorScale.fit(chains.inputs, error),
-            radius={name: _radii(apart[name], bins) for name in TARGETS},
+            radius={name: _radii(values, bins) for name, values in apart.items()},
         )
 
     def bounds(self, chains: Chains) -> dict[str, tuple[Tensor, Tensor]]:
@@ -118,13 +114,14 @@ class Intervals:
             chains: Chains with their predictions.
 
         Returns:
-            Target -> bounds within the physical range that hold the prediction [C].
+            Target -> bounds within the physical range that hold the prediction [C], of the targets
+            that were labelled.
         """
         place = _bins(chains)
         result = {}
-        for name, target in TARGETS.items():
-            value = chains.predicted[name]
-            reach = self.radius[name][place] * self.scale.expected(name, chains.inputs)
+        for name, radius in self.radius.items():
+            target, value = TARGETS[name], chains.predicted[name]
+            reach = radius[place] * self.scale.expected(name, chains.inputs)
             centre = target.scale.spread(value)
             # Rounding alone would leave the prediction outside of a narrow interval.
             low = torch.minimum(target.scale.unspread(centre - reach), value)
@@ -153,7 +150,7 @@ class Intervals:
         if document["level"] != LEVEL:
             raise ValueError(f"intervals.level must be {LEVEL}, got level={document['level']}.")
         stored: Mapping[str, object] = document["radius"]  # type: ignore[assignment]
-        radius = {name: torch.tensor(stored[name]) for name in TARGETS}
+        radius = {name: torch.tensor(stored[name]) for name in TARGETS if name in stored}
         for name, table in radius.items():
             if (got := tuple(table.shape)) != SHAPE:
                 raise ValueError(f"intervals.radius.{name} must have shape {SHAPE}, got {got}.")
@@ -188,7 +185,5 @@ def _alike(load: Tensor, place: int) -> Tensor:
 def _quantile(apart: Tensor) -> float:
     """Smallest radius that covers a new chain with probability LEVEL; the largest error if few."""
     count = len(apart)
-    if count == 0:
-        return EVERYTHING / LEAST_ERROR
     inside = (count + 1) * LEVEL + CAUTION * math.sqrt(count * LEVEL * (1.0 - LEVEL))
     return float(apart.kthvalue(min(math.ceil(inside), count)).values)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datagen.evaluation import Measures
+from surrogate.features.labels import QUANTILES
 from surrogate.models.readout import Prediction
 
 __all__ = ["RATIO", "TARGETS", "TIME", "Scale", "Target", "predicted_targets"]
@@ -22,6 +23,9 @@ FLOOR = 1e-3
 
 FARTHEST = 30.0
 """Beyond lie 0 and 1 whatever the rounding, and soon numbers that float32 does not hold."""
+
+P95 = QUANTILES.index("p95")
+"""Place of the 95 % quantile among those predicted."""
 
 SHORTEST = 1e-12
 """Times below are not told apart [s]."""
@@ -77,6 +81,10 @@ def _latency_ratio_error(labels: Measures) -> Floats:
     return np.asarray(relative * labels.chain["latency_ratio"], dtype=np.float64)
 
 
+def _unknown(labels: Measures) -> Floats:
+    return np.full(len(labels.chain["latency"]), np.nan)
+
+
 TARGETS: dict[str, Target] = {
     "throughput_ratio": Target(
         scale=RATIO,
@@ -87,6 +95,11 @@ TARGETS: dict[str, Target] = {
         scale=RATIO,
         predicted=lambda prediction: prediction.latency_ratio,
         standard_error=_latency_ratio_error,
+    ),
+    "p95": Target(
+        scale=TIME,
+        predicted=lambda prediction: prediction.law.log_quantiles()[:, P95].exp(),
+        standard_error=_unknown,
     ),
 }
 """By name of the measure; the intervals of loss and latency follow from these."""

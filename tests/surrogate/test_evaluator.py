@@ -149,7 +149,7 @@ def test_intervals_hold_the_predictions(
 ) -> None:
     found = surrogate.evaluate(deployments)
     assert found.level == LEVEL
-    for name in ("throughput_ratio", "latency_ratio", "loss_ratio", "latency"):
+    for name in ("throughput_ratio", "latency_ratio", "loss_ratio", "latency", "p95"):
         low, high = found.chain[f"{name}_low"], found.chain[f"{name}_high"]
         assert (low <= found.chain[name]).all()
         assert (found.chain[name] <= high).all()
@@ -256,12 +256,12 @@ def test_nothing_leaves_its_physical_range(
     found = SurrogateEvaluator(wild).evaluate(batch)
     steady = ~found.deployment["unstable"].astype(bool)[batch.owner("chain")]
     chain = {name: values[steady] for name, values in found.chain.items()}
-    for name in ("throughput_ratio", "latency_ratio", "loss_ratio", "latency"):
+    for name in ("throughput_ratio", "latency_ratio", "loss_ratio", "latency", "p95"):
         low, value, high = (chain[f"{name}{end}"] for end in ("_low", "", "_high"))
         assert (low >= 0).all()
         assert ((low <= value) & (value <= high)).all()
         assert not np.isnan(high).any()
-        if name != "latency":
+        if name not in ("latency", "p95"):
             assert (high <= 1).all()
     idle = chain["latency"] * chain["latency_ratio"]
     assert (chain["latency_low"] >= idle * (1 - 1e-5)).all()
