@@ -66,7 +66,7 @@ class Play:
         network: The deployment as a network.
         per_job: Expected events that a job of each chain causes [C].
         options: How long, and how often.
-        relaxation: Relaxation time of the slowest device, infinite if it never settles [s].
+        relaxation: Relaxation time of the slowest device, infinite if it seems never to settle [s].
     """
 
     engine: Engine
@@ -159,11 +159,13 @@ class Play:
     def settling(self, own: float) -> float:
         """Return the least warm-up of each run, cut where the cap on events is [s].
 
+        A device that would never settle, if the approximation were right, asks for nothing.
+
         Args:
             own: Length of a run without it [s].
         """
         wanted = self.options.settle * self.relaxation
-        if wanted == 0.0 or not _is_stationary(self.batch, self.index):
+        if not 0.0 < wanted < np.inf or not _is_stationary(self.batch, self.index):
             return 0.0
         return min(
             wanted, max(self.options.max_events / (self.rate * self.replications) - own, 0.0)

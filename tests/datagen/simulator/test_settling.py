@@ -78,3 +78,11 @@ def test_a_schedule_begins_when_it_begins() -> None:
 def test_impossible_multiples_are_refused(settle: float) -> None:
     with pytest.raises(InvalidInputError, match="settle"):
         SimulationOptions(settle=settle)
+
+
+def test_what_seems_never_to_settle_is_played_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where classifiers, unknown to the approximation, take jobs off an unlimited buffer.
+    never = np.array([np.inf])
+    monkeypatch.setattr("datagen.simulator.simulation.settling_times", lambda batch: never)
+    found = simulate([QUICK], horizon=4000.0, settle=3.0, seed=4)
+    assert found.deployment["warmup"][0] == pytest.approx(0.05 * 1000.0)
