@@ -55,8 +55,7 @@ class _Recorded:
     def next_chunk(self, count: int) -> Chunk:
         arrivals = self._arrivals[self._next : self._next + count]
         self._next += count
-        service = np.broadcast_to(self._service[:, None], (len(self._service), count))
-        return Chunk(arrivals=arrivals, service=service, is_fixed=True)
+        return Chunk(arrivals=arrivals, service=self._service[:, None], is_fixed=True)
 
 
 class LossSimulator(Evaluator):

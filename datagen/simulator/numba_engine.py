@@ -12,7 +12,7 @@ from datagen.simulator.engine import Engine, Run
 from datagen.simulator.event_log import event_log
 from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
-from datagen.simulator.network import Features, Network
+from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws, Chunk
 from datagen.simulator.state_kernel import NONE, Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally
@@ -37,12 +37,12 @@ class NumbaEngine(Engine):
     name = "numba"
 
     def __init__(self) -> None:
-        self._last: tuple[Network, tuple[Network, Network, State]] | None = None
+        self._last: tuple[Network, Network, State] | None = None
 
     def run(
         self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
     ) -> Run:
-        network, plain, state = self._prepared(network)
+        plain, state = self._prepared(network)
         feed = _Feed(network, sources, length)
         state.heap.size[0] = 0  # the loop takes an empty heap for the beginning
         tally = Tally.zeros(network)
@@ -69,30 +69,11 @@ class NumbaEngine(Engine):
             route_completed=None if extras is None else extras.completed,
         )
 
-    def _prepared(self, network: Network) -> tuple[Network, Network, State]:
-        """Return a network that may be written to, itself without features, and its state."""
+    def _prepared(self, network: Network) -> tuple[Network, State]:
+        """Return a network without its features, and its state."""
         if self._last is None or self._last[0] is not network:
-            writable = _writable(network)
-            own = writable, writable._replace(features=None), _state(writable)
-            self._last = network, own
-        return self._last[1]
-
-
-def _writable(network: Network) -> Network:
-    """Return a network of arrays that may be written to.
-
-    numba compiles a loop for each mix of writable and read-only arrays that it meets; packed
-    networks have read-only ones, others not.
-    """
-
-    def copied(arrays: Network | Features) -> dict[str, Any]:
-        named = arrays._asdict().items()
-        return {name: np.array(own) for name, own in named if isinstance(own, np.ndarray)}
-
-    features = network.features
-    if features is not None:
-        features = Features(**copied(features))
-    return network._replace(**copied(network), features=features)
+            self._last = network, network._replace(features=None), _state(network)
+        return self._last[1:]
 
 
 class _Feed:

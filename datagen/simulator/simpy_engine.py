@@ -132,7 +132,8 @@ def drawn_jobs(source: ChainDraws) -> Iterator[tuple[float, list[float], int]]:
     while True:
         chunk = source.next_chunk(CHUNK)
         route = [0] * CHUNK if chunk.route is None else chunk.route.tolist()
-        yield from zip(chunk.arrivals.tolist(), chunk.service.T.tolist(), route, strict=True)
+        service = np.broadcast_to(chunk.service, (len(chunk.service), CHUNK))
+        yield from zip(chunk.arrivals.tolist(), service.T.tolist(), route, strict=True)
 
 
 class SimpyEngine(Engine):
