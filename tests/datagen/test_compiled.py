@@ -32,9 +32,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "edge-surrogate"
 
 
-def fresh_cache_folder() -> Path:
+def fresh_cache_folder(*home: Path) -> Path:
     """The folder found anew: the function remembers its answer."""
-    return cache_folder.__wrapped__()
+    return cache_folder.__wrapped__(*home)
 
 
 def test_a_changed_source_changes_the_folder(sources: list[Path]) -> None:
