@@ -158,7 +158,19 @@ class ChainDraws:
         Returns:
             Their draws.
         """
-        arrivals, fixed = self._arrivals.next(count), self.laws.fixed[:, None]
+        return self.chunk_in(np.empty(count))
+
+    def chunk_in(self, arrivals: Floats) -> Chunk:
+        """Draw the next jobs where there is room for their arrival times already.
+
+        Args:
+            arrivals: The room, overwritten; part of what is returned [N], N >= 1.
+
+        Returns:
+            The draws of N jobs.
+        """
+        self._arrivals.fill(arrivals)
+        count, fixed = len(arrivals), self.laws.fixed[:, None]
         if not self._uniforms:
             return Chunk(arrivals=arrivals, service=fixed, is_fixed=True)
         service = np.repeat(fixed, count, axis=1)

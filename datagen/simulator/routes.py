@@ -145,9 +145,9 @@ class RoutedDraws(ChainDraws):
             for part in random
         }
 
-    def next_chunk(self, count: int) -> Chunk:
-        routes = self.routes
-        arrivals = self._arrivals.next(count)
+    def chunk_in(self, arrivals: Floats) -> Chunk:
+        routes, count = self.routes, len(arrivals)
+        self._arrivals.fill(arrivals)
         path = _choice(self._routing, routes.probability, count)
         exit_ = self._drawn_exits(arrivals)
         last = routes.exit_fragment[exit_]

@@ -118,6 +118,17 @@ def test_of_very_many_folders_the_last_used_are_kept(
     assert {*root.iterdir()} == {current, *used[:2]}
 
 
+def test_a_kernel_elsewhere_is_kept_by_what_lies_beside_it_too(root: Path, tmp_path: Path) -> None:
+    home = tmp_path / "elsewhere"
+    home.mkdir()
+    (home / "own_kernel.py").write_text("WIDTH = 4\n")
+    before = fresh_cache_folder(home)
+    assert fresh_cache_folder(home) == before != fresh_cache_folder()
+    (home / "own_kernel.py").write_text("WIDTH = 8\n")
+    assert fresh_cache_folder(home) != before
+    assert {path.parent for path in (before, fresh_cache_folder())} == {root}
+
+
 def test_a_folder_in_use_is_the_newest(root: Path) -> None:
     current = fresh_cache_folder()
     os.utime(current, (1.0, 1.0))

@@ -145,13 +145,13 @@ def test_hardly_more_jobs_are_drawn_than_arrive(
 ) -> None:
     network, sources = packed(overloaded(1.5), seed=3)
     drawn = dict.fromkeys(sources, 0)
-    original = ChainDraws.next_chunk
+    original = ChainDraws.chunk_in
 
-    def counted(draws: ChainDraws, count: int) -> Chunk:
-        drawn[draws] += count
-        return original(draws, count)
+    def counted(draws: ChainDraws, arrivals: np.ndarray) -> Chunk:
+        drawn[draws] += len(arrivals)
+        return original(draws, arrivals)
 
-    monkeypatch.setattr(ChainDraws, "next_chunk", counted)
+    monkeypatch.setattr(ChainDraws, "chunk_in", counted)
     run = NumbaEngine().run(network, sources, RunLength.of(0.0, horizon))
     for source, arrived in zip(sources, run.tally.offered.sum(axis=1), strict=True):
         spare = drawn[source] - arrived
