@@ -31,7 +31,7 @@ from ablation_networks import (
 from frontier_entries import PredictionEvaluator, PriorEvaluator
 from frontier_report import FIGURES, figure_titles, markdown, shown
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from result_file import add_output_options, deliver, head, machine
+from result_file import BenchmarkParser, deliver, head, machine
 
 from datagen.errors import DatagenError, require
 from datagen.evaluation import Evaluator
@@ -219,9 +219,9 @@ NOTE = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> BenchmarkParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    made = BenchmarkParser(__doc__)
     made.add_argument("train", metavar="TRAIN", type=Path, help="labelled data set to train on")
     made.add_argument("judged", metavar="JUDGED", type=Path, nargs="+", help="others to judge on")
     made.add_argument("--rows", metavar="N", type=int, default=ROWS, help="deployments trained on")
@@ -231,7 +231,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", metavar="N", type=int, default=1, help="of tensors")
     names = [variant.name for variant in VARIANTS]
     made.add_argument("--only", choices=names, action="append", help="a variant; may be repeated")
-    add_output_options(made)
     return made
 
 
@@ -244,9 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
     reader = parser()
-    given = reader.parse_args(words)
+    given = reader.given(arguments)
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     try:
@@ -258,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reader.error(str(error))
     budget = {name: getattr(given, name) for name in ("rows", "epochs", "batch", "seed", "threads")}
     report = {"train": given.train.name, "budget": budget, "rows": rows, "machine": machine()}
-    deliver("ablation", report, given, words, result_text=result_text)
+    deliver("ablation", report, given, result_text=result_text)
     return 0
 
 

@@ -13,7 +13,6 @@ lost, both ways being taken alike.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from result_file import add_output_options, deliver, head, machine
+from result_file import BenchmarkParser, deliver, head, machine
 
 from datagen.analytic import ExitQueue, gamma_counts
 from datagen.analytic.decomposition import AnalyticEvaluator
@@ -315,8 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     named = os.environ.get("EDGE_SURROGATE_DATA", "../shared/data")
     parser.add_argument(
         "--data", metavar="FOLDER", type=Path, default=Path(named), help="public data"
@@ -328,8 +326,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--loads", metavar="L", type=float, nargs="+", default=LOADS, help="factors"
     )
     parser.add_argument("--plot", metavar="FILE", type=Path, help="accuracy against loss")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     if not (given.data / "ceed" / "system_profile.json").is_file():
         parser.error(f"data must be a folder (set EDGE_SURROGATE_DATA or --data), got {given.data}")
     trace = made_up_trace()
@@ -352,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if given.plot is not None:
         plot(rows, given.plot)
-    deliver("early_exit_thresholds", report, given, words, result_text=result_text)
+    deliver("early_exit_thresholds", report, given, result_text=result_text)
     return 0
 
 

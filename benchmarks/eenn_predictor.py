@@ -7,7 +7,6 @@ Both are judged by the test trace, under thresholds of their own.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from eenn_predictor_report import page, result_text
 from numpy.typing import NDArray
-from result_file import add_output_options, deliver, machine
+from result_file import BenchmarkParser, deliver, machine
 
 from datagen.exits import ExitTrace
 from datagen.exits.counts import count_exits, samples_in
@@ -169,35 +168,35 @@ def measure(
     }
 
 
-def arguments(words: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def parser() -> BenchmarkParser:
+    """Return the parser of the command line."""
+    made = BenchmarkParser(__doc__)
     folder = shipped_folder("eenn-network")
-    parser.add_argument("--calibration", type=Path, default=folder / "calibration.npz")
-    parser.add_argument("--test", type=Path, default=folder / "test.npz")
-    parser.add_argument("--digits", metavar="CHECKPOINT", default="eenn-digits")
-    parser.add_argument("--general", metavar="CHECKPOINT", default="eenn-general")
-    parser.add_argument("--vectors", type=int, default=2000, help="vectors per context")
-    parser.add_argument("--networks", type=int, default=60, help="made-up networks")
-    parser.add_argument("--seed", type=int, default=JUDGED_SEED + 1)
-    parser.add_argument("--html", metavar="FILE", type=Path, help="page with the cost curves")
-    add_output_options(parser)
-    return parser.parse_args(words)
+    made.add_argument("--calibration", type=Path, default=folder / "calibration.npz")
+    made.add_argument("--test", type=Path, default=folder / "test.npz")
+    made.add_argument("--digits", metavar="CHECKPOINT", default="eenn-digits")
+    made.add_argument("--general", metavar="CHECKPOINT", default="eenn-general")
+    made.add_argument("--vectors", type=int, default=2000, help="vectors per context")
+    made.add_argument("--networks", type=int, default=60, help="made-up networks")
+    made.add_argument("--seed", type=int, default=JUDGED_SEED + 1)
+    made.add_argument("--html", metavar="FILE", type=Path, help="page with the cost curves")
+    return made
 
 
-def main(words: Sequence[str]) -> None:
-    """Measure, and deliver the figures.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark.
 
     Args:
-        words: The words of the command line.
+        arguments: The words of the command line; None for the process's own.
 
-    Raises:
-        SystemExit: If the checkpoints are of other kinds than the options say.
+    Returns:
+        Exit status.
     """
-    given = arguments(words)
+    reader = parser()
+    given = reader.given(arguments)
     digits, general = load_exit_predictor(given.digits), load_exit_predictor(given.general)
     if not isinstance(digits, TracePredictor) or not isinstance(general, FewShotPredictor):
-        raise SystemExit("--digits must name a predictor of one network, --general one that adapts")
+        reader.error("--digits must name a predictor of one network, --general one that adapts")
     report = measure(
         digits,
         general,
@@ -209,8 +208,9 @@ def main(words: Sequence[str]) -> None:
     )
     if given.html is not None:
         page(report).write(given.html)
-    deliver("eenn_predictor", report, given, words, result_text=result_text)
+    deliver("eenn_predictor", report, given, result_text=result_text)
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

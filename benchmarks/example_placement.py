@@ -6,14 +6,13 @@ seeds; ``--out FOLDER`` also writes a dated result file.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from result_file import add_output_options, deliver, head, machine
+from result_file import BenchmarkParser, deliver, head, machine
 
 from datagen.documents import read_problem
 from surrogate import load_surrogate
@@ -94,14 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
     parser.add_argument("--seconds", metavar="B", type=float, default=10.0, help="budget [s]")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     report = measure(given.checkpoint, given.seconds)
-    deliver("example_placement", report, given, words, result_text=result_text)
+    deliver("example_placement", report, given, result_text=result_text)
     return 0
 
 

@@ -14,26 +14,24 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_file import BenchmarkParser, deliver, head, machine
 
 from datagen.evaluation.packing import pack
 from datagen.generate import generate, read_config
 from datagen.simulator import numba_engine, simulation, warm_up
 from datagen.store import read_dataset
-from datagen.store.writer import versions
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIG = REPOSITORY / "configs" / "datagen" / "type1.yaml"
@@ -46,6 +44,27 @@ PASSES = 5
 """Times the bare rate is measured, before the campaign and after it; the median counts."""
 
 KIB = 1024.0
+
+PACKAGES = ("edge-surrogate", "numba", "numpy", "pyarrow")
+
+SHOWN = {
+    "deployments": ("deployments", "{:,}"),
+    "events_per_deployment": ("events per deployment", "{:,.0f}"),
+    "worker_events_per_s": ("a worker of the campaign [events/s]", "{:,.0f}"),
+    "engine_events_per_s": ("the engine: compiled loop fed with its draws [events/s]", "{:,.0f}"),
+    "loop_events_per_s": ("the compiled loop alone [events/s]", "{:,.0f}"),
+    "worker_vs_engine": ("worker / engine", "{:.3f}"),
+    "worker_vs_loop": ("worker / loop alone", "{:.3f}"),
+    "parent_cpu_s": ("processor time of the writing process [s]", "{:.1f}"),
+    "worker_peak_mib": ("peak memory of a worker, upper bound [MiB]", "{:.0f}"),
+    "parent_peak_mib": ("peak memory of the writing process [MiB]", "{:.0f}"),
+}
+"""Figures of a result file: title and form of each."""
+
+NOTE = (
+    "A worker also draws deployments, packs them, estimates labels and builds tables; its start is "
+    "included, and the way of the tables to the writing process."
+)
 
 
 class _Clock:
@@ -157,10 +176,37 @@ def measure(deployments: int, workers: int) -> dict[str, Any]:
         "worker_vs_engine": rate / bare["engine"],
         "worker_vs_loop": rate / bare["loop"],
         **took,
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": versions(),
-        "machine": f"{platform.machine()}, {platform.system()}",
+        "machine": machine(PACKAGES),
     }
+
+
+def result_text(report: Mapping[str, Any], command: str, hardware: str | None) -> str:
+    """Return the content of a result file.
+
+    Args:
+        report: What :func:`measure` gave.
+        command: The command that was run.
+        hardware: Class of the machine; None for this one's.
+
+    Returns:
+        Markdown.
+    """
+    configuration = (
+        f"`configs/datagen/type1.yaml`, {report['deployments']:,} deployments, seed 0, "
+        f"{report['workers']} workers; bare rates on {SAMPLE} deployments of the set in "
+        f"{report['workers']} processes at once, medians of {PASSES} passes before and {PASSES} "
+        f"after; rates by processor time ({report['wall_s']:.0f} s by the clock, "
+        f"{report['workers_cpu_s']:.0f} s of processor time in the workers)"
+    )
+    lines = head(
+        "Generation: what a worker gets out of the compiled engine",
+        report["machine"],
+        configuration=configuration,
+        command=command,
+        hardware=hardware,
+    )
+    rows = [f"| {title} | {form.format(report[name])} |" for name, (title, form) in SHOWN.items()]
+    return "\n".join([*lines, "| | |", "|---|---|", *rows, "", NOTE, ""])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,22 +218,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("--short", action="store_true", help="a few hundred deployments")
     parser.add_argument("--num", metavar="N", type=int, default=DEPLOYMENTS)
     parser.add_argument("--workers", metavar="W", type=int, default=2)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--only-generate", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
+    given = parser.given(arguments)
     if given.only_generate is not None:
         generate_only(given.only_generate, given.num, given.workers)
         return 0
     report = measure(SHORT_DEPLOYMENTS if given.short else given.num, given.workers)
-    if given.json:
-        sys.stdout.write(json.dumps(report, allow_nan=False) + "\n")
-        return 0
-    for name, value in report.items():
-        sys.stdout.write(f"{name:<24} {value}\n")
+    deliver("generation", report, given, result_text=result_text)
     return 0
 
 

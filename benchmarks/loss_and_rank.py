@@ -11,7 +11,6 @@ and are left out.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from result_file import add_output_options, deliver, head, machine
+from result_file import BenchmarkParser, deliver, head, machine
 from scipy.stats import kendalltau
 
 from datagen import Deployment
@@ -187,15 +186,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("dataset", type=Path, help="data set with precise losses")
     parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
     parser.add_argument("--problems", metavar="N", type=int, default=PROBLEMS, help="problems")
     parser.add_argument("--placements", metavar="N", type=int, default=PLACEMENTS, help="of each")
     parser.add_argument("--seed", metavar="S", type=int, default=2026, help="of the problems")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     from surrogate import load_surrogate
 
     evaluator = load_surrogate(given.checkpoint)
@@ -206,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "rank": rank(evaluator, given.problems, given.placements, given.seed),
         "machine": machine(),
     }
-    deliver("loss_and_rank", report, given, words, result_text=result_text)
+    deliver("loss_and_rank", report, given, result_text=result_text)
     return 0
 
 

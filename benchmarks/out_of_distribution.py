@@ -18,7 +18,6 @@ The first call makes the data sets in that folder, later ones take them from the
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from result_file import add_output_options, deliver, head, machine
+from result_file import BenchmarkParser, deliver, head, machine
 
 from datagen.evaluation import Effect, Measures
 from datagen.generate import GenerateConfig, generate
@@ -342,17 +341,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("folder", type=Path, help="where the data sets lie, or are to lie")
     parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
     parser.add_argument("--workers", metavar="W", type=int, default=1, help="that simulate")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     surrogate = load_surrogate(given.checkpoint)
     found = report(surrogate, given.folder, given.workers)
     found |= {"checkpoint": given.checkpoint, "machine": machine()}
-    deliver("out_of_distribution", found, given, words, result_text=result_text)
+    deliver("out_of_distribution", found, given, result_text=result_text)
     return 0
 
 

@@ -52,11 +52,10 @@ class _Recorded:
     def __init__(self, process: Any, arrivals: np.ndarray, service: np.ndarray) -> None:
         self.process, self._arrivals, self._service, self._next = process, arrivals, service, 0
 
-    def next_chunk(self, count: int) -> Chunk:
-        arrivals = self._arrivals[self._next : self._next + count]
-        self._next += count
-        service = np.broadcast_to(self._service[:, None], (len(self._service), count))
-        return Chunk(arrivals=arrivals, service=service, is_fixed=True)
+    def chunk_in(self, arrivals: np.ndarray) -> Chunk:
+        arrivals[:] = self._arrivals[self._next : self._next + len(arrivals)]
+        self._next += len(arrivals)
+        return Chunk(arrivals=arrivals, service=self._service[:, None], is_fixed=True)
 
 
 class LossSimulator(Evaluator):

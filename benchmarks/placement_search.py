@@ -27,7 +27,7 @@ from placement_report import result_text
 from placement_rivals import RULES, LossSimulator, tuned
 from placement_speed import speeds
 from placement_trial import FLOOR, judged, row_of, searched
-from result_file import add_output_options, deliver, machine
+from result_file import BenchmarkParser, deliver, machine
 
 from datagen.analytic.decomposition import AnalyticEvaluator
 from datagen.deployment import Deployment
@@ -290,8 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     add = parser.add_argument
     add("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
     add("--seconds", metavar="B", type=float, action="append", help="budget [s]; may be repeated")
@@ -301,10 +300,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--load", metavar="L", type=float, action="append", help="load factor of the five boards")
     add("--events", metavar="N", type=float, default=4e6, help="of the judging simulation")
     add("--interval-events", metavar="N", type=float, default=2e7, help="of the longer one")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     given.seconds = given.seconds or [1.0, 5.0]
-    deliver("placement_search", measure(given), given, words, result_text=result_text)
+    deliver("placement_search", measure(given), given, result_text=result_text)
     return 0
 
 

@@ -6,7 +6,6 @@ the checkpoint and prints the figures; ``--out FOLDER`` also writes a dated resu
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from result_file import REPOSITORY, add_output_options, cores, deliver, head, machine
+from result_file import REPOSITORY, BenchmarkParser, cores, deliver, head, machine
 
 HORIZON = 1e5
 """Simulated time of each deployment [s]: as long as makes our noise small beside the labels'."""
@@ -198,15 +197,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("--data", metavar="FOLDER", type=Path, help="folder of the text files")
     parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
     parser.add_argument("--limit", metavar="N", type=int, help="first N deployments only")
     parser.add_argument("--horizon", metavar="H", type=float, default=HORIZON, help="time [s]")
     parser.add_argument("--workers", metavar="W", type=int, default=cores(), help="processes")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     source = given.data or default_data()
     if not source.is_dir():
         parser.error(f"data must be a folder (set EDGE_SURROGATE_DATA or --data), got {source}")
@@ -217,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workers=given.workers,
         horizon=given.horizon,
     )
-    deliver("public_data", report, given, words, result_text=result_text, summary=table(report))
+    deliver("public_data", report, given, result_text=result_text, summary=table(report))
     return 0
 
 

@@ -124,22 +124,37 @@ def head(
     ]
 
 
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where figures go, for :func:`deliver`.
+class BenchmarkParser(argparse.ArgumentParser):
+    """The command line of a benchmark, with the options that say where its figures go.
 
     Args:
-        parser: Parser of a benchmark.
+        description: What the benchmark is for.
     """
-    parser.add_argument("--hardware", metavar="NAME", help="class of this machine in file names")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where a result file is written")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(description=description, allow_abbrev=False)
+        add = self.add_argument
+        add("--hardware", metavar="NAME", help="class of this machine in file names")
+        add("--out", metavar="FOLDER", type=Path, help="where a result file is written")
+        add("--json", action="store_true", help="print one JSON object")
+
+    def given(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Return the options that were given, for :func:`deliver`.
+
+        Args:
+            arguments: The words of the command line; None for the process's own.
+
+        Returns:
+            The options by name, and the ``words`` they were read from.
+        """
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        return self.parse_args(words, argparse.Namespace(words=words))
 
 
 def deliver(
     what: str,
     report: Mapping[str, Any],
     given: argparse.Namespace,
-    words: Sequence[str],
     *,
     result_text: Callable[..., str],
     summary: str | None = None,
@@ -149,15 +164,14 @@ def deliver(
     Args:
         what: Name of the benchmark, without folder and suffix.
         report: Plain figures, with a ``machine`` as :func:`machine` gave it.
-        given: Parsed options, those of :func:`add_output_options` among them.
-        words: The words of the command line.
+        given: What :meth:`BenchmarkParser.given` gave.
         result_text: Makes the content of the file from report, command and class of the machine.
         summary: What is printed without ``--json``; the content of the file by default.
 
     Returns:
         The result file, or None where none was asked for.
     """
-    command, hardware, path = command_line(what, words), given.hardware, None
+    command, hardware, path = command_line(what, given.words), given.hardware, None
     if given.out is not None:
         text, date = result_text(report, command, hardware), report["machine"]["date"]
         path = write_result(given.out, what, text, date=date, hardware=hardware)

@@ -10,13 +10,12 @@ writes a dated result file.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from result_file import add_output_options, deliver, head, machine
+from result_file import BenchmarkParser, deliver, head, machine
 
 from datagen.analytic.decomposition import AnalyticEvaluator
 from datagen.deployment import Deployment
@@ -273,8 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
     parser.add_argument(
         "--seconds", metavar="B", type=float, nargs="+", default=[1.0, 5.0], help="budgets [s]"
@@ -284,8 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--analytic", action="store_true", help="judge by the analytic model")
     parser.add_argument("--problems", metavar="N", type=int, default=10, help="how many")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     report = measure(
         given.checkpoint,
         analytic=given.analytic,
@@ -293,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timed=given.evaluations is None,
         count=given.problems,
     )
-    deliver("search_methods", report, given, words, result_text=result_text)
+    deliver("search_methods", report, given, result_text=result_text)
     return 0
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from other_simulators import Played, fits_ciw, play_ciw, play_plain_simpy
-from result_file import PACKAGES, add_output_options, deliver, head, machine
+from result_file import PACKAGES, BenchmarkParser, deliver, head, machine
 from speed_networks import event_rate, ring, shared, single, tandem, type1
 
 from datagen.deployment import Deployment
@@ -326,18 +326,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("--short", action="store_true", help="half a minute")
     parser.add_argument("--full", action="store_true", help="also peak memory and first call")
-    add_output_options(parser)
     parser.add_argument("--only-play", metavar="JOBS", type=float, help=argparse.SUPPRESS)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     if given.only_play is not None:
         sys.stdout.write(f"{own_peak_memory(given.only_play)}\n")
         return 0
     report = measure(short=given.short, full=given.full)
-    deliver("simulator_speed", report, given, words, result_text=result_text, summary=table(report))
+    deliver("simulator_speed", report, given, result_text=result_text, summary=table(report))
     return 0
 
 

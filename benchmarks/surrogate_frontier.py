@@ -28,7 +28,7 @@ from frontier_boosting import boosting
 from frontier_entries import Entry, formulas, simulations, surrogates
 from frontier_plot import frontier_svg
 from frontier_report import FIGURES, page, result_text, tables
-from result_file import add_output_options, deliver, machine
+from result_file import BenchmarkParser, deliver, machine
 
 from datagen.errors import DatagenError, require
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
@@ -266,9 +266,9 @@ def competitors(given: argparse.Namespace, dataset: Dataset) -> list[Entry]:
     return entries + simulations(given.horizons, dataset.manifest.get("seed"))
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> BenchmarkParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    made = BenchmarkParser(__doc__)
     made.add_argument("dataset", metavar="DATASET", type=Path, help="labelled data set")
     made.add_argument(
         "--checkpoint",
@@ -289,7 +289,6 @@ def parser() -> argparse.ArgumentParser:
         "--boosting-limit", metavar="N", type=int, default=100_000, help="deployments it is fit on"
     )
     made.add_argument("--html", metavar="FILE", type=Path, help="where the frontier is drawn")
-    add_output_options(made)
     return made
 
 
@@ -304,9 +303,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     import torch
 
-    words = list(sys.argv[1:] if arguments is None else arguments)
     reader = parser()
-    given = reader.parse_args(words)
+    given = reader.given(arguments)
     try:
         require(given.threads >= 1, "threads", "be >= 1", given.threads)
         torch.set_num_threads(given.threads)
@@ -318,9 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DatagenError, SurrogateError) as error:
         reader.error(str(error))
     summary = tables(report)
-    written = deliver(
-        "surrogate_frontier", report, given, words, result_text=result_text, summary=summary
-    )
+    written = deliver("surrogate_frontier", report, given, result_text=result_text, summary=summary)
     if written is not None:
         written.with_suffix(".svg").write_text(frontier_svg(report["rows"]), encoding="utf-8")
     return 0

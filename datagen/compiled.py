@@ -26,7 +26,7 @@ import numpy as np
 settings: Any = importlib.import_module("numba.core.config")
 """numba's settings; a module whose content exists only at run time, hence untyped."""
 
-__all__ = ["cache_folder", "compiled", "inlined"]
+__all__ = ["cache_folder", "compiled", "contracted", "inlined"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,6 +38,9 @@ _MOST_FOLDERS = 64
 """Cache folders that there are at most, of a few megabytes each, however busy the days were."""
 
 _DAY = 86_400.0
+
+
+_HERE = Path(__file__).parent
 
 
 def _root() -> Path:
@@ -64,14 +67,17 @@ def source_hash(sources: list[Path]) -> str:
 
 
 @cache
-def cache_folder() -> Path:
+def cache_folder(home: Path = _HERE) -> Path:
     """Return the folder of compiled kernels, made if absent; those long unused are deleted.
+
+    Args:
+        home: Folder that the kernel lies in; what it calls lies there or beside a kernel of this
+            package.
 
     Returns:
         The folder. Compilation goes on without a cache where it cannot be made.
     """
-    package = Path(__file__).parent
-    homes = {path.parent for path in package.rglob("*kernel.py")}
+    homes = {path.parent for path in _HERE.rglob("*kernel.py")} | {home}
     sources = [path for home in homes for path in home.glob("*.py")]
     folder = _root() / source_hash([Path(__file__), *sources])
     try:
@@ -119,8 +125,24 @@ def inlined(function: Function) -> Function:
     return _compile(function, inline=True)
 
 
-def _compile(function: Function, *, inline: bool) -> Function:
-    folder = cache_folder()
+def contracted(function: Function) -> Function:
+    """Compile a kernel with a product and a sum in one instruction.
+
+    Such an instruction rounds once where two would twice: for predictions, and not for what must be
+    the same to the last bit elsewhere.
+
+    Args:
+        function: A function of arrays and numbers, called from Python.
+
+    Returns:
+        Its compiled form; ``function.py_func`` is the original.
+    """
+    return _compile(function, inline=False, fastmath={"contract"})
+
+
+def _compile(function: Function, *, inline: bool, **more: Any) -> Function:
+    home = Path(function.__code__.co_filename).parent
+    folder = cache_folder(home if home.is_dir() else _HERE)
     before = settings.CACHE_DIR
     settings.CACHE_DIR = str(folder)
     try:
@@ -128,6 +150,7 @@ def _compile(function: Function, *, inline: bool) -> Function:
         # alone made the event loop nine times slower.
         options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "forceinline": inline}
         options["nogil"] = True  # threads may each run one, on arrays of their own
+        options |= more
         return numba.njit(cache=os.access(folder, os.W_OK), **options)(function)  # type: ignore[no-any-return]
     finally:
         settings.CACHE_DIR = before

@@ -10,6 +10,7 @@ Times are in s (at device speed 1) unless a docstring says otherwise.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
@@ -92,7 +93,7 @@ class Law(ABC):
 
 
 def _require_mean(mean: float) -> None:
-    require(np.isfinite(mean) and mean >= 0, "mean", "be finite and >= 0", mean)
+    require(math.isfinite(mean) and mean >= 0, "mean", "be finite and >= 0", mean)
     require(mean <= LARGEST_WORK, "mean", f"be at most {LARGEST_WORK:g}", mean)
 
 

@@ -191,41 +191,11 @@ def card(name: str, metrics: Mapping[str, Any]) -> str:
         "edge devices with finite buffers. Trained on simulated deployments only; the covered",
         "effects and feature ranges are in `config.json`.",
         "",
-        "Errors on held-out deployments, in percent of the simulated value (throughput ratio and",
-        "latency ratio of each chain):",
+        *_error_lines(metrics["held_out"]),
         "",
-        "| data | deployments | throughput MAPE | trimmed | median | p95 | latency MAPE | p95 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for data, errors in metrics["held_out"].items():
-        passed, latency = errors["throughput_ratio"], errors["latency_ratio"]
-        cells = [passed[key] for key in ("mape", "mape_trimmed", "median", "p95")]
-        cells += [latency[key] for key in ("mape", "p95")]
-        shown = " | ".join("-" if cell is None else f"{100 * cell:.2f}" for cell in cells)
-        lines.append(f"| {data} | {errors['deployments']} | {shown} |")
-    lines += [
+        *_coverage_lines(metrics["held_out"]),
         "",
-        "Share of the true values inside the 90 % intervals, and their mean and median width:",
-        "",
-        "| data | target | inside | least of any load | least of any length | width | median |",
-        "|---|---|---|---|---|---|---|",
-        *(
-            _coverage_row(data, target, covered)
-            for data, errors in metrics["held_out"].items()
-            for target, covered in errors["coverage"].items()
-            if isinstance(covered, Mapping)
-        ),
-        "",
-        "Intervals were calibrated on (label noise: of the mean error of predictions):",
-        "",
-        "| data | deployments | noise of throughput labels | of latency labels |",
-        "|---|---|---|---|",
-        *(
-            f"| {data} | {made['deployments']} | "
-            + " | ".join(_number(ratio) for ratio in made["label_noise"].values())
-            + " |"
-            for data, made in metrics["calibrated_on"].items()
-        ),
+        *_calibration_lines(metrics["calibrated_on"]),
         "",
         "Trained on (generated with `datagen generate`; full configuration in `metrics.json`):",
         "",
@@ -243,6 +213,56 @@ def card(name: str, metrics: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _error_lines(held_out: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say how wrong predictions are."""
+    lines = [
+        "Errors on held-out deployments, in percent of the simulated value (throughput ratio and",
+        "latency ratio of each chain):",
+        "",
+        "| data | deployments | throughput MAPE | trimmed | median | p95 | latency MAPE | p95 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for data, errors in held_out.items():
+        passed, latency = errors["throughput_ratio"], errors["latency_ratio"]
+        cells = [passed[key] for key in ("mape", "mape_trimmed", "median", "p95")]
+        cells += [latency[key] for key in ("mape", "p95")]
+        shown = " | ".join("-" if cell is None else f"{100 * cell:.2f}" for cell in cells)
+        lines.append(f"| {data} | {errors['deployments']} | {shown} |")
+    return lines
+
+
+def _coverage_lines(held_out: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say what intervals are worth."""
+    return [
+        "Share of the true values inside the 90 % intervals, and their mean and median width:",
+        "",
+        "| data | target | inside | least of any load | least of any length | width | median |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            _coverage_row(data, target, covered)
+            for data, errors in held_out.items()
+            for target, covered in errors["coverage"].items()
+            if isinstance(covered, Mapping)
+        ),
+    ]
+
+
+def _calibration_lines(parts: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say what intervals were made from."""
+    return [
+        "Intervals were calibrated on (label noise: of the mean error of predictions):",
+        "",
+        "| data | deployments | noise of throughput labels | of latency labels |",
+        "|---|---|---|---|",
+        *(
+            f"| {data} | {made['deployments']} | "
+            + " | ".join(_number(ratio) for ratio in made["label_noise"].values())
+            + " |"
+            for data, made in parts.items()
+        ),
+    ]
 
 
 def _coverage_row(data: str, target: str, covered: Mapping[str, Any]) -> str:

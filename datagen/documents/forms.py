@@ -148,13 +148,15 @@ def record(cls: type[Any], forms: Mapping[str, Form]) -> Form:
                 raise InvalidInputError(f"{path}.{name}", "be given", None)
         return build(cls, content, path)
 
+    written = [(name, defaults[name], form.write) for name, form in forms.items()]
+
     def write(item: Any) -> dict[str, Any]:
-        values = {name: getattr(item, name) for name in forms}
-        return {
-            name: forms[name].write(value)
-            for name, value in values.items()
-            if defaults[name] is MISSING or value != defaults[name]
-        }
+        document = {}
+        for name, default, form in written:
+            value = getattr(item, name)
+            if default is MISSING or value != default:
+                document[name] = form(value)
+        return document
 
     return Form(read=read, write=write)
 

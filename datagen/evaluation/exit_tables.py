@@ -20,8 +20,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rows = dict[str, NDArray[np.generic]]
 
-_CONTEXTS = {"context": "context_samples", "context_parameter": "context_parameter"}
-"""Levels that say how contexts change, and the column of each."""
+_DRAWN = {
+    "trace": "trace_exit",
+    "context": "context_samples",
+    "context_parameter": "context_parameter",
+}
+"""Levels that say what exits are drawn from and how contexts change, and the column of each."""
 
 
 def needing(probability: Floats, fragment: list[float], place: int) -> Floats:
@@ -221,7 +225,7 @@ class ExitTables:
     @cached_property
     def has_exits(self) -> bool:
         """Whether jobs of any chain may leave early."""
-        return any(rows["fragment"] for rows in self.exits)
+        return bool(self.base.exits) and any(rows["fragment"] for rows in self.exits)
 
     @cached_property
     def passing(self) -> Floats:
@@ -235,14 +239,14 @@ class ExitTables:
     @cached_property
     def random_head(self) -> bool:
         """Whether any open classifier takes a random time."""
-        return any(head is not None and head.is_random for head in self.heads)
+        return self.has_exits and any(head is not None and head.is_random for head in self.heads)
 
     def exit_rows(self, count: int) -> Rows:
         """Return the exit columns of a number of placements."""
         if not self.has_exits:
             none = np.empty(0)
             return {
-                "exit_start": np.zeros(count * len(self.exits) + 1, dtype=np.int64),
+                "exit_start": np.zeros(count * len(self.base.problem.chains) + 1, dtype=np.int64),
                 "exit_probability": none,
                 "exit_fragment": none,
                 "exit_accuracy": none,
@@ -261,16 +265,11 @@ class ExitTables:
 
     def draw_rows(self, count: int) -> Rows:
         """Return what the exits of jobs are drawn from, for a number of placements."""
-        outcomes = list(self.outcomes.values())
-        return tiled("trace", "trace_exit", outcomes, count) | self._context_rows(count)
-
-    def _context_rows(self, count: int) -> Rows:
-        """Return how contexts change, for a number of placements."""
         chains = self.base.problem.chains
         if not self.has_exits:  # as usual, and searches pack often
             starts, none = np.zeros(count * len(chains) + 1, dtype=np.int64), np.empty(0)
-            empty: Rows = {f"{level}_start": starts for level in _CONTEXTS}
-            return empty | dict.fromkeys(_CONTEXTS.values(), none)
+            empty: Rows = {f"{level}_start": starts for level in _DRAWN}
+            return empty | dict.fromkeys(_DRAWN.values(), none)
         process = [
             (CONTEXT_NAMES.index(chain.contexts.name), *chain.contexts.parameters())
             if chain.contexts is not None and len(self.context_samples[chain.name])
@@ -278,12 +277,13 @@ class ExitTables:
             for chain in chains
         ]
         drawn: dict[str, list[NDArray[Any]]] = {
+            "trace": list(self.outcomes.values()),
             "context": list(self.context_samples.values()),
             "context_parameter": [np.array(numbers, float) for numbers in process],
         }
         rows: Rows = {}
         for level, values in drawn.items():
-            rows |= tiled(level, _CONTEXTS[level], values, count)
+            rows |= tiled(level, _DRAWN[level], values, count)
         return rows
 
     def head_rows(self, slot: Ints, device: NDArray[np.int32]) -> Rows:

@@ -118,5 +118,5 @@ def starts_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
         Offsets [N + 1], from 0 to the total.
     """
     starts = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=starts[1:])
+    counts.cumsum(out=starts[1:])
     return starts

@@ -14,29 +14,37 @@ Floats = NDArray[np.float64]
 _NONE_PASSES = 1e-100
 """Stands for 0 where a job demands more units than there are, so that its logarithm exists."""
 
+_SETTLED = 1e-12
+"""Relative change of a share that is none: a few hundred roundings."""
+
 _ROUNDS = 200
 """Fixed-point rounds of the fluid load; overloaded loops settle geometrically well before."""
 
 
-def step_rates(batch: DeploymentBatch, passed: Floats | None = None) -> Floats:
-    """Return the arrival rate at each step when a share of the jobs passes each step.
+def step_rates(batch: DeploymentBatch) -> Floats:
+    """Return the arrival rate that each step would have if nothing were lost anywhere.
 
     Args:
         batch: Packed deployments.
-        passed: Share that passes each step [S], in (0, 1]; None for no loss.
 
     Returns:
         Arrival rates [1/s] [S].
     """
     chain_of_path = np.repeat(np.arange(len(batch.chain_rate)), batch.counts("path"))
     path_rate = batch.chain_rate[chain_of_path] * batch.path_probability
-    rates = np.repeat(path_rate, batch.counts("step")) * batch.step_reached
-    if passed is None:
-        return rates
-    before = np.cumsum(np.log(passed)) - np.log(passed)
-    return np.asarray(
-        rates * np.exp(before - np.repeat(before[batch.step_start[:-1]], batch.counts("step")))
-    )
+    return np.asarray(np.repeat(path_rate, batch.counts("step")) * batch.step_reached)
+
+
+def _share_before(passed: Floats, first: NDArray[np.int64]) -> Floats:
+    """Return the share of a path's jobs that get to each step [S].
+
+    Args:
+        passed: Share of the jobs at a step that pass it, in (0, 1] [S].
+        first: First step of the path of each step [S].
+    """
+    logs = np.log(passed)
+    before = np.cumsum(logs) - logs
+    return np.asarray(np.exp(before - before[first]))
 
 
 def _device_load(batch: DeploymentBatch, rates: Floats) -> Floats:
@@ -69,15 +77,16 @@ def fluid_load(batch: DeploymentBatch) -> Floats:
     Returns:
         Loads [D], >= 0.
     """
-    passed = np.ones(len(batch.step_mean))
-    load = offered_load(batch)
-    fits = batch.step_demand <= batch.device_capacity[batch.step_device_row]
+    rates, device = step_rates(batch), batch.step_device_row
+    passed, load = np.ones(len(rates)), _device_load(batch, rates)
+    fits = batch.step_demand <= batch.device_capacity[device]
+    first = np.repeat(batch.step_start[:-1], batch.counts("step"))
     for _ in range(_ROUNDS):
-        target = np.where(fits, 1.0 / np.maximum(load, 1.0)[batch.step_device_row], _NONE_PASSES)
-        if np.allclose(target, passed, rtol=1e-12, atol=0.0):
+        target = np.where(fits, 1.0 / np.maximum(load, 1.0)[device], _NONE_PASSES)
+        if (np.abs(target - passed) <= _SETTLED * passed).all():
             break
         passed = 0.5 * (passed + target)  # damped: a loop may otherwise alternate
-        load = _device_load(batch, step_rates(batch, passed))
+        load = _device_load(batch, rates * _share_before(passed, first))
     return load
 
 

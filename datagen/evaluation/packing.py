@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,22 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.arrivals import ARRIVAL_NAMES
-from datagen.deployment import DISCIPLINES, Deployment, Problem, run_starts
-from datagen.distributions import LAW_NAMES, Law
+from datagen.deployment import DISCIPLINES, Deployment, run_starts
 from datagen.errors import require
 from datagen.evaluation.batch import DeploymentBatch, joined
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.exit_tables import ExitTables
-from datagen.evaluation.fields import ranges, starts_of
+from datagen.evaluation.fields import starts_of
+from datagen.evaluation.placed_weights import PlacedWeights
+from datagen.evaluation.service_table import NOWHERE, ServiceTable
 from datagen.evaluation.varied_exits import VariedExits
 
 __all__ = ["DeploymentTables", "pack"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-LAW_CODES = {name: code for code, name in enumerate(LAW_NAMES)}
 
 
 def _optional(value: float | None, absent: float) -> float:
@@ -39,10 +37,8 @@ def _tiled(values: NDArray[Any], count: int) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class DeploymentTables:
+class DeploymentTables(PlacedWeights):
     """What all placements of one deployment's problem share, as arrays.
-
-    A *slot* is one (chain, path, fragment): a place in the placement vector. F counts slots.
 
     Args:
         base: A deployment of the problem; its paths per chain, routing and fuse rule are kept.
@@ -50,7 +46,6 @@ class DeploymentTables:
             then known where it places fragments, and nowhere else.
     """
 
-    base: Deployment
     placed_only: bool = False
 
     @cached_property
@@ -61,7 +56,7 @@ class DeploymentTables:
             "device_speed": np.array([d.speed for d in devices]),
             "device_servers": np.array([d.servers for d in devices], dtype=np.int32),
             "device_capacity": np.array([_optional(d.capacity, np.inf) for d in devices]),
-            "device_memory": np.array([_optional(d.memory, np.inf) for d in devices]),
+            "device_memory": self.memory,
             "device_discipline": np.array(
                 [DISCIPLINES.index(d.discipline) for d in devices], dtype=np.int8
             ),
@@ -87,117 +82,6 @@ class DeploymentTables:
         return [chain.arrivals.parameters() for chain in self.base.problem.chains]
 
     @cached_property
-    def path_counts(self) -> Ints:
-        """Paths per chain [C]."""
-        return np.array([len(self.base.placement[c.name]) for c in self.base.problem.chains])
-
-    @cached_property
-    def path_probability(self) -> Floats:
-        """Probability of each path [P]."""
-        routing = self.base.routing
-        assert routing is not None
-        return np.array([p for c in self.base.problem.chains for p in routing[c.name]])
-
-    @cached_property
-    def slots(self) -> list[tuple[int, int]]:
-        """(chain, fragment) of each slot [F]."""
-        return [
-            (index, fragment)
-            for index, chain in enumerate(self.base.problem.chains)
-            for _ in range(self.path_counts[index])
-            for fragment in range(len(chain.fragments))
-        ]
-
-    @cached_property
-    def slot_path(self) -> Ints:
-        """Path row of each slot [F], ascending."""
-        lengths = [len(chain.fragments) for chain in self.base.problem.chains]
-        return np.repeat(
-            np.arange(len(self.path_probability)), np.repeat(lengths, self.path_counts)
-        )
-
-    @cached_property
-    def path_first(self) -> NDArray[np.bool_]:
-        """Whether a slot is the first of its path [F]."""
-        return np.append(True, np.diff(self.slot_path) > 0)
-
-    def _slot_values(self, field: str) -> Floats:
-        chains = self.base.problem.chains
-        values = [getattr(chains[c].fragments[f], field) for c, f in self.slots]
-        return np.array(values, dtype=np.float64)
-
-    @cached_property
-    def demand(self) -> Floats:
-        """Buffer units per slot [F]."""
-        return self._slot_values("demand")
-
-    @cached_property
-    def weights(self) -> Floats:
-        """Bytes of weights per slot [F]."""
-        return self._slot_values("weights")
-
-    @cached_property
-    def twins(self) -> NDArray[np.bool_]:
-        """Whether two slots are one fragment on different paths [F, F]; False of a slot itself."""
-        fragment = np.array(self.slots)
-        same = (fragment[:, None] == fragment[None]).all(axis=2)
-        return np.asarray(same & ~np.eye(len(fragment), dtype=bool))
-
-    def added(self, placement: NDArray[np.int32], slot: Ints) -> Floats:
-        """Return what placing one more slot of each row adds to each device: the memory rule.
-
-        A fragment's weights lie on a device once, however many paths of its chain run it there.
-
-        Args:
-            placement: Device index per slot [B, F]; -1 where a slot is not placed yet.
-            slot: The slot to place [B].
-
-        Returns:
-            Bytes [B, D].
-        """
-        devices = len(self.base.problem.devices)
-        need = np.repeat(self.weights[slot][:, None], devices, axis=1)
-        row, twin = np.nonzero(self.twins[slot] & (placement >= 0))
-        need[row, placement[row, twin]] = 0.0
-        return need
-
-    def hosted(self, placement: NDArray[np.int32]) -> Floats:
-        """Return the weights that lie on each device, by the rule of :meth:`added`.
-
-        Args:
-            placement: Device index per slot [B, F].
-
-        Returns:
-            Bytes [B, D].
-        """
-        count, devices = len(placement), len(self.base.problem.devices)
-        weights = np.tile(self.weights, (count, 1))
-        earlier = np.tril(self.twins)
-        for slot in np.flatnonzero(earlier.any(axis=1)):
-            lies_there = placement[:, earlier[slot]] == placement[:, [slot]]
-            weights[lies_there.any(axis=1), slot] = 0.0
-        place = placement + np.arange(count)[:, None] * devices
-        total = np.bincount(place.ravel(), weights.ravel(), minlength=count * devices)
-        return np.asarray(total.reshape(count, devices), dtype=np.float64)
-
-    def memory_excess(self, placement: NDArray[np.int32]) -> Floats:
-        """Return by how many bytes the weights exceed the memory of the devices.
-
-        Args:
-            placement: Device index per slot [B, F].
-
-        Returns:
-            Total over all devices [B] [bytes]; 0 where everything fits.
-        """
-        over = self.hosted(placement) - self.devices["device_memory"]
-        return np.asarray(np.maximum(over, 0.0).sum(axis=1))
-
-    @cached_property
-    def output(self) -> Floats:
-        """Bytes sent per slot [F]."""
-        return self._slot_values("output")
-
-    @cached_property
     def links(self) -> tuple[Floats, Floats, NDArray[np.int8]]:
         """Latency [s], bandwidth [B/s] and early release between devices [D, D]."""
         problem = self.base.problem
@@ -212,37 +96,22 @@ class DeploymentTables:
         return latency, bandwidth, release
 
     @cached_property
-    def laws(self) -> list[list[tuple[Law, float] | None]]:
-        """Service law and divisor of each slot on each device; None where it may not run."""
-        problem = self.base.problem
-        fragments = [problem.chains[c].fragments[f] for c, f in self.slots]
-        if self.placed_only:
-            rows: list[list[tuple[Law, float] | None]] = [
-                [None] * len(problem.devices) for _ in fragments
-            ]
-            for row, item, place in zip(rows, fragments, self.base_placement(), strict=True):
-                row[place] = item.time_on(problem.devices[place])
-            return rows
-        return [
-            [item.time_on(d) if item.may_run_on(d.name) else None for d in problem.devices]
-            for item in fragments
-        ]
+    def services(self) -> ServiceTable:
+        """What the work of the slots is drawn from."""
+        placement = self.base_placement() if self.placed_only else None
+        return ServiceTable(self.base.problem, self.slots, placement)
 
-    @cached_property
+    @property
     def allowed(self) -> NDArray[np.bool_]:
         """Whether each slot may be placed on each device [F, D]."""
-        return np.array([[entry is not None for entry in row] for row in self.laws])
+        return np.asarray(self.services.entry != NOWHERE)
 
     @cached_property
     def moments(self) -> tuple[Floats, Floats]:
         """Mean [s] and variance [s^2] of each slot's time by device [F, D], NaN if not allowed."""
-
-        def table(value: Callable[[Law, float], float]) -> Floats:
-            return np.array([[value(*e) if e else np.nan for e in row] for row in self.laws])
-
-        # Squared as numbers: arrays are squared by another routine, which may round otherwise.
-        variance = table(lambda law, speed: law.scv * (law.mean / speed) ** 2)
-        return table(lambda law, speed: law.mean / speed), variance
+        tables = np.full((2, *self.services.entry.shape), np.nan)
+        tables[:, self.allowed] = self.services.moments
+        return tables[0], tables[1]
 
     @cached_property
     def leaving(self) -> ExitTables:
@@ -257,24 +126,9 @@ class DeploymentTables:
         return counts, np.array([watts for curve in curves for watts in curve], dtype=np.float64)
 
     @cached_property
-    def law_columns(self) -> tuple[NDArray[np.int8], Floats, Ints, Floats]:
-        """Code [F * D], divisor [F * D], offsets [F * D + 1] and parameters of the laws."""
-        entries = [entry for row in self.laws for entry in row]
-        parameters = [entry[0].parameters() if entry else () for entry in entries]
-        code = np.array([LAW_CODES[entry[0].name] if entry else 0 for entry in entries], np.int8)
-        speed = np.array([entry[1] if entry else 1.0 for entry in entries])
-        counts = np.array([len(values) for values in parameters], dtype=np.int64)
-        flat = np.array([x for values in parameters for x in values], dtype=np.float64)
-        return code, speed, starts_of(counts), flat
-
-    @cached_property
     def effects(self) -> Effect:
         """Effects of everything but the placement and the times of open classifiers."""
         return effects_of(self.base)
-
-    def base_placement(self) -> NDArray[np.int32]:
-        """Return the base deployment's placement vector [F]."""
-        return placement_vector(self.base.problem, self.base.placement)
 
     def rows(
         self,
@@ -314,23 +168,22 @@ class DeploymentTables:
             Columns and offsets by name.
         """
         count, slots = placement.shape
+        paths = len(self.path_probability)
         first = run_starts(placement, self.path_first, self.base.fuse)
-        begin = np.flatnonzero(first.ravel())
-        slot = np.broadcast_to(np.arange(slots), placement.shape).ravel()
-        device = placement.ravel()
+        begin = np.flatnonzero(first)
+        slot, device = _tiled(np.arange(slots), count), placement.ravel()
         leaving: ExitTables | VariedExits = self.leaving
         place = slot
         if thresholds is not None and self.leaving.has_exits:
             leaving = VariedExits(self.leaving, thresholds)
             place = np.arange(count * slots)
-        step_mean, step_variance, reached = self._moments(slot, device, begin, leaving, place)
-        square = np.where(step_mean > 0, step_mean, 1.0) ** 2
-        paths = len(self.path_probability)
-        step_path = (self.slot_path + np.arange(count)[:, None] * paths).ravel()[begin]
+        times = self._step_times(slot, device, begin, leaving, place)
+        step_path = begin // slots * paths + self.slot_path[slot[begin]]
+        step_device = device[begin]
         content = {
             "key": np.zeros(count, dtype=np.int64),
             "effects": int(self.effects)
-            | self._revisits(placement, first)
+            | self._revisits(count, step_path, step_device)
             | np.where(leaving.random_head, int(Effect.RANDOM_SERVICE), 0),
             "device_start": np.arange(count + 1) * len(self.base.problem.devices),
             "chain_start": np.arange(count + 1) * len(self.base.problem.chains),
@@ -339,58 +192,47 @@ class DeploymentTables:
                 _tiled(self.path_probability, count) if routing is None else routing.ravel()
             ),
             "step_start": starts_of(np.bincount(step_path, minlength=count * paths)),
-            "step_device": device[begin].astype(np.int32),
-            "step_mean": step_mean,
-            "step_scv": step_variance / square,
-            "step_reached": reached,
+            "step_device": step_device,
             "step_demand": np.maximum.reduceat(self.demand[slot], begin),
             "step_weights": np.add.reduceat(self.weights[slot], begin),
             "device_names": tuple(d.name for d in self.base.problem.devices) * count,
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
-        points, watts = self.power
-        several = _tiled(points, count) if len(watts) else np.zeros(count * len(points), int)
-        content |= {"power_start": starts_of(several), "power_watts": _tiled(watts, count)}
+        content |= times | self._power_rows(count)
         content |= leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
         content |= {name: _tiled(values, count) for name, values in self.devices.items()}
         content |= {name: _tiled(values, count) for name, values in self.chains.items()}
         if laws:
-            content |= self._law_rows(slot, device, begin, count)
+            content |= {"fragment_start": np.append(begin, len(slot))}
+            content |= self.services.rows(slot, device) | self._arrival_rows(count)
             content |= leaving.head_rows(place, device)
             content |= leaving.draw_rows(count)
         return content
 
-    def _moments(
+    def _step_times(
         self,
         slot: Ints,
         device: NDArray[np.int32],
         begin: Ints,
         leaving: ExitTables | VariedExits,
         place: Ints,
-    ) -> tuple[Floats, Floats, Floats]:
-        """Return the mean and variance of the time of each step, and the share that reaches it."""
-        mean, variance = (values[slot, device] for values in self.moments)
-        if not leaving.has_exits:
-            ones = np.ones(len(begin))
-            return np.add.reduceat(mean, begin), np.add.reduceat(variance, begin), ones
-        for values, heads in zip((mean, variance), leaving.head_moments, strict=True):
-            values += heads[place, device]
-        passing = leaving.passing[place]
-        reached = passing[begin]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = passing / np.repeat(reached, np.diff(np.append(begin, len(slot))))
-        share = np.where(np.isfinite(share), share, 1.0)
-        step_mean = np.add.reduceat(mean * share, begin)
-        # E[T^2] by the largest fragment that a job reaches: shares fall along a step.
-        order = np.arange(len(slot)) - np.repeat(begin, np.diff(np.append(begin, len(slot))))
-        before = np.zeros(len(slot))
-        for rank in range(1, int(order.max(initial=0)) + 1):
-            here = np.flatnonzero(order == rank)
-            before[here] = before[here - 1] + mean[here - 1]
-        sums = share * (variance + mean**2 + 2.0 * before * mean)
-        step_variance = np.add.reduceat(sums, begin) - step_mean**2
-        return step_mean, np.maximum(step_variance, 0.0), reached
+    ) -> dict[str, Floats]:
+        """Return mean and SCV of the time of each step, and the share of jobs that reaches it."""
+        entry = self.services.entry[slot, device]
+        mean, variance = (values[entry] for values in self.services.moments)
+        if leaving.has_exits:
+            mean, variance, reached = _with_exits(mean, variance, device, begin, leaving, place)
+        else:
+            reached = np.ones(len(begin))
+            mean, variance = (np.add.reduceat(values, begin) for values in (mean, variance))
+        square = np.where(mean > 0, mean, 1.0) ** 2
+        return {"step_mean": mean, "step_scv": variance / square, "step_reached": reached}
+
+    def _power_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
+        points, watts = self.power
+        several = _tiled(points, count) if len(watts) else np.zeros(count * len(points), int)
+        return {"power_start": starts_of(several), "power_watts": _tiled(watts, count)}
 
     def _transfers(
         self, slot: Ints, device: NDArray[np.int32], begin: Ints
@@ -407,55 +249,68 @@ class DeploymentTables:
             release[step] = early[ends]
         return {"step_delay": delay, "step_release": release}
 
-    def _law_rows(
-        self, slot: Ints, device: NDArray[np.int32], begin: Ints, count: int
-    ) -> dict[str, NDArray[np.generic]]:
-        code, speed, start, flat = self.law_columns
-        entry = slot * len(self.base.problem.devices) + device
-        counts = start[entry + 1] - start[entry]
-        arrivals = np.array([len(p) for p in self.arrival_parameters], dtype=np.int64)
-        parameters = np.array([x for p in self.arrival_parameters for x in p])
+    def _arrival_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
+        sizes = np.array([len(own) for own in self.arrival_parameters], dtype=np.int64)
+        parameters = np.array([x for own in self.arrival_parameters for x in own])
         return {
-            "fragment_start": np.append(begin, len(slot)),
-            "fragment_law": code[entry],
-            "fragment_speed": speed[entry],
-            "law_parameter_start": starts_of(counts),
-            "law_parameter": flat[ranges(start[entry], counts)],
-            "arrival_parameter_start": starts_of(_tiled(arrivals, count)),
+            "arrival_parameter_start": starts_of(_tiled(sizes, count)),
             "arrival_parameter": _tiled(parameters, count),
         }
 
-    def _revisits(self, placement: NDArray[np.int32], first: NDArray[np.bool_]) -> Ints:
-        """Return the REVISIT bit of each placement whose paths come back to a device [B]."""
-        count = len(placement)
-        row, slot = np.nonzero(first)
-        devices, paths = len(self.base.problem.devices), len(self.path_probability)
-        visit = (row * paths + self.slot_path[slot]) * devices + placement[row, slot]
-        visits = np.bincount(visit, minlength=count * paths * devices)
+    def _revisits(self, count: int, path: Ints, device: NDArray[np.int32]) -> Ints:
+        """Return the REVISIT bit of each placement with a path that comes back to a device [B].
+
+        Args:
+            count: Number of placements B.
+            path: Path row of each step [S].
+            device: Device of each step, local to its deployment [S].
+        """
+        devices = len(self.base.problem.devices)
+        rows = count * len(self.path_probability) * devices
+        visits = np.bincount(path * devices + device, minlength=rows)
         again = visits.reshape(count, -1).max(axis=1) > 1
         return np.asarray(again.astype(np.int64) * int(Effect.REVISIT))
 
 
-def placement_vector(problem: Problem, placement: object) -> NDArray[np.int32]:
-    """Return a placement as device indices in slot order.
+def _with_exits(
+    mean: Floats,
+    variance: Floats,
+    device: NDArray[np.int32],
+    begin: Ints,
+    leaving: ExitTables | VariedExits,
+    place: Ints,
+) -> tuple[Floats, Floats, Floats]:
+    """Return the moments of the time of each step where jobs leave on the way, open heads included.
 
     Args:
-        problem: The problem.
-        placement: Chain -> paths of device names, as in a deployment.
+        mean: Mean time of the fragments alone [s] [R].
+        variance: Its variance [s^2] [R].
+        device: Device of each fragment [R].
+        begin: First fragment of each step [S].
+        leaving: Where jobs may leave.
+        place: Where each fragment is found there [R].
 
     Returns:
-        Device index per slot [F].
+        Mean [s] and variance [s^2] of each step, and the share of its path's jobs that reaches it.
     """
-    index = problem.device_index()
-    return np.array(
-        [
-            index[device]
-            for chain in problem.chains
-            for path in placement[chain.name]  # type: ignore[index]
-            for device in path
-        ],
-        dtype=np.int32,
-    )
+    sizes = np.diff(np.append(begin, len(mean)))
+    head_mean, head_variance = (values[place, device] for values in leaving.head_moments)
+    mean, variance = mean + head_mean, variance + head_variance
+    passing = leaving.passing[place]
+    reached = passing[begin]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = passing / np.repeat(reached, sizes)
+    share = np.where(np.isfinite(share), share, 1.0)
+    step_mean = np.add.reduceat(mean * share, begin)
+    # E[T^2] by the largest fragment that a job reaches: shares fall along a step.
+    order = np.arange(len(mean)) - np.repeat(begin, sizes)
+    before = np.zeros(len(mean))
+    for rank in range(1, int(order.max(initial=0)) + 1):
+        here = np.flatnonzero(order == rank)
+        before[here] = before[here - 1] + mean[here - 1]
+    sums = share * (variance + mean**2 + 2.0 * before * mean)
+    step_variance = np.add.reduceat(sums, begin) - step_mean**2
+    return step_mean, np.maximum(step_variance, 0.0), reached
 
 
 def pack(deployments: Sequence[Deployment]) -> DeploymentBatch:

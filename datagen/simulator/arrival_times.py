@@ -36,6 +36,13 @@ class ArrivalTimes(ABC):
     """The arrival times of one chain, from the first one on."""
 
     @abstractmethod
+    def fill(self, times: Floats) -> None:
+        """Write the next arrival times.
+
+        Args:
+            times: Times [s], non-decreasing over all calls, overwritten [N], N >= 1.
+        """
+
     def next(self, count: int) -> Floats:
         """Return the next arrival times.
 
@@ -45,6 +52,9 @@ class ArrivalTimes(ABC):
         Returns:
             Times [s], non-decreasing over all calls [count].
         """
+        times = np.empty(count)
+        self.fill(times)
+        return times
 
 
 class _Sums(ArrivalTimes):
@@ -55,17 +65,16 @@ class _Sums(ArrivalTimes):
         self.last = 0.0
 
     @abstractmethod
-    def gaps(self, count: int) -> Floats:
-        """Return the next gaps [s] in a new array [count]; the first is the first arrival time."""
+    def gaps(self, room: Floats) -> None:
+        """Write the next gaps [s] [N]; the first is the first arrival time."""
 
-    def next(self, count: int) -> Floats:
+    def fill(self, times: Floats) -> None:
         from datagen.simulator.sum_kernel import add_up  # programs that draw nothing start sooner
 
         # One addition per arrival, over chunks too: last + cumsum(gaps) would round otherwise.
-        times = self.gaps(count)
+        self.gaps(times)
         add_up(times, self.last)
         self.last = float(times[-1])
-        return times
 
 
 class _PoissonTimes(_Sums):
@@ -73,10 +82,9 @@ class _PoissonTimes(_Sums):
         super().__init__(rng)
         self.rate = rate
 
-    def gaps(self, count: int) -> Floats:
-        gaps = self.rng.standard_exponential(count)
-        gaps /= self.rate
-        return gaps
+    def gaps(self, room: Floats) -> None:
+        self.rng.standard_exponential(out=room)
+        room /= self.rate
 
 
 class _RenewalTimes(_Sums):
@@ -85,8 +93,8 @@ class _RenewalTimes(_Sums):
         law = HyperExponential if process.scv >= 1 else Gamma
         self.law = law(mean=process.mean, scv=process.scv)
 
-    def gaps(self, count: int) -> Floats:
-        return self.law.quantile(self.rng.random(count))
+    def gaps(self, room: Floats) -> None:
+        room[:] = self.law.quantile(self.rng.random(len(room)))
 
 
 class _PeriodicTimes(_Sums):
@@ -95,18 +103,17 @@ class _PeriodicTimes(_Sums):
         self.process = process
         self.last_jitter: float | None = None
 
-    def gaps(self, count: int) -> Floats:
+    def gaps(self, room: Floats) -> None:
         process = self.process
-        gaps = np.full(count, process.period)
+        room[:] = process.period
         if self.last_jitter is None:
             # The first tick falls anywhere in the first period: streams have no common phase.
-            gaps[0] = process.period * self.rng.random()
+            room[0] = process.period * self.rng.random()
             self.last_jitter = 0.0
         if process.jitter > 0:
-            jitter = process.jitter * self.rng.random(count)
-            gaps += np.diff(jitter, prepend=self.last_jitter)
+            jitter = process.jitter * self.rng.random(len(room))
+            room += np.diff(jitter, prepend=self.last_jitter)
             self.last_jitter = float(jitter[-1])
-        return gaps
 
 
 class _PiecewiseTimes(ArrivalTimes):
@@ -118,12 +125,12 @@ class _PiecewiseTimes(ArrivalTimes):
         self.ends = np.append(self.starts[1:], np.inf)
         self.expected = np.append(0.0, np.cumsum(np.diff(self.starts) * self.rates[:-1]))
 
-    def next(self, count: int) -> Floats:
-        number = self.unit.next(count)
+    def fill(self, times: Floats) -> None:
+        number = self.unit.next(len(times))
         # The last piece that begins at or before: one of rate 0 has no length in these terms.
         piece = np.searchsorted(self.expected, number, side="right") - 1
         inside = (number - self.expected[piece]) / self.rates[piece]
-        return np.asarray(np.minimum(self.starts[piece] + inside, self.ends[piece]))
+        np.minimum(self.starts[piece] + inside, self.ends[piece], out=times)
 
 
 class _RecordedTimes(ArrivalTimes):
@@ -134,15 +141,14 @@ class _RecordedTimes(ArrivalTimes):
         self.position = 0
         self.last = 0.0
 
-    def next(self, count: int) -> Floats:
-        jobs = np.arange(self.position, self.position + count)
-        self.position += count
+    def fill(self, times: Floats) -> None:
+        jobs = np.arange(self.position, self.position + len(times))
+        self.position += len(times)
         round_, index = np.divmod(jobs, len(self.timestamps))
-        times = self.timestamps[index] + round_ * self.timestamps[-1]
+        played = self.timestamps[index] + round_ * self.timestamps[-1]
         # The sum for the end of a round may round above that for the start of the next.
-        times = np.maximum.accumulate(np.maximum(times, self.last))
+        np.maximum.accumulate(np.maximum(played, self.last), out=times)
         self.last = float(times[-1])
-        return np.asarray(times)
 
 
 class _PhaseTimes(ArrivalTimes):
@@ -168,14 +174,13 @@ class _PhaseTimes(ArrivalTimes):
         uniform = self.rng.random() * cumulative[-1]
         return int(np.searchsorted(cumulative, uniform, side="right"))
 
-    def next(self, count: int) -> Floats:
-        parts, missing = [self.ready], count - len(self.ready)
+    def fill(self, times: Floats) -> None:
+        parts, missing = [self.ready], len(times) - len(self.ready)
         while missing > 0:
             parts.append(self._block())
             missing -= len(parts[-1])
-        times = np.concatenate(parts)
-        self.ready = times[count:]
-        return times[:count]
+        drawn = np.concatenate(parts)
+        times[:], self.ready = drawn[: len(times)], drawn[len(times) :]
 
     def _block(self) -> Floats:
         """Return the arrivals of the next transitions."""

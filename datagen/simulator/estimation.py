@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +95,10 @@ def latency_percentiles(runs: list[Run]) -> Floats:
     """
     from datagen.simulator.percentile_kernel import percentiles  # as in arrival_times
 
-    histogram = reduce(np.add, (run.tally.histogram for run in runs))
+    first, *others = (run.tally.histogram for run in runs)
+    histogram = first.copy()
+    for counts in others:
+        histogram += counts
     wanted = np.array(list(PERCENTILES.values()))
     found = np.empty((len(histogram), len(wanted)))
     percentiles(histogram, wanted, MIN_COMPLETED, _LOWER, _WIDTH, found)

@@ -123,7 +123,8 @@ def networks(batch: DeploymentBatch, engine: str) -> list[Network]:
         engine: Name of the engine, for messages.
 
     Returns:
-        One network per deployment.
+        One network per deployment. Its arrays may be written to: numba compiles a loop for each mix
+        of writable and read-only arrays that it meets, and those of a batch are read-only.
 
     Raises:
         NotSupportedError: If a deployment uses what the engines do not play.
@@ -144,11 +145,11 @@ def _network(batch: DeploymentBatch, index: int) -> Network:
     steps = slice(offsets[0], offsets[-1])
     return Network(
         servers=batch.device_servers[devices].astype(np.int64),
-        capacity=batch.device_capacity[devices],
+        capacity=batch.device_capacity[devices].copy(),
         chain_start=offsets - offsets[0],
         step_device=batch.step_device[steps].astype(np.int64),
-        step_demand=batch.step_demand[steps],
-        deadline=batch.chain_deadline[first:last],
+        step_demand=batch.step_demand[steps].copy(),
+        deadline=batch.chain_deadline[first:last].copy(),
         features=_features(batch, index, steps)
         if batch.effects[index] & int(FEATURE_EFFECTS)
         else None,
@@ -163,7 +164,7 @@ def _features(batch: DeploymentBatch, index: int, steps: slice) -> Features:
     return Features(
         prioritized=batch.device_discipline[devices] == DISCIPLINES.index("priority"),
         chain_class=ranks.astype(np.int64),
-        step_delay=batch.step_delay[steps],
+        step_delay=batch.step_delay[steps].copy(),
         step_held=(batch.step_delay[steps] > 0) & (batch.step_release[steps] == 0),
         chain_route=chain_route,
         route_first=route_first,

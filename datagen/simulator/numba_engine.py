@@ -12,7 +12,7 @@ from datagen.simulator.engine import Engine, Run
 from datagen.simulator.event_log import event_log
 from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
-from datagen.simulator.network import Features, Network
+from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws, Chunk
 from datagen.simulator.state_kernel import NONE, Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally
@@ -37,12 +37,12 @@ class NumbaEngine(Engine):
     name = "numba"
 
     def __init__(self) -> None:
-        self._last: tuple[Network, tuple[Network, Network, State]] | None = None
+        self._last: tuple[Network, Network, State] | None = None
 
     def run(
         self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
     ) -> Run:
-        network, plain, state = self._prepared(network)
+        plain, state = self._prepared(network)
         feed = _Feed(network, sources, length)
         state.heap.size[0] = 0  # the loop takes an empty heap for the beginning
         tally = Tally.zeros(network)
@@ -69,30 +69,11 @@ class NumbaEngine(Engine):
             route_completed=None if extras is None else extras.completed,
         )
 
-    def _prepared(self, network: Network) -> tuple[Network, Network, State]:
-        """Return a network that may be written to, itself without features, and its state."""
+    def _prepared(self, network: Network) -> tuple[Network, State]:
+        """Return a network without its features, and its state."""
         if self._last is None or self._last[0] is not network:
-            writable = _writable(network)
-            own = writable, writable._replace(features=None), _state(writable)
-            self._last = network, own
-        return self._last[1]
-
-
-def _writable(network: Network) -> Network:
-    """Return a network of arrays that may be written to.
-
-    numba compiles a loop for each mix of writable and read-only arrays that it meets; packed
-    networks have read-only ones, others not.
-    """
-
-    def copied(arrays: Network | Features) -> dict[str, Any]:
-        named = arrays._asdict().items()
-        return {name: np.array(own) for name, own in named if isinstance(own, np.ndarray)}
-
-    features = network.features
-    if features is not None:
-        features = Features(**copied(features))
-    return network._replace(**copied(network), features=features)
+            self._last = network, network._replace(features=None), _state(network)
+        return self._last[1:]
 
 
 class _Feed:
@@ -108,15 +89,17 @@ class _Feed:
         self.horizon = length.horizon
         wanted = [self._expected(chain, 0.0) for chain in range(network.chains)]
         columns = min(max(wanted), _CHUNK)
+        arrival = np.empty((network.chains, columns))
+        begins = [columns - min(count, columns) for count in wanted]
         firsts = [
-            source.next_chunk(min(count, columns))
-            for source, count in zip(sources, wanted, strict=True)
+            source.chunk_in(room[begin:])
+            for source, room, begin in zip(sources, arrival, begins, strict=True)
         ]
         self.is_fixed = [chunk.is_fixed for chunk in firsts]
         self.draws = Draws(
-            arrival=np.empty((network.chains, columns)),
+            arrival=arrival,
             service=np.empty((network.steps, 1 if all(self.is_fixed) else columns)),
-            base=np.zeros(network.chains, dtype=np.int64),
+            base=-np.array(begins, dtype=np.int64),
             column_mask=np.array([0 if alike else -1 for alike in self.is_fixed]),
         )
         routed = network.features is not None
@@ -124,7 +107,7 @@ class _Feed:
         for chain, chunk in enumerate(firsts):
             if chunk.is_fixed:
                 self.draws.service[self._steps(chain), 0] = chunk.service[:, 0]
-            self.draws.base[chain] = -self._put(chain, chunk)
+            self._put(chain, chunk)
 
     def _expected(self, chain: int, time: float) -> int:
         """Return how many jobs will hardly be too few from a time to the end of the window."""
@@ -134,15 +117,13 @@ class _Feed:
     def _steps(self, chain: int) -> slice:
         return slice(self.network.chain_start[chain], self.network.chain_start[chain + 1])
 
-    def _put(self, chain: int, chunk: Chunk) -> int:
-        """Put drawn jobs into the last columns, and return the first of these."""
-        first = int(self.draws.arrival.shape[1]) - len(chunk.arrivals)
-        self.draws.arrival[chain, first:] = chunk.arrivals
+    def _put(self, chain: int, chunk: Chunk) -> None:
+        """Put what jobs have drawn besides their arrivals, which are in the last columns."""
+        first = self.draws.arrival.shape[1] - len(chunk.arrivals)
         if not chunk.is_fixed:
             self.draws.service[self._steps(chain), first:] = chunk.service
         if chunk.route is not None:
             self.route[chain, first:] = chunk.route
-        return first
 
     def refill(self, chain: int, job: int) -> None:
         """Draw on, keeping the one job that has not arrived yet before the new ones."""
@@ -155,7 +136,7 @@ class _Feed:
             draws.service[steps, kept] = draws.service[steps, -1]
         if self.network.features is not None:
             self.route[chain, kept] = self.route[chain, -1]
-        self._put(chain, self.sources[chain].next_chunk(count))
+        self._put(chain, self.sources[chain].chunk_in(draws.arrival[chain, kept + 1 :]))
         draws.base[chain] = job - kept
 
 

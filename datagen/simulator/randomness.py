@@ -93,7 +93,8 @@ class Chunk:
 
     Args:
         arrivals: Arrival times [s], non-decreasing [N].
-        service: Service time of each step for each job [s] [S_c, N].
+        service: Service time of each step for each job [s] [S_c, N]; one column for all of them
+            where ``is_fixed``.
         route: Which of the chain's routes each job takes [N]; None where there is one.
         is_fixed: Whether all jobs of the chain, also those of other chunks, are served alike.
     """
@@ -104,26 +105,17 @@ class Chunk:
     is_fixed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
 class StepLaws:
     """What the work of each step of a chain is drawn from, the same in every replication.
 
     Args:
-        laws: Per step, per fragment of it: the law and the divisor of its samples.
+        fixed: Sum of the times that are not random, by step [s] [S_c].
+        random: The others: 0-based fragment of the chain, step, law and divisor of its samples.
     """
 
-    def __init__(self, laws: list[list[tuple[Law, float]]]) -> None:
-        self.fixed = np.array(
-            [sum(law.mean / speed for law, speed in step if not law.is_random) for step in laws],
-            dtype=np.float64,
-        )
-        """Sum of the times that are not random, by step [s] [S_c]."""
-        parts = [(step, *part) for step, parts in enumerate(laws) for part in parts]
-        self.random = [
-            (fragment, step, law, speed)
-            for fragment, (step, law, speed) in enumerate(parts)
-            if law.is_random
-        ]
-        """The others: 0-based fragment of the chain, step, law and divisor."""
+    fixed: Floats
+    random: list[tuple[int, int, Law, float]]
 
 
 class ChainDraws:
@@ -166,11 +158,22 @@ class ChainDraws:
         Returns:
             Their draws.
         """
-        arrivals, fixed = self._arrivals.next(count), self.laws.fixed
-        service = np.broadcast_to(fixed[:, None], (len(fixed), count))
+        return self.chunk_in(np.empty(count))
+
+    def chunk_in(self, arrivals: Floats) -> Chunk:
+        """Draw the next jobs where there is room for their arrival times already.
+
+        Args:
+            arrivals: The room, overwritten; part of what is returned [N], N >= 1.
+
+        Returns:
+            The draws of N jobs.
+        """
+        self._arrivals.fill(arrivals)
+        count, fixed = len(arrivals), self.laws.fixed[:, None]
         if not self._uniforms:
-            return Chunk(arrivals=arrivals, service=service, is_fixed=True)
-        service = service.copy()
+            return Chunk(arrivals=arrivals, service=fixed, is_fixed=True)
+        service = np.repeat(fixed, count, axis=1)
         for fragment, step, law, speed in self.laws.random:
             service[step] += law.quantile(self._uniforms[fragment].random(count)) / speed
         return Chunk(arrivals=arrivals, service=service)

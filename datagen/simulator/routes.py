@@ -112,8 +112,10 @@ class RoutedDraws(ChainDraws):
         chain: int,
     ) -> None:
         key = (seed, problem, replication)
+        # What a step takes hangs on the exit of the job: no law of this class is a step's alone.
+        none = StepLaws(np.empty(0), [])
         super().__init__(
-            process, StepLaws([]), seed=seed, problem=problem, replication=replication, chain=chain
+            process, none, seed=seed, problem=problem, replication=replication, chain=chain
         )
         self.routes = routes
         self.steps = [step for path in routes.paths for step in path]
@@ -143,9 +145,9 @@ class RoutedDraws(ChainDraws):
             for part in random
         }
 
-    def next_chunk(self, count: int) -> Chunk:
-        routes = self.routes
-        arrivals = self._arrivals.next(count)
+    def chunk_in(self, arrivals: Floats) -> Chunk:
+        routes, count = self.routes, len(arrivals)
+        self._arrivals.fill(arrivals)
         path = _choice(self._routing, routes.probability, count)
         exit_ = self._drawn_exits(arrivals)
         last = routes.exit_fragment[exit_]

@@ -130,9 +130,10 @@ class System:
 def drawn_jobs(source: ChainDraws) -> Iterator[tuple[float, list[float], int]]:
     """Yield arrival time [s], service times [s] and route of each job of a chain."""
     while True:
-        chunk = source.next_chunk(CHUNK)
+        chunk = source.chunk_in(np.empty(CHUNK))
         route = [0] * CHUNK if chunk.route is None else chunk.route.tolist()
-        yield from zip(chunk.arrivals.tolist(), chunk.service.T.tolist(), route, strict=True)
+        service = np.broadcast_to(chunk.service, (len(chunk.service), CHUNK))
+        yield from zip(chunk.arrivals.tolist(), service.T.tolist(), route, strict=True)
 
 
 class SimpyEngine(Engine):

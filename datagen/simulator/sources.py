@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.arrivals import Arrivals, arrivals_from_parameters
-from datagen.distributions import Law, law_from_parameters
+from datagen.distributions import LAW_NAMES, Deterministic, Law, law_from_parameters
 from datagen.evaluation import DeploymentBatch
 from datagen.exits import Contexts, contexts_from_parameters
 from datagen.simulator.randomness import ChainDraws, StepLaws
@@ -22,6 +22,9 @@ __all__ = [
     "chain_routes",
     "chain_sources",
 ]
+
+_FIXED = LAW_NAMES.index(Deterministic.name)
+"""Code of the only law that is not random."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,9 +136,9 @@ def chain_routes(batch: DeploymentBatch, row: int) -> Routes:
         fragment, steps = 0, []
         for step in range(int(batch.step_start[path]), int(batch.step_start[path + 1])):
             parts = []
-            for offset, (law, speed) in enumerate(_step_laws(batch, step)):
-                parts.append(Part(fragment, law, speed))
-                head = _head(batch, int(batch.fragment_start[step]) + offset)
+            for own in range(int(batch.fragment_start[step]), int(batch.fragment_start[step + 1])):
+                parts.append(Part(fragment, *_law(batch, own)))
+                head = _head(batch, own)
                 if head is not None:
                     parts.append(Part(fragment, *head, head=True))
                 fragment += 1
@@ -218,21 +221,33 @@ def chain_process(batch: DeploymentBatch, row: int) -> Arrivals:
 
 def _path_laws(batch: DeploymentBatch, row: int) -> StepLaws:
     """Return what the steps of a chain draw from that has one path."""
-    path = int(batch.path_start[row])
-    first, stop = int(batch.step_start[path]), int(batch.step_start[path + 1])
-    return StepLaws([_step_laws(batch, step) for step in range(first, stop)])
-
-
-def _step_laws(batch: DeploymentBatch, step: int) -> list[tuple[Law, float]]:
     assert batch.fragment_start is not None
-    assert batch.law_parameter_start is not None
     assert batch.fragment_law is not None
-    assert batch.law_parameter is not None
     assert batch.fragment_speed is not None
-    first, stop = batch.fragment_start[step : step + 2].tolist()
-    bounds = batch.law_parameter_start[first : stop + 1].tolist()
-    codes, speeds = (own[first:stop].tolist() for own in (batch.fragment_law, batch.fragment_speed))
-    return [
-        (law_from_parameters(code, batch.law_parameter[begin:end]), speed)
-        for code, speed, begin, end in zip(codes, speeds, bounds, bounds[1:], strict=False)
+    assert batch.law_parameter_start is not None
+    assert batch.law_parameter is not None
+    path = int(batch.path_start[row])
+    bounds = batch.fragment_start[batch.step_start[path] : batch.step_start[path + 1] + 1]
+    own = slice(bounds[0], bounds[-1])
+    step = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    is_fixed = batch.fragment_law[own] == _FIXED
+    # The one parameter of a law that is not random is its mean. Sums run from the first fragment
+    # of a step to its last.
+    mean = batch.law_parameter[batch.law_parameter_start[own]]
+    work = np.where(is_fixed, mean, 0.0) / batch.fragment_speed[own]
+    random = [
+        (fragment, int(step[fragment]), *_law(batch, int(bounds[0]) + fragment))
+        for fragment in np.flatnonzero(~is_fixed).tolist()
     ]
+    return StepLaws(np.asarray(np.bincount(step, work), dtype=np.float64), random)
+
+
+def _law(batch: DeploymentBatch, fragment: int) -> tuple[Law, float]:
+    """Return the service law and the divisor of a fragment row."""
+    assert batch.fragment_law is not None
+    assert batch.fragment_speed is not None
+    assert batch.law_parameter_start is not None
+    assert batch.law_parameter is not None
+    own = slice(*batch.law_parameter_start[fragment : fragment + 2])
+    law = law_from_parameters(int(batch.fragment_law[fragment]), batch.law_parameter[own])
+    return law, float(batch.fragment_speed[fragment])

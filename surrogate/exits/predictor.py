@@ -18,6 +18,7 @@ from datagen.exits.counts import checked_thresholds, samples_in
 from surrogate.errors import CheckpointError
 from surrogate.exits.few_shot_network import AdaptedNet, FewShotNet
 from surrogate.exits.prediction import ExitPrediction
+from surrogate.exits.tables import ConfidenceTable
 from surrogate.exits.trace_network import TraceNet
 from surrogate.folders import described, located, metrics_of, weights_of, write_folder
 
@@ -131,8 +132,7 @@ class TracePredictor(ExitPredictor):
         if context is None:
             return self.predict_mixture(thresholds, np.full(self.contexts, 1.0 / self.contexts))
         count = len(checked_thresholds(thresholds, self.exits))
-        row = torch.from_numpy(self._rows(context, count))
-        return self._estimates(thresholds, lambda tau, chosen: self.network(tau, row[chosen]))
+        return self._compiled(thresholds, self._rows(context, count))
 
     def predict_mixture(self, thresholds: ArrayLike, shares: ArrayLike) -> ExitEstimates:
         """Predict who leaves where when samples of several contexts come.
@@ -152,7 +152,23 @@ class TracePredictor(ExitPredictor):
         fitting = weights.shape == (self.contexts,) and bool((weights >= 0).all())
         require(fitting and abs(weights.sum() - 1.0) < 1e-6, "shares", rule, shares)
         table = self.network.table.mixed(torch.from_numpy(weights).float()[None])
-        return self._estimates(thresholds, lambda tau, _: self.network(tau, table=table))
+        return self._compiled(thresholds, None, table)
+
+    def _compiled(
+        self,
+        thresholds: ArrayLike,
+        row: NDArray[np.int64] | None,
+        table: ConfidenceTable | None = None,
+    ) -> ExitEstimates:
+        """Predict for rows of a table, the first one by default, by the compiled network."""
+        from surrogate.exits.compiled_trace import compiled_prediction  # who loads compiles nothing
+
+        tau = checked_thresholds(thresholds, self.exits)
+        row = np.zeros(len(tau), dtype=np.int64) if row is None else row
+        found = compiled_prediction(self.network, tau, row, table)
+        return ExitEstimates(**{
+            name: values.astype(np.float64) for name, values in found._asdict().items()
+        })
 
     def _rows(self, context: ArrayLike, count: int) -> NDArray[np.int64]:
         given = np.asarray(context)

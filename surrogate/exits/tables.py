@@ -14,12 +14,9 @@ import torch
 from torch import Tensor
 
 from datagen.exits import ExitTrace
+from surrogate.exits.constants import TINY
 
 __all__ = ["ConfidenceTable", "lookup", "table_of"]
-
-
-TINY = 1e-12
-"""Keeps a division by the distance of equal knots finite; the numerator is 0 there."""
 
 
 class ConfidenceTable(NamedTuple):

@@ -18,26 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datagen.errors import require
+from surrogate.exits.constants import LEAST_SHARE, LOGIT_SCALE, NOBODY, PARTS, UNIT_SLOPE
 from surrogate.exits.prediction import ExitPrediction, exit_mix, thresholded
 from surrogate.exits.tables import ConfidenceTable, lookup
 from surrogate.exits.trunk import CausalTrunk
 
 __all__ = ["TraceNet"]
-
-LEAST_SHARE = 1e-6
-"""Shares closer to 0 or 1 have the logit of this one: about a hundredth of a sample."""
-
-NOBODY = 1e-12
-"""Shares that are as good as 0, to divide by."""
-
-LOGIT_SCALE = 8.0
-"""Logits are divided by this where they are inputs, so that they lie about in [-2, 2]."""
-
-PARTS = 3
-"""Terms of the mixtures G."""
-
-UNIT_SLOPE = 0.5413
-"""softplus(0.5413) = 1: slopes start there, which leaves shares as they are."""
 
 _OUTPUTS = 2 * 3 * PARTS + 4
 _FEATURES = 6
@@ -133,7 +119,7 @@ class TraceNet(nn.Module):
         ]
         states = self.trunk(self._tokens(logits, reached, table, row))
         slope, shift, weight, rest = self._read_out(states)
-        right_rate = torch.sigmoid(_logit(whole[0])[row] + rest[..., 0])
+        right_rate = torch.sigmoid(self.rates_of(table)[row] + rest[..., 0])
         own = torch.stack(logits, dim=-1)[..., None]  # [B, E - 1, 2, 1]
         passed = (weight[:, :-1] * torch.sigmoid(slope[:, :-1] * own + shift[:, :-1])).sum(-1)
         right = right_rate[:, :-1] * passed[..., 0]
@@ -160,17 +146,47 @@ class TraceNet(nn.Module):
         """Return one token per exit [B, E, width]: its place, context, and the threshold before."""
         scaled = [values / LOGIT_SCALE for values in logits]
         features = torch.stack([*scaled, *(x**2 for x in scaled), *reached], dim=-1)
-        static: Tensor = self.place + self.described(torch.cat([table.right, table.wrong], dim=-1))
-        return static[row] + F.pad(self.embedded(features), (0, 0, 1, 0))
+        return self.tokens_of(table)[row] + F.pad(self.embedded(features), (0, 0, 1, 0))
+
+    def tokens_of(self, table: ConfidenceTable) -> Tensor:
+        """Return what each token says of its exit, whatever the thresholds.
+
+        Args:
+            table: Table of C contexts.
+
+        Returns:
+            Place and table of the exit [C, E, width].
+        """
+        tokens: Tensor = self.place + self.described(torch.cat([table.right, table.wrong], dim=-1))
+        return tokens
+
+    @staticmethod
+    def rates_of(table: ConfidenceTable) -> Tensor:
+        """Return the logit of the share of right answers at each exit if nobody left before.
+
+        Args:
+            table: Table of C contexts.
+
+        Returns:
+            Logits [C, E].
+        """
+        return _logit(table.right[:, :, 0])
+
+    def start(self) -> Tensor:
+        """Return what the read-out is added to [outputs]."""
+        like = self.parameters_of.bias
+        # Terms that start alike would stay alike.
+        spread = torch.linspace(-1.0, 1.0, PARTS, device=like.device, dtype=like.dtype)
+        alike = spread.new_zeros(2, PARTS)
+        parts = (alike + UNIT_SLOPE, alike + spread, alike, spread.new_zeros(4))
+        return torch.cat([values.flatten() for values in parts])
 
     def _read_out(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return slopes, shifts and weights [B, E, 2, PARTS] and the rest [B, E, 4]."""
-        outputs = self.parameters_of(states)
+        outputs = self.parameters_of(states) + self.start()
         functions, rest = outputs.split([_OUTPUTS - 4, 4], dim=-1)
         slope, shift, weight = functions.unflatten(-1, (3, 2, PARTS)).unbind(-3)
-        # Terms that start alike would stay alike.
-        spread = torch.linspace(-1.0, 1.0, PARTS, device=states.device, dtype=states.dtype)
-        return F.softplus(slope + UNIT_SLOPE), shift + spread, weight.softmax(-1), rest
+        return F.softplus(slope), shift, weight.softmax(-1), rest
 
 
 def _logit(shares: Tensor) -> Tensor:

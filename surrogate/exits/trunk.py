@@ -6,23 +6,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datagen.errors import require
+from surrogate.exits.constants import NORM_EPSILON
 
-__all__ = ["CausalTrunk"]
+__all__ = ["Block", "CausalTrunk"]
 
 WIDENING = 2
 """Width of the feed-forward layers over that of the tokens; 4, as usual, only cost time."""
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Causal self-attention and a feed-forward layer, normalized before each, as in GPT-2."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.before_attention = nn.LayerNorm(width)
+        self.before_attention = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.attended = nn.Linear(width, width)
-        self.before_widening = nn.LayerNorm(width)
+        self.before_widening = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.wide = nn.Linear(width, WIDENING * width)
         self.narrow = nn.Linear(WIDENING * width, width)
 
@@ -51,8 +52,8 @@ class CausalTrunk(nn.Module):
         require(layers >= 1, "layers", "be >= 1", layers)
         require(heads >= 1, "heads", "be >= 1", heads)
         require(width >= 1 and width % heads == 0, "width", f"be a multiple of {heads}", width)
-        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(layers))
-        self.after = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.after = nn.LayerNorm(width, eps=NORM_EPSILON)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the states of the tokens.

@@ -52,3 +52,21 @@ def test_a_streamed_pass_meets_every_whole_batch_once(
     report = streaming.train(tmp_path / "set", every=2)
     assert (report["rows"], report["steps"]) == (35, 3)  # five batches of seven
     assert 0 < report["peak_gib"] < 8
+
+
+def test_a_result_file_of_generation_says_how_it_was_measured(generation: ModuleType) -> None:
+    report = dict.fromkeys(generation.SHOWN, 0.0) | {
+        "deployments": 20_000,
+        "workers": 2,
+        "wall_s": 100.4,
+        "workers_cpu_s": 194.0,
+        "worker_vs_loop": 0.8123,
+        "machine": generation.machine(generation.PACKAGES),
+    }
+    text = generation.result_text(report, "python benchmarks/generation.py", "board")
+    assert text.startswith("# Generation: what a worker gets out of the compiled engine\n")
+    assert "- machine: board (" in text
+    assert "20,000 deployments, seed 0, 2 workers; bare rates on 64 deployments" in text
+    assert "(100 s by the clock, 194 s of processor time in the workers)" in text
+    assert "| worker / loop alone | 0.812 |\n" in text
+    assert all(title in text for title, _ in generation.SHOWN.values())

@@ -32,9 +32,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "edge-surrogate"
 
 
-def fresh_cache_folder() -> Path:
+def fresh_cache_folder(*home: Path) -> Path:
     """The folder found anew: the function remembers its answer."""
-    return cache_folder.__wrapped__()
+    return cache_folder.__wrapped__(*home)
 
 
 def test_a_changed_source_changes_the_folder(sources: list[Path]) -> None:
@@ -116,6 +116,17 @@ def test_of_very_many_folders_the_last_used_are_kept(
     used = made(root, [0.2, 0.1, 0.4, 0.3])
     current = fresh_cache_folder()
     assert {*root.iterdir()} == {current, *used[:2]}
+
+
+def test_a_kernel_elsewhere_is_kept_by_what_lies_beside_it_too(root: Path, tmp_path: Path) -> None:
+    home = tmp_path / "elsewhere"
+    home.mkdir()
+    (home / "own_kernel.py").write_text("WIDTH = 4\n")
+    before = fresh_cache_folder(home)
+    assert fresh_cache_folder(home) == before != fresh_cache_folder()
+    (home / "own_kernel.py").write_text("WIDTH = 8\n")
+    assert fresh_cache_folder(home) != before
+    assert {path.parent for path in (before, fresh_cache_folder())} == {root}
 
 
 def test_a_folder_in_use_is_the_newest(root: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from datagen.generate import (
 )
 from datagen.generate.reproduce import reproduce
 from datagen.generate.sources import DocumentSource, ScenarioSource
+from datagen.generate.work import lost
 from datagen.simulator import SimulationOptions, simulate_batch
 from datagen.store import DatasetWriter, read_dataset
 from datagen.store.split import topology_hash
@@ -46,6 +48,16 @@ def test_chunks_grow_with_the_run_up_to_a_limit() -> None:
     sizes = [CampaignLimits().chunk_of(rows) for rows in (1, 100, 1000, 20_000)]
     assert sizes == [16, 16, 31, 64]
     assert CampaignLimits(chunk_rows=3).chunk_of(20_000) == 3
+
+
+def test_what_was_labelled_travels_whole() -> None:
+    made = task(ScenarioSource(scenario=CONFIG.scenario, seed=SEED)).label(range(3, 5))
+    arrived = pickle.loads(pickle.dumps(made))
+    assert (arrived.rows, arrived.failed) == (made.rows, ())
+    assert arrived.table.schema.equals(made.table.schema, check_metadata=True)
+    assert repr(arrived.table.to_pylist()) == repr(made.table.to_pylist())  # NaN included
+    none = lost(range(2), "too bad")
+    assert pickle.loads(pickle.dumps(none)) == none
 
 
 def test_a_row_is_the_simulation_of_its_deployment(whole: Path) -> None:

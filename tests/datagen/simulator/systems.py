@@ -86,12 +86,13 @@ class FixedDraws:
         self.services = [list(times) for times in services]
         self.position = 0
 
-    def next_chunk(self, count: int) -> Chunk:
-        jobs = range(self.position, self.position + count)
-        self.position += count
+    def chunk_in(self, arrivals: NDArray[np.float64]) -> Chunk:
+        jobs = range(self.position, self.position + len(arrivals))
+        self.position += len(arrivals)
         known, steps = len(self.arrivals), len(self.services[0])
+        arrivals[:] = [self.arrivals[j] if j < known else 1e9 + j for j in jobs]
         return Chunk(
-            arrivals=np.array([self.arrivals[j] if j < known else 1e9 + j for j in jobs]),
+            arrivals=arrivals,
             service=np.array([self.services[j] if j < known else [1.0] * steps for j in jobs]).T,
             route=None
             if self.routes is None
@@ -119,9 +120,10 @@ class GridDraws:
         self.gaps, self.services, self.ways = np.random.default_rng(seed).spawn(3)
         self.last = 0.0
 
-    def next_chunk(self, count: int) -> Chunk:
+    def chunk_in(self, arrivals: NDArray[np.float64]) -> Chunk:
+        count = len(arrivals)
         gaps = np.floor(self.gaps.random(count) * (self.longest_gap + 1)) * GRID
-        arrivals = self.last + np.cumsum(gaps)
+        arrivals[:] = self.last + np.cumsum(gaps)
         self.last = float(arrivals[-1])
         services = np.floor(self.services.random((count, self.steps)) * 5).T * GRID
         route = (self.ways.random(count) * self.routes).astype(int) if self.routes > 1 else None

@@ -65,7 +65,7 @@ def play(engine: Engine, deployment: Deployment, seed: int) -> Played:
         route = features.chain_route
     ways = []
     for chain, source in enumerate(sources()[1]):
-        own = source.next_chunk(MANY).route
+        own = source.chunk_in(np.empty(MANY)).route
         ways.append(table[route[chain] + (np.zeros(MANY, dtype=int) if own is None else own)])
     return Played(network, engine.run(network, drawn, LENGTH, log=True), ways)
 
@@ -180,7 +180,7 @@ def test_littles_law(engine: Engine) -> None:
 class _Ending(GridDraws):
     """Grid draws whose arrivals stop long before the horizon."""
 
-    def next_chunk(self, count):  # type: ignore[no-untyped-def]
-        chunk = super().next_chunk(count)
+    def chunk_in(self, arrivals):  # type: ignore[no-untyped-def]
+        chunk = super().chunk_in(arrivals)
         chunk.arrivals[chunk.arrivals > 1000.0] += 1e6
         return chunk

@@ -145,26 +145,25 @@ def test_hardly_more_jobs_are_drawn_than_arrive(
 ) -> None:
     network, sources = packed(overloaded(1.5), seed=3)
     drawn = dict.fromkeys(sources, 0)
-    original = ChainDraws.next_chunk
+    original = ChainDraws.chunk_in
 
-    def counted(draws: ChainDraws, count: int) -> Chunk:
-        drawn[draws] += count
-        return original(draws, count)
+    def counted(draws: ChainDraws, arrivals: np.ndarray) -> Chunk:
+        drawn[draws] += len(arrivals)
+        return original(draws, arrivals)
 
-    monkeypatch.setattr(ChainDraws, "next_chunk", counted)
+    monkeypatch.setattr(ChainDraws, "chunk_in", counted)
     run = NumbaEngine().run(network, sources, RunLength.of(0.0, horizon))
     for source, arrived in zip(sources, run.tally.offered.sum(axis=1), strict=True):
         spare = drawn[source] - arrived
         assert 0 < spare < 6.0 * np.sqrt(arrived) + 2 * numba_engine._SMALLEST_CHUNK
 
 
-def test_there_are_two_loops_whatever_the_arrays_of_a_network_are() -> None:
-    read_only, sources = packed(overloaded(), seed=3)
-    assert not read_only.capacity.flags.writeable
+def test_there_are_two_loops_for_networks_of_batches_and_those_made_by_hand() -> None:
+    assert not pack([overloaded()]).device_capacity.flags.writeable
+    from_batch, sources = packed(overloaded(), seed=3)
     by_hand = network_of([(1, 5.0)], [[0]])
-    assert by_hand.capacity.flags.writeable
     run = NumbaEngine().run
-    run(read_only, sources, LENGTH)
+    run(from_batch, sources, LENGTH)
     run(by_hand, as_sources([FixedDraws([1.0], [[1.0]])]), LENGTH)
     run(*packed(featured(), seed=3), LENGTH)
     with_priorities = network_of([(1, 5.0)], [[0]], classes=[0])

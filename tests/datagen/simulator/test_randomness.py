@@ -68,10 +68,18 @@ LAWS = (
 JOBS = 1000
 
 
+def step_laws(steps: list[list[tuple[Law, float]]]) -> StepLaws:
+    """The laws of a chain: per step, per fragment of it, the law and the divisor."""
+    parts = [(step, *part) for step, own in enumerate(steps) for part in own]
+    fixed = [sum(law.mean / speed for law, speed in own if not law.is_random) for own in steps]
+    random = [(number, *part) for number, part in enumerate(parts) if part[1].is_random]
+    return StepLaws(np.array(fixed, dtype=float), random)
+
+
 def source(process: Arrivals, law: Law, **key: int) -> ChainDraws:
     key = {"seed": 1, "problem": 2, "replication": 3, "chain": 0} | key
     parts = [[(law, 1.5)], [(law, 1.0), (Exponential(mean=0.1), 1.0)]]
-    return ChainDraws(process, StepLaws(parts), **key)
+    return ChainDraws(process, step_laws(parts), **key)
 
 
 def joined(draws: ChainDraws, sizes: list[int]) -> Chunk:
@@ -130,19 +138,18 @@ def test_arrivals_have_their_rate_and_scv(process: Arrivals) -> None:
 def test_deterministic_laws_add_up_without_a_draw() -> None:
     parts = [[(Deterministic(mean=0.3), 1.5), (Deterministic(mean=0.4), 2.0)]]
     draws = ChainDraws(
-        Poisson(rate=1.0), StepLaws(parts), seed=1, problem=2, replication=3, chain=0
+        Poisson(rate=1.0), step_laws(parts), seed=1, problem=2, replication=3, chain=0
     )
     assert draws._uniforms == {}
     chunk = draws.next_chunk(10)
     assert chunk.is_fixed
-    assert chunk.service.shape == (1, 10)
-    assert np.unique(chunk.service).tolist() == [0.3 / 1.5 + 0.4 / 2.0]
+    assert chunk.service.tolist() == [[0.3 / 1.5 + 0.4 / 2.0]]
 
 
 def test_one_random_fragment_makes_the_service_of_a_chain_random() -> None:
     parts = [[(Deterministic(mean=0.3), 1.0)], [(Exponential(mean=0.4), 2.0)]]
     draws = ChainDraws(
-        Poisson(rate=1.0), StepLaws(parts), seed=1, problem=2, replication=3, chain=0
+        Poisson(rate=1.0), step_laws(parts), seed=1, problem=2, replication=3, chain=0
     )
     first, second = draws.next_chunk(10), draws.next_chunk(10)
     assert not first.is_fixed
