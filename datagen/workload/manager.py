@@ -50,7 +50,7 @@ class ManagerOptions:
     heartbeat: float = 0.25
     tolerance: float = 1.3
     window: int = 5
-    margin: float = 0.03
+    margin: float = 0.05
 
     def __post_init__(self) -> None:
         require(self.profiled >= 1, "profiled", "be >= 1", self.profiled)
