@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from datagen.errors import require
+from datagen.frozen import FrozenMap
 
 __all__ = ["APPLICATIONS", "INTERVAL", "Application", "Host", "Piece", "Split", "Task"]
 
@@ -59,15 +60,28 @@ class Application:
         accuracy: Share of right answers by split, in [0, 1].
         deadlines: Deadlines are whole intervals from 2 to below this number.
         latency: First estimate of the layer-wise latency [s], > 0.
+
+    Raises:
+        InvalidInputError: If a number is out of its range or a split has no piece.
     """
 
     name: str
     share: float
     layer: tuple[Piece, ...]
     semantic: tuple[Piece, ...]
-    accuracy: dict[Split, float]
+    accuracy: FrozenMap[float]
     deadlines: int
     latency: float
+
+    def __post_init__(self) -> None:
+        require(0 <= self.share <= 1, "share", "lie in [0, 1]", self.share)
+        for split in get_args(Split):
+            pieces = getattr(self, split)
+            require(len(pieces) > 0, split, "hold at least one piece", pieces)
+            proper = 0 <= self.accuracy.get(split, -1.0) <= 1
+            require(proper, "accuracy", f"lie in [0, 1] for {split}", dict(self.accuracy))
+        require(self.deadlines > 2, "deadlines", "be > 2", self.deadlines)
+        require(self.latency > 0, "latency", "be > 0", self.latency)
 
     def stages(self, split: Split) -> tuple[tuple[Piece, ...], ...]:
         """Return what runs one after the other, and in each stage at once.
@@ -137,10 +151,11 @@ class Task:
 
 
 def _application(
+    *,
     name: str,
     share: float,
     layer: tuple[float, ...],
-    sent: tuple[float, ...],
+    received: tuple[float, ...],
     branch: float,
     accuracy: tuple[float, float],
     latencies: tuple[int, int],
@@ -151,7 +166,7 @@ def _application(
         name: Its name.
         share: Share of the tasks.
         layer: Millions of multiply-accumulates per image of each layer piece.
-        sent: Bytes per image that each of them reads.
+        received: Bytes per image that each of them reads.
         branch: Millions of multiply-accumulates per image of each of the five branches.
         accuracy: Accuracy of the layer-wise and the semantic split.
         latencies: Typical layer-wise latency L, from which deadlines are drawn, and its first
@@ -165,9 +180,9 @@ def _application(
     return Application(
         name=name,
         share=share,
-        layer=tuple(piece(*pair) for pair in zip(layer, sent, strict=True)),
-        semantic=(piece(branch, sent[0]),) * 5,
-        accuracy={"layer": accuracy[0], "semantic": accuracy[1]},
+        layer=tuple(piece(*pair) for pair in zip(layer, received, strict=True)),
+        semantic=(piece(branch, received[0]),) * 5,
+        accuracy=FrozenMap({"layer": accuracy[0], "semantic": accuracy[1]}),
         deadlines=2 * typical - 2,
         latency=first * INTERVAL,
     )
@@ -175,16 +190,31 @@ def _application(
 
 APPLICATIONS = (
     _application(
-        *("mnist", 0.5, (0.195, 10.6, 1.18, 0.0013), (3136, 86528, 147456, 512), 0.86),
-        *((0.974, 0.955), (7, 5)),
+        name="mnist",
+        share=0.5,
+        layer=(0.195, 10.6, 1.18, 0.0013),
+        received=(3136, 86528, 147456, 512),
+        branch=0.86,
+        accuracy=(0.974, 0.955),
+        latencies=(7, 5),
     ),
     _application(
-        *("fashion", 0.25, (0.389, 42.5, 4.72, 0.0026), (3136, 173056, 294912, 1024), 3.34),
-        *((0.955, 0.915), (9, 8)),
+        name="fashion",
+        share=0.25,
+        layer=(0.389, 42.5, 4.72, 0.0026),
+        received=(3136, 173056, 294912, 1024),
+        branch=3.34,
+        accuracy=(0.955, 0.915),
+        latencies=(9, 8),
     ),
     _application(
-        *("cifar100", 0.25, (1.56, 57.8, 6.42, 0.0256), (12288, 230400, 401408, 1024), 4.81),
-        *((0.969, 0.929), (14, 15)),
+        name="cifar100",
+        share=0.25,
+        layer=(1.56, 57.8, 6.42, 0.0256),
+        received=(12288, 230400, 401408, 1024),
+        branch=4.81,
+        accuracy=(0.969, 0.929),
+        latencies=(14, 15),
     ),
 )
 """MNIST, FashionMNIST and CIFAR-100, as SplitPlace's workload has them."""

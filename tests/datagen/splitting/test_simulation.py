@@ -8,6 +8,7 @@ import pytest
 from datagen.arrivals import Poisson
 from datagen.distributions import Deterministic
 from datagen.errors import InvalidInputError
+from datagen.frozen import FrozenMap
 from datagen.simulator.arrival_times import arrival_times
 from datagen.splitting import (
     Always,
@@ -34,7 +35,7 @@ APPLICATION = Application(
     share=1.0,
     layer=(Piece(work=10.0, received=100.0), Piece(work=4.0, received=50.0)),
     semantic=(Piece(work=3.0, received=100.0),) * 3,
-    accuracy={"layer": 0.9, "semantic": 0.8},
+    accuracy=FrozenMap({"layer": 0.9, "semantic": 0.8}),
     deadlines=4,
     latency=20.0,
 )
@@ -120,7 +121,7 @@ def test_a_single_piece_waits_as_theory_says() -> None:
         share=1.0,
         layer=(Piece(work=0.5, received=0.0),),
         semantic=(Piece(work=0.5, received=0.0),),
-        accuracy={"layer": 1.0, "semantic": 1.0},
+        accuracy=FrozenMap({"layer": 1.0, "semantic": 1.0}),
         deadlines=3,
         latency=1.0,
     )

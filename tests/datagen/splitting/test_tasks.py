@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -61,3 +63,12 @@ def test_hosts() -> None:
     assert sum(host.speed for host in HOSTS) == 14.0
     with pytest.raises(InvalidInputError, match="speed must be finite and > 0"):
         Host(name="none", speed=0.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("share", 1.5), ("semantic", ()), ("deadlines", 2), ("latency", 0.0)]
+)
+def test_an_application_out_of_range_is_refused(field: str, value: object) -> None:
+    with pytest.raises(InvalidInputError, match=f"{field} must"):
+        replace(APPLICATIONS[0], **{field: value})
+    assert hash(APPLICATIONS[0]) == hash(replace(APPLICATIONS[0]))
