@@ -70,7 +70,7 @@ class Outcome:
         seconds: Time until its last answer [s].
         answered: Inputs answered by each node and variant [N, V].
         accuracy: Mean accuracy of the answered inputs, in [0, 1]; NaN without any.
-        plans: How often it was planned, >= 1.
+        plans: How often it was planned; 0 where no node was left to plan for.
     """
 
     request: Request
@@ -134,10 +134,14 @@ class ResourceManager:
         self._answered[where] += 1
         self._spent[where] += completion.seconds
         self._ratios[completion.node].append(completion.seconds / self.table.seconds[where])
-        self._close(1)
+        self._open -= 1
+        if self._open == 0:
+            self._finished.succeed()
 
     def profile(self) -> Life[None]:
         """Fill the exploration table: all nodes at once, one variant after the other.
+
+        Nodes do not leave meanwhile: what happens to them begins with the first request.
 
         Yields:
             What it waits for.
@@ -145,13 +149,9 @@ class ResourceManager:
         self._fire(Event.STARTED)
         for variant in range(len(self.table.accuracy)):
             share = np.full(len(self.nodes), self._options.profiled)
-            share[~self._alive()] = 0
             self._dispatch(Plan(inputs=share, variant=np.full(len(share), variant)))
-            while not self._finished.triggered:
-                yield self._finished | self._environment.timeout(self._options.heartbeat)
-                self._close(sum(node.abandoned() for node in self.nodes if not node.alive))
-        known = np.where(self._answered > 0, self._spent, np.inf)
-        self.table = replace(self.table, seconds=known / np.maximum(self._answered, 1))
+            yield self._finished
+        self.table = replace(self.table, seconds=self._spent / self._answered)
         self._forget_ratios()  # they are of a table that knew nothing
         self._fire(Event.PROFILED)
 
@@ -227,11 +227,6 @@ class ResourceManager:
             self._finished = self._environment.event()
         for index in np.flatnonzero(plan.inputs).tolist():
             self.nodes[index].assign(int(plan.variant[index]), int(plan.inputs[index]))
-
-    def _close(self, inputs: int) -> None:
-        self._open -= inputs
-        if self._open == 0 and not self._finished.triggered:
-            self._finished.succeed()
 
     def _recall(self) -> int:
         """Take back what nobody has begun, and all that nodes hold that are gone."""
