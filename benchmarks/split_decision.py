@@ -58,6 +58,9 @@ PLACED_MEAN = MEANS[-1]
 PAPER = {"response": 0.46, "violations": 0.69, "accuracy": 0.03, "reward": 0.12}
 """Largest gains that the abstract of arXiv 2205.10635 names."""
 
+FEW = 0.01
+"""Share of missed deadlines below which parts of it say nothing."""
+
 FIXED = ("always layer", "always semantic", "random")
 MEASURES = ("response", "violations", "accuracy", "reward", "plain_reward", "layer")
 
@@ -213,7 +216,7 @@ def gains(rows: Sequence[dict[str, Any]], ours: str) -> dict[str, Any]:
 
     Returns:
         By fixed choice: parts by which response and violations are lower, and accuracy and reward
-        higher; None for violations where there are none to avoid.
+        higher; None for violations where there are few to avoid.
     """
     found = {row["decider"]: row for row in rows}
     own = found[ours]
@@ -222,7 +225,7 @@ def gains(rows: Sequence[dict[str, Any]], ours: str) -> dict[str, Any]:
             "response": 1.0 - own["response"] / found[other]["response"],
             "violations": (
                 1.0 - own["violations"] / found[other]["violations"]
-                if found[other]["violations"] > 0
+                if found[other]["violations"] >= FEW
                 else None
             ),
             "accuracy": own["accuracy"] / found[other]["accuracy"] - 1.0,
