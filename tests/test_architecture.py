@@ -25,7 +25,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"evaluation"},
         {"analytic"},
         {"simulator"},
-        {"theory"},
+        {"splitting", "theory", "workload"},
         {"store"},
         {"scenarios"},
         {"generate"},
@@ -42,6 +42,17 @@ ORDER: dict[str, list[set[str]]] = {
         {"candidates", "measures", "expanded_deployment"},
         {"evaluator", "expansion"},
         {"expanded_evaluator", "memory_fixed_point"},
+    ],
+    "datagen.splitting": [
+        {"applications", "bandit"},
+        {"deciders", "placers", "tasks"},
+        {"simulation"},
+    ],
+    "datagen.workload": [
+        {"plans", "states"},
+        {"nodes"},
+        {"manager"},
+        {"run"},
     ],
     "surrogate": [
         {"errors", "parallel", "threads"},

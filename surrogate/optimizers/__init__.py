@@ -27,6 +27,7 @@ from surrogate.optimizers.state import SearchState
 from surrogate.optimizers.threshold_result import ThresholdResult
 from surrogate.optimizers.threshold_search import Evolution, GradientAscent
 from surrogate.optimizers.thresholds import tune_thresholds
+from surrogate.optimizers.workload import distribute
 
 __all__ = [
     "Annealing",
@@ -55,6 +56,7 @@ __all__ = [
     "SystemLoss",
     "ThresholdResult",
     "Throughput",
+    "distribute",
     "optimize",
     "place",
     "tune_thresholds",
