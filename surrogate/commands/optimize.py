@@ -10,11 +10,11 @@ from datagen.commands.options import Parser, number, whole, write_json, write_li
 if TYPE_CHECKING:
     from datagen.deployment import Problem
     from datagen.evaluation import Evaluator
-    from surrogate.optimizers import Objective, SearchResult
+    from surrogate.optimizers import Objective, Search, SearchResult
 
-__all__ = ["evaluator_named", "main", "objective_named"]
+__all__ = ["evaluator_named", "main", "objective_named", "search_named"]
 
-PROBLEMS = ("place", "thresholds")
+PROBLEMS = ("place", "thresholds", "split", "reconfigure")
 """Kinds of problems that can be searched."""
 
 SEARCHES = {
@@ -27,6 +27,12 @@ SEARCHES = {
     "screened": "ScreenedAnnealing",
 }
 """Searches by the names of the command line; their classes, which are costly to import."""
+
+RULES = ("first-fit", "ilp", "least-loaded", "neurosurgeon", "round-robin")
+"""Placements that are computed without a search, by their names in :mod:`optimizers.rules`."""
+
+SPLIT_RULE = "neurosurgeon"
+"""What cuts each chain once where nothing else is asked for."""
 
 OBJECTIVES = {
     "deadline": "MissedDeadlines",
@@ -59,9 +65,9 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--search",
-        choices=tuple(SEARCHES),
+        choices=(*SEARCHES, *RULES),
         help="what proposes candidates (default: screened where formulas cover the problem, "
-        "otherwise annealing)",
+        "otherwise annealing; of split, neurosurgeon)",
     )
     parser.add_argument(
         "--objective",
@@ -133,6 +139,30 @@ def objective_named(name: str, problem: Problem) -> Objective:
     return kind(timed)
 
 
+def search_named(
+    name: str | None, kind: str, evaluator: Evaluator, objective: Objective
+) -> Search | None:
+    """Return the search that a command line names.
+
+    Args:
+        name: One of ``SEARCHES`` or ``RULES``, or None.
+        kind: What is decided.
+        evaluator: What will judge the candidates.
+        objective: What will be minimised.
+
+    Returns:
+        The search; None for the default one of placements.
+    """
+    from surrogate import optimizers
+
+    if name is None and kind != "split":
+        return None
+    if name in SEARCHES:
+        found: Search = getattr(optimizers, SEARCHES[name]).driven_by(evaluator, objective)
+        return found
+    return optimizers.RuleSearch(SPLIT_RULE if name is None else name)
+
+
 def main(arguments: list[str]) -> None:
     """Run the command; where nothing fits, the answer is the least infeasible placement.
 
@@ -157,7 +187,6 @@ def main(arguments: list[str]) -> None:
         require_target(report)
 
     from datagen.documents import read_problem
-    from surrogate import optimizers
     from surrogate.optimizers import Budget, LatencyLimit, place
 
     budget = Budget(seconds=seconds, evaluations=evaluations)
@@ -165,16 +194,13 @@ def main(arguments: list[str]) -> None:
     evaluator = evaluator_named(given.evaluator, problem, seed)
     objective = objective_named(given.objective, problem)
     limit = number("max_latency", given.max_latency)
-    search = None
-    if given.search is not None:
-        search = getattr(optimizers, SEARCHES[given.search]).driven_by(evaluator, objective)
     result = place(
         problem,
         evaluator,
         budget,
         seed,
         start,
-        search=search,
+        search=search_named(given.search, given.kind, evaluator, objective),
         objective=objective,
         constraints=() if limit is None else (LatencyLimit(limit),),
     )

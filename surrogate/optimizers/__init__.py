@@ -7,6 +7,7 @@ from surrogate.optimizers.constraints import Constraint, LatencyLimit
 from surrogate.optimizers.driver import optimize
 from surrogate.optimizers.evolution import GeneticSearch, NondominatedSearch
 from surrogate.optimizers.gradient import GradientSearch
+from surrogate.optimizers.integer_program import IntegerPlacement, integer_placement
 from surrogate.optimizers.local_search import LocalSearch
 from surrogate.optimizers.objective import (
     Energy,
@@ -21,8 +22,11 @@ from surrogate.optimizers.place import place
 from surrogate.optimizers.random_search import RandomSearch
 from surrogate.optimizers.result import Outcome, SearchResult
 from surrogate.optimizers.screening import ScreenedAnnealing
+from surrogate.optimizers.rules import RuleSearch
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import PlacementSpace
+from surrogate.optimizers.split_task import Layer, Split, SplitTask, read_split_task, split_task
+from surrogate.optimizers.splitting import min_cut, neurosurgeon
 from surrogate.optimizers.state import SearchState
 from surrogate.optimizers.threshold_result import ThresholdResult
 from surrogate.optimizers.threshold_search import Evolution, GradientAscent
@@ -38,8 +42,10 @@ __all__ = [
     "GeneticSearch",
     "GradientAscent",
     "GradientSearch",
+    "IntegerPlacement",
     "Latency",
     "LatencyLimit",
+    "Layer",
     "LocalSearch",
     "MissedDeadlines",
     "Mix",
@@ -48,14 +54,22 @@ __all__ = [
     "Outcome",
     "PlacementSpace",
     "RandomSearch",
+    "RuleSearch",
     "ScreenedAnnealing",
     "Search",
     "SearchResult",
     "SearchState",
+    "Split",
+    "SplitTask",
     "SystemLoss",
     "ThresholdResult",
     "Throughput",
+    "integer_placement",
+    "min_cut",
+    "neurosurgeon",
     "optimize",
     "place",
+    "read_split_task",
+    "split_task",
     "tune_thresholds",
 ]
