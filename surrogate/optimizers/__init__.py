@@ -21,8 +21,8 @@ from surrogate.optimizers.objective import (
 from surrogate.optimizers.place import place
 from surrogate.optimizers.random_search import RandomSearch
 from surrogate.optimizers.result import Outcome, SearchResult
-from surrogate.optimizers.screening import ScreenedAnnealing
 from surrogate.optimizers.rules import RuleSearch
+from surrogate.optimizers.screening import ScreenedAnnealing
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import PlacementSpace
 from surrogate.optimizers.split_task import Layer, Split, SplitTask, read_split_task, split_task
