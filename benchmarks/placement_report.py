@@ -96,7 +96,7 @@ def _program_lines(rows: list[dict[str, Any]]) -> list[str]:
     longest = max(program["seconds"] for program in programs)
     return [
         f"Integer programs: {', '.join(f'{n} {status}' for status, n in ends.items())}; "
-        f"{unbounded} without a bound on loads, for no placement kept every device below 1; "
+        f"{unbounded or 'none'} solved without the bound on loads because no placement keeps it; "
         f"at most {longest:.2f} s.",
         "",
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datagen.commands.options import Parser, number, whole, write_json, write_line
+from datagen.errors import require
 
 if TYPE_CHECKING:
     from datagen.deployment import Problem
@@ -72,13 +73,16 @@ def _parser() -> Parser:
     parser.add_argument(
         "--objective",
         choices=tuple(OBJECTIVES),
-        default="loss",
-        help="what is minimised; of throughput and of deadlines met, the shortfall",
+        help="what is minimised (default: loss; of split, latency); of throughput and of deadlines "
+        "met, the shortfall",
     )
     parser.add_argument("--max-latency", metavar="L", help="mean latency of any chain at most [s]")
     parser.add_argument("--loss-target", metavar="L", help="loss ratio at most (default: 0.01)")
     parser.add_argument("--bands", metavar="N", help="bands of the backlog (default: 1, static)")
     parser.add_argument("--lookup", metavar="OUT.json", help="write thresholds by arrival rate")
+    parser.add_argument("--after", metavar="AFTER.yaml", help="reconfigure: the problem to come")
+    parser.add_argument("--factor", metavar="X", help="reconfigure: factor on all arrival rates")
+    parser.add_argument("--bandwidth", metavar="B", help="reconfigure: bytes per second of a move")
     parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
     parser.add_argument("--evaluations", metavar="N", help="largest number of candidates")
     parser.add_argument("--seed", metavar="S", help="seed of everything random (default: 0)")
@@ -128,7 +132,6 @@ def objective_named(name: str, problem: Problem) -> Objective:
     Raises:
         InvalidInputError: If it is about deadlines and no chain has one.
     """
-    from datagen.errors import require
     from surrogate import optimizers
 
     kind = getattr(optimizers, OBJECTIVES[name])
@@ -180,6 +183,14 @@ def main(arguments: list[str]) -> None:
 
         run(given, seconds, seed)
         return
+    if given.kind == "reconfigure":
+        from surrogate.commands.optimize_reconfigure import run as run_reconfigure
+
+        run_reconfigure(given, seconds, evaluations, seed)
+        return
+    for name in ("after", "factor", "bandwidth"):
+        value = getattr(given, name)
+        require(value is None, name, f"be absent for {given.kind}", value)
     report = None if given.report is None else Path(given.report)
     if report is not None:
         from surrogate.report.target import require_target
@@ -192,7 +203,8 @@ def main(arguments: list[str]) -> None:
     budget = Budget(seconds=seconds, evaluations=evaluations)
     problem, start = read_problem(given.problem)
     evaluator = evaluator_named(given.evaluator, problem, seed)
-    objective = objective_named(given.objective, problem)
+    default = "latency" if given.kind == "split" else "loss"
+    objective = objective_named(given.objective or default, problem)
     limit = number("max_latency", given.max_latency)
     result = place(
         problem,

@@ -20,6 +20,7 @@ from surrogate.optimizers.objective import (
 )
 from surrogate.optimizers.place import place
 from surrogate.optimizers.random_search import RandomSearch
+from surrogate.optimizers.reconfiguration import Reconfiguration, reconfigure
 from surrogate.optimizers.result import Outcome, SearchResult
 from surrogate.optimizers.rules import RuleSearch
 from surrogate.optimizers.screening import ScreenedAnnealing
@@ -54,6 +55,7 @@ __all__ = [
     "Outcome",
     "PlacementSpace",
     "RandomSearch",
+    "Reconfiguration",
     "RuleSearch",
     "ScreenedAnnealing",
     "Search",
@@ -70,6 +72,7 @@ __all__ = [
     "optimize",
     "place",
     "read_split_task",
+    "reconfigure",
     "split_task",
     "tune_thresholds",
 ]

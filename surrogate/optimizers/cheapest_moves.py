@@ -1,0 +1,292 @@
+"""The cheapest moves that bring the loss below a target.
+
+Cheaper is what sends fewer bytes; of equal ones, what refuses fewer requests meanwhile; then what
+loses less. A beam search finds some way first: from the best placements so far, all single moves
+and all exchanges of two fragments are judged, and the best by loss are gone on from. Then every set
+of fragments that weighs no more is tried with all its destinations, lightest first: if the budget
+lasts, what comes of it is proved to be the cheapest there is, as the evaluator has it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.evaluation import Evaluator
+from surrogate.optimizers.budget import Clock
+from surrogate.optimizers.goal import Goal
+from surrogate.optimizers.migration import Migration
+from surrogate.optimizers.space import Placements, PlacementSpace
+
+__all__ = ["BudgetSpentError", "CheapestMoves", "Judge", "cheapest_moves"]
+
+Floats = NDArray[np.float64]
+
+BEAM = 4
+"""Placements that a beam search goes on from: more cost more evaluations than they find bytes."""
+
+BATCH = 256
+"""Placements that the evaluator is asked about at once."""
+
+MOST_ENUMERATED = 1_000_000
+"""Placements that are looked at before a proof is given up, whether they fit or not: seconds."""
+
+ROUNDING = 1e-9
+"""Relative slack between sums of bytes that were added up in different order."""
+
+
+class BudgetSpentError(Exception):
+    """Something would have to be asked when the budget is spent; nobody outside gets to see it."""
+
+
+class Judge:
+    """Asks an evaluator about the loss of placements, and remembers every answer.
+
+    Args:
+        migration: The moves.
+        evaluator: The evaluator.
+        clock: The running budget.
+    """
+
+    def __init__(self, migration: Migration, evaluator: Evaluator, clock: Clock) -> None:
+        self.migration, self._clock = migration, clock
+        self._evaluator = evaluator.without_details()
+        self._goal = Goal()
+        self._known: dict[bytes, float] = {}
+        self.spend(1.0)
+
+    def spend(self, share: float) -> None:
+        """Allow for a share of what is left of the budget, from now on.
+
+        Args:
+            share: In (0, 1].
+        """
+        kept = 1.0 - share
+        self._kept_seconds = kept * self._clock.seconds_left() if kept > 0 else 0.0
+        self._kept_evaluations = kept * self._clock.evaluations_left() if kept > 0 else 0.0
+
+    def _evaluations_left(self) -> float:
+        left = self._clock.evaluations_left()
+        return left if np.isinf(left) else left - self._kept_evaluations
+
+    def check(self) -> None:
+        """Raise if what is allowed for is spent.
+
+        Raises:
+            BudgetSpentError: If it is.
+        """
+        left = self._clock.seconds_left()
+        late = np.isfinite(left) and left <= self._kept_seconds
+        if late or self._evaluations_left() < 1:
+            raise BudgetSpentError
+
+    def loss(self, rows: Placements) -> Floats:
+        """Return the loss of placements, or a large value of what does not fit.
+
+        Args:
+            rows: Device index per slot [B, F].
+
+        Returns:
+            Values [B], see :func:`surrogate.optimizers.goal.penalized`.
+
+        Raises:
+            BudgetSpentError: If something would have to be asked when the budget is spent.
+        """
+        space = self.migration.space
+        keys = [row.tobytes() for row in rows]
+        new = list({key: k for k, key in enumerate(keys) if key not in self._known}.values())
+        for first in range(0, len(new), BATCH):
+            self.check()
+            part = new[first : first + int(min(BATCH, self._evaluations_left()))]
+            candidates = space.candidates(rows[part])
+            measures = self._evaluator.evaluate(candidates)
+            values = self._goal.values(measures, space.excess(candidates.placement))[:, 0]
+            self._clock.evaluations += len(part)
+            self._known.update(zip((keys[k] for k in part), values.tolist(), strict=True))
+        if not all(key in self._known for key in keys):
+            raise BudgetSpentError
+        return np.array([self._known[key] for key in keys])
+
+    def best(self) -> Placements:
+        """Return the placement of least loss among all that were asked about [F]."""
+        key = min(self._known, key=self._known.__getitem__)
+        return np.frombuffer(key, dtype=np.int32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheapestMoves:
+    """What was found.
+
+    Args:
+        placement: The cheapest placement that keeps the target; where none was found, that of least
+            loss [F].
+        found: Whether it keeps the target, as the evaluator has it.
+        proved: Whether everything cheaper was tried.
+    """
+
+    placement: Placements
+    found: bool
+    proved: bool
+
+
+def cheapest_moves(judge: Judge, target: float) -> CheapestMoves:
+    """Find the cheapest moves that keep a target.
+
+    Args:
+        judge: Knows the losses and the costs.
+        target: Largest loss ratio, as the judge's evaluator has it.
+
+    Returns:
+        The placement, and what is known of it.
+    """
+    hunt = _Hunt(judge, target)
+    try:
+        hunt.take(judge.migration.start[None])
+        if hunt.best is None:
+            hunt.beam()
+            hunt.prune()
+            hunt.enumerate()
+        proved = True
+    except BudgetSpentError:
+        proved = False
+    placement = judge.best() if hunt.best is None else hunt.best
+    return CheapestMoves(placement=placement, found=hunt.best is not None, proved=proved)
+
+
+class _Hunt:
+    """The cheapest placement so far, and the ways to find cheaper ones.
+
+    Args:
+        judge: Knows the losses and the costs.
+        target: Largest loss ratio.
+    """
+
+    def __init__(self, judge: Judge, target: float) -> None:
+        self._judge, self._target = judge, target
+        self._migration = judge.migration
+        self._space = judge.migration.space
+        self.best: Placements | None = None
+        self._cost = (np.inf, np.inf, np.inf)
+
+    def take(self, rows: Placements) -> Floats:
+        """Judge placements, keep the cheapest that holds the target, and return their losses."""
+        loss = self._judge.loss(rows)
+        good = np.flatnonzero(loss <= self._target)
+        costs = zip(*self._costs(rows[good]), loss[good].tolist(), strict=True)
+        for index, cost in zip(good.tolist(), costs, strict=True):
+            if cost < self._cost:
+                self.best, self._cost = rows[index].copy(), cost
+        return loss
+
+    def _costs(self, rows: Placements) -> tuple[list[float], list[float]]:
+        return self._migration.bytes(rows).tolist(), self._migration.refused(rows).tolist()
+
+    def beam(self) -> None:
+        """Go from good placements to better neighbours until one holds the target or none is."""
+        rows, least = self._migration.start[None], np.inf
+        while self.best is None:
+            near = np.concatenate([_neighbours(self._space, row) for row in rows])
+            near = np.unique(near[self._space.excess(near) <= 0], axis=0)
+            if len(near) == 0:
+                return
+            loss = self.take(near)
+            if loss.min() >= least:
+                return
+            saved = np.maximum(self._judge.loss(self._migration.start[None]) - loss, 0.0)
+            thrift = saved / np.maximum(self._migration.bytes(near), 1.0)
+            least = float(loss.min())
+            rows = near[np.union1d(np.argsort(loss)[:BEAM], np.argsort(-thrift)[:BEAM])]
+
+    def prune(self) -> None:
+        """Take moves back one by one as long as the target holds."""
+        before = None
+        while self.best is not None and self.best is not before:
+            before = self.best
+            moved = np.flatnonzero(before != self._migration.start)
+            rows = np.tile(before, (len(moved), 1))
+            rows[np.arange(len(moved)), moved] = self._migration.start[moved]
+            rows = rows[self._space.excess(rows) <= 0]
+            if len(rows):
+                self.take(rows)
+
+    def enumerate(self) -> None:
+        """Try everything that costs no more than the cheapest so far, lightest first.
+
+        Raises:
+            BudgetSpentError: If there is too much of it.
+        """
+        lighter = self._lighter()
+        for _ in range(MOST_ENUMERATED // BATCH):
+            waiting = list(islice(lighter, BATCH))
+            if not waiting:
+                return
+            self._judge.check()
+            self._try(np.stack(waiting))
+        raise BudgetSpentError
+
+    def _lighter(self) -> Iterator[Placements]:
+        """Yield placements by rising weight of what moves, up to that of the cheapest so far."""
+        for weight, moved in _sets_by_weight(self._space.weights):
+            if weight > self._cost[0] * (1 + ROUNDING):
+                return
+            yield from self._destinations(moved)
+
+    def _destinations(self, moved: tuple[int, ...]) -> Iterator[Placements]:
+        """Yield all placements that move these fragments and no others."""
+        start = self._migration.start
+        others = [[d for d in self._allowed(slot) if d != start[slot]] for slot in moved]
+        for targets in product(*others):
+            row = start.copy()
+            row[list(moved)] = targets
+            yield row
+
+    def _allowed(self, slot: int) -> list[int]:
+        return np.flatnonzero(self._space.allowed[slot]).tolist()
+
+    def _try(self, rows: Placements) -> None:
+        """Judge what fits and is not dearer than the best."""
+        rows = rows[self._space.excess(rows) <= 0]
+        dear = np.array([cost > self._cost[:2] for cost in zip(*self._costs(rows), strict=True)])
+        rows = rows[~dear.astype(bool)]
+        if len(rows):
+            self.take(rows)
+
+
+def _neighbours(space: PlacementSpace, row: Placements) -> Placements:
+    """Return all placements that differ by one move or one exchange [B, F]."""
+    slot, device = np.nonzero(space.allowed)
+    away = device != row[slot]
+    slot, device = slot[away], device[away]
+    single = np.tile(row, (len(slot), 1))
+    single[np.arange(len(slot)), slot] = device
+    one, other = np.triu_indices(space.slots, k=1)
+    may = space.allowed[one, row[other]] & space.allowed[other, row[one]] & (row[one] != row[other])
+    one, other = one[may], other[may]
+    swapped = np.tile(row, (len(one), 1))
+    swapped[np.arange(len(one)), one] = row[other]
+    swapped[np.arange(len(one)), other] = row[one]
+    return np.concatenate([single, swapped])
+
+
+def _sets_by_weight(weights: Floats) -> Iterator[tuple[float, tuple[int, ...]]]:
+    """Yield all nonempty sets of fragments, lightest first.
+
+    Each set is reached in one way: from a set whose heaviest member is that of rank n, by adding
+    rank n + 1, or by putting it in the place of rank n. Neither is lighter than what it comes from.
+    """
+    order = np.argsort(weights, kind="stable")
+    ordered = weights[order].tolist()
+    heap: list[tuple[float, tuple[int, ...]]] = [(ordered[0], (0,))]
+    while heap:
+        weight, ranks = heapq.heappop(heap)
+        yield weight, tuple(int(order[rank]) for rank in ranks)
+        following = ranks[-1] + 1
+        if following < len(ordered):
+            added = weight + ordered[following]
+            heapq.heappush(heap, (added, (*ranks, following)))
+            heapq.heappush(heap, (added - ordered[ranks[-1]], (*ranks[:-1], following)))
