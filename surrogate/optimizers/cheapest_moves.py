@@ -1,10 +1,12 @@
 """The cheapest moves that bring the loss below a target.
 
 Cheaper is what sends fewer bytes; of equal ones, what refuses fewer requests meanwhile; then what
-loses less. A beam search finds some way first: from the best placements so far, all single moves
-and all exchanges of two fragments are judged, and the best by loss are gone on from. Then every set
-of fragments that weighs no more is tried with all its destinations, lightest first: if the budget
-lasts, what comes of it is proved to be the cheapest there is, as the evaluator has it.
+loses less. A beam search finds some way first, by moving single fragments, and exchanging two where
+memory does not let one of them move alone; it goes on from the best placements by loss and by loss
+saved per byte. Where there is much to look at, the analytic approximation says what is worth
+judging. Then every set of fragments that weighs no more is tried with all its destinations,
+lightest first: if the budget lasts, what comes of it is proved to be the cheapest there is, as the
+evaluator has it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from itertools import islice, product
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.analytic.decomposition import AnalyticEvaluator
+from datagen.errors import NotSupportedError
 from datagen.evaluation import Evaluator
 from surrogate.optimizers.budget import Clock
 from surrogate.optimizers.goal import Goal
@@ -27,8 +31,16 @@ __all__ = ["BudgetSpentError", "CheapestMoves", "Judge", "cheapest_moves"]
 
 Floats = NDArray[np.float64]
 
-BEAM = 4
-"""Placements that a beam search goes on from: more cost more evaluations than they find bytes."""
+BEAM = 2
+"""Placements that a beam search goes on from, by loss and as many by loss saved per byte: more cost
+more evaluations than they find bytes."""
+
+SHOWN = 16
+"""Neighbours that the judge is shown of those that the approximation has looked at, by either."""
+
+WORTH = 64
+"""Changes that a beam search tries again from every placement, by either, once it has tried all of
+them from one: what helps most in one place mostly helps in others."""
 
 BATCH = 256
 """Placements that the evaluator is asked about at once."""
@@ -51,12 +63,16 @@ class Judge:
         migration: The moves.
         evaluator: The evaluator.
         clock: The running budget.
+
+    Attributes:
+        screen: A cheap approximation that is no judge, or None.
     """
 
     def __init__(self, migration: Migration, evaluator: Evaluator, clock: Clock) -> None:
         self.migration, self._clock = migration, clock
         self._evaluator = evaluator.without_details()
         self._goal = Goal()
+        self.screen = _screen(migration, evaluator)
         self._known: dict[bytes, float] = {}
         self.spend(1.0)
 
@@ -112,10 +128,36 @@ class Judge:
             raise BudgetSpentError
         return np.array([self._known[key] for key in keys])
 
+    def screened(self, rows: Placements) -> Floats:
+        """Return the loss of placements by the approximation; such questions are not counted.
+
+        Args:
+            rows: Device index per slot [B, F].
+
+        Returns:
+            Values [B], like those of :meth:`loss`.
+        """
+        assert self.screen is not None
+        space = self.migration.space
+        measures = self.screen.evaluate(space.candidates(rows))
+        return np.asarray(self._goal.values(measures, space.excess(rows))[:, 0])
+
     def best(self) -> Placements:
         """Return the placement of least loss among all that were asked about [F]."""
         key = min(self._known, key=self._known.__getitem__)
         return np.frombuffer(key, dtype=np.int32)
+
+
+def _screen(migration: Migration, evaluator: Evaluator) -> Evaluator | None:
+    """Return the analytic approximation where it covers the problem and is not itself the judge."""
+    screen = AnalyticEvaluator()
+    if isinstance(evaluator, AnalyticEvaluator):
+        return None
+    try:
+        screen.evaluate(migration.space.repeated_start(1))
+    except NotSupportedError:
+        return None
+    return screen.without_details()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,17 +232,50 @@ class _Hunt:
         """Go from good placements to better neighbours until one holds the target or none is."""
         rows, least = self._migration.start[None], np.inf
         while self.best is None:
-            near = np.concatenate([_neighbours(self._space, row) for row in rows])
-            near = np.unique(near[self._space.excess(near) <= 0], axis=0)
-            if len(near) == 0:
+            before, changes = least, self._worth_trying(rows[0])
+            while self.best is None:
+                near = np.unique(np.concatenate([_changed(row, changes) for row in rows]), axis=0)
+                near = self._worth_showing(near[self._space.excess(near) <= 0])
+                loss = self.take(near) if len(near) else np.array([np.inf])
+                if loss.min() >= least:
+                    break
+                least = float(loss.min())
+                chosen = self._promising(near, loss, BEAM)
+                rows = near[chosen[np.argsort(loss[chosen], kind="stable")]]
+            if least >= before:
                 return
-            loss = self.take(near)
-            if loss.min() >= least:
-                return
-            saved = np.maximum(self._judge.loss(self._migration.start[None]) - loss, 0.0)
-            thrift = saved / np.maximum(self._migration.bytes(near), 1.0)
-            least = float(loss.min())
-            rows = near[np.union1d(np.argsort(loss)[:BEAM], np.argsort(-thrift)[:BEAM])]
+
+    def _promising(self, rows: Placements, loss: Floats, count: int) -> NDArray[np.int64]:
+        """Return which rows lose least, and which save most per byte: so many of either."""
+        start = self._judge.loss(self._migration.start[None])
+        thrift = (start - loss) / np.maximum(self._migration.bytes(rows), 1.0)
+        return np.union1d(np.argsort(loss)[:count], np.argsort(-thrift)[:count])
+
+    def _roughly(self, rows: Placements) -> Floats:
+        """Return losses by the approximation, or by the judge where there is none."""
+        if self._judge.screen is None:
+            return self.take(rows)
+        parts = []
+        for first in range(0, len(rows), BATCH):
+            self._judge.check()
+            parts.append(self._judge.screened(rows[first : first + BATCH]))
+        return np.concatenate(parts)
+
+    def _worth_trying(self, row: Placements) -> NDArray[np.int64]:
+        """Return the changes that help most at a placement; all where they are few."""
+        changes = _changes(self._space, row)
+        if len(changes) <= 2 * WORTH:
+            return changes
+        rows = _changed(row, changes)
+        fits = self._space.excess(rows) <= 0
+        rows, changes = rows[fits], changes[fits]
+        return changes[self._promising(rows, self._roughly(rows), WORTH)] if len(rows) else changes
+
+    def _worth_showing(self, rows: Placements) -> Placements:
+        """Return the rows that the approximation finds promising; all where they are few."""
+        if self._judge.screen is None or len(rows) <= 2 * SHOWN:
+            return rows
+        return rows[self._promising(rows, self._roughly(rows), SHOWN)]
 
     def prune(self) -> None:
         """Take moves back one by one as long as the target holds."""
@@ -257,20 +332,36 @@ class _Hunt:
             self.take(rows)
 
 
-def _neighbours(space: PlacementSpace, row: Placements) -> Placements:
-    """Return all placements that differ by one move or one exchange [B, F]."""
+def _changes(space: PlacementSpace, row: Placements) -> NDArray[np.int64]:
+    """Return all single moves, and the exchanges that memory asks for.
+
+    Args:
+        space: The placements of the problem.
+        row: Device index per slot [F].
+
+    Returns:
+        Slot and device, and another slot and its device, the same again for a single move [K, 4].
+    """
     slot, device = np.nonzero(space.allowed)
     away = device != row[slot]
     slot, device = slot[away], device[away]
-    single = np.tile(row, (len(slot), 1))
-    single[np.arange(len(slot)), slot] = device
+    single = np.stack([slot, device, slot, device], axis=1)
+    fits = np.ones(space.allowed.shape, dtype=bool)
+    fits[slot, device] = space.excess(_changed(row, single)) <= 0
     one, other = np.triu_indices(space.slots, k=1)
     may = space.allowed[one, row[other]] & space.allowed[other, row[one]] & (row[one] != row[other])
+    may &= ~(fits[one, row[other]] & fits[other, row[one]])
     one, other = one[may], other[may]
-    swapped = np.tile(row, (len(one), 1))
-    swapped[np.arange(len(one)), one] = row[other]
-    swapped[np.arange(len(one)), other] = row[one]
-    return np.concatenate([single, swapped])
+    return np.concatenate([single, np.stack([one, row[other], other, row[one]], axis=1)])
+
+
+def _changed(row: Placements, changes: NDArray[np.int64]) -> Placements:
+    """Return what each of some changes makes of a placement [K, F]."""
+    rows = np.tile(row, (len(changes), 1))
+    number = np.arange(len(changes))
+    for slot, device in (changes[:, :2].T, changes[:, 2:].T):
+        rows[number, slot] = device
+    return rows
 
 
 def _sets_by_weight(weights: Floats) -> Iterator[tuple[float, tuple[int, ...]]]:

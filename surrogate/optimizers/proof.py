@@ -167,9 +167,9 @@ class Proof:
             rows: Placements [N, F].
 
         Returns:
-            Measures with intervals, as precise as those of a selection.
+            Measures with intervals; however small the budget, as precise as a selection can be.
         """
-        return self._simulated(rows, self.events, RUNS, self._seeds[0])
+        return self._simulated(rows, SELECTION_EVENTS, RUNS, self._seeds[0])
 
     def verified(self, rows: Placements) -> Measures:
         """Measure placements on seed set B, which nothing was chosen by.

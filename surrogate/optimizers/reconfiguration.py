@@ -1,8 +1,9 @@
 """Reconfiguration: when the load changes, the cheapest moves that restore a loss target.
 
 An evaluator finds the moves that send the fewest bytes; simulation then says whether they keep the
-target. Where an evaluator was too hopeful, it is asked for less until simulation agrees. The moves
-are verified by a simulation on fresh seeds, and played across the change beside doing nothing.
+target beyond chance, for what just keeps it in one simulation misses it in the next. Where an
+evaluator was too hopeful, it is asked for less until simulation agrees. The moves are verified by a
+simulation on fresh seeds, and played across the change beside doing nothing.
 """
 
 from __future__ import annotations
@@ -32,12 +33,15 @@ __all__ = ["Reconfiguration", "reconfigure", "timeline_of"]
 TRIES = 5
 """How often an evaluator that was too hopeful is asked for a lower loss."""
 
-LEAST_STEP, MOST_STEP = 0.3, 0.9
+LEAST_STEP, MOST_STEP = 0.3, 0.95
 """Range of the factor on what an evaluator is asked for: one that was far off is not trusted at
 once, and one that was off by little has to give something."""
 
 SHARE_OF_TRY = 0.5
 """Share of the budget that is left, which each try may spend: the next ones need some as well."""
+
+ALL_LOST = 1.0
+"""Stands for the loss ratio of what has no steady state."""
 
 PHASE_REQUESTS = 2e4
 """Requests that come before the change, and at least after it, in each run across it."""
@@ -241,8 +245,9 @@ class _Agreement:
         self._judge, self._proof, self._target = judge, proof, loss_target
 
     def _loss(self, found: CheapestMoves) -> float:
-        """Return the loss ratio as simulated."""
-        return float(self._proof.checked(found.placement[None]).deployment["loss_ratio"][0])
+        """Return the upper end of the interval of the loss ratio as simulated."""
+        checked = self._proof.checked(found.placement[None]).deployment
+        return float(np.nan_to_num(checked["loss_ratio_high"][0], nan=ALL_LOST))
 
     def reached(self) -> tuple[CheapestMoves, float]:
         """Lower what the evaluator is asked for until simulation keeps the target.

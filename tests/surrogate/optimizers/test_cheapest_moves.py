@@ -124,7 +124,7 @@ def test_a_small_budget_finds_something_and_does_not_claim_to_have_tried_all() -
     every = hunted(migration, AnalyticEvaluator())
     assert every.found
     assert every.proved
-    assert migration.bytes(every.placement[None])[0] < migration.bytes(some.placement[None])[0]
+    assert migration.bytes(every.placement[None])[0] <= migration.bytes(some.placement[None])[0]
     none = hunted(migration, AnalyticEvaluator(), budget=3)
     assert not none.found
     assert not none.proved
