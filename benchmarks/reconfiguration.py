@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from surrogate.optimizers import Budget, PlacementSpace, reconfigure
 from surrogate.optimizers.lookup import scaled
 from surrogate.optimizers.migration import Migration
 from surrogate.optimizers.reconfiguration import timeline_of
+from surrogate.optimizers.space import Placements
 from surrogate.optimizers.transition import simulate_change
 
 WAYS = ("cheapest", "full", "nothing")
@@ -119,15 +120,39 @@ def compared(
         seed=number,
         across=False,
     )
-    migration = Migration(space, given.bandwidth)
     placements = {
         "cheapest": PlacementSpace(result.deployment).start,
         "full": rows[0],
         "nothing": rows[1],
     }
+    seconds, ways = _played(running, Migration(space, given.bandwidth), placements)
+    return {
+        "problem": number,
+        "devices": space.devices,
+        "fragments": space.slots,
+        "target": target,
+        "kept": result.feasible,
+        "cheapest": result.cheapest,
+        "predicted": result.predicted.loss_ratio,
+        "verified": result.verified.loss_ratio,
+        "aimed": result.aimed,
+        "evaluations": result.evaluations,
+        "seconds_since": seconds,
+        "ways": ways,
+    }
+
+
+def _played(
+    running: Deployment, migration: Migration, placements: Mapping[str, Placements]
+) -> tuple[float, dict[str, dict[str, float]]]:
+    """Simulate the change with every way, all for as long as the longest moves want.
+
+    Returns:
+        Time since the change [s], and what each way costs and brings.
+    """
+    space, ways = migration.space, {}
     longest = max((migration.outages(row) for row in placements.values()), key=_length)
-    timeline = timeline_of(running, after.problem, longest)
-    ways = {}
+    timeline = timeline_of(running, space.base.problem, longest)
     for name, row in placements.items():
         outages = migration.outages(row)
         deployment = space.candidates(row[None]).deployment(0)
@@ -140,20 +165,7 @@ def compared(
             "loss_since": change.since.loss_ratio,
             "loss_after": change.phases[-1].loss_ratio,
         }
-    return {
-        "problem": number,
-        "devices": space.devices,
-        "fragments": space.slots,
-        "target": target,
-        "kept": result.feasible,
-        "cheapest": result.cheapest,
-        "predicted": result.predicted.loss_ratio,
-        "verified": result.verified.loss_ratio,
-        "aimed": result.aimed,
-        "evaluations": result.evaluations,
-        "seconds_since": timeline.end - timeline.change,
-        "ways": ways,
-    }
+    return timeline.end - timeline.change, ways
 
 
 def _length(outages: Sequence[Any]) -> float:

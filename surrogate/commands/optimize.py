@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,6 +189,11 @@ def main(arguments: list[str]) -> None:
 
         run_reconfigure(given, seconds, evaluations, seed)
         return
+    _place(given, seconds, evaluations, seed)
+
+
+def _place(given: Namespace, seconds: float | None, evaluations: int | None, seed: int) -> None:
+    """Search a placement."""
     for name in ("after", "factor", "bandwidth"):
         value = getattr(given, name)
         require(value is None, name, f"be absent for {given.kind}", value)

@@ -20,7 +20,8 @@ from surrogate.optimizers.objective import (
 )
 from surrogate.optimizers.place import place
 from surrogate.optimizers.random_search import RandomSearch
-from surrogate.optimizers.reconfiguration import Reconfiguration, reconfigure
+from surrogate.optimizers.reconfiguration import reconfigure
+from surrogate.optimizers.reconfiguration_result import Reconfiguration
 from surrogate.optimizers.result import Outcome, SearchResult
 from surrogate.optimizers.rules import RuleSearch
 from surrogate.optimizers.screening import ScreenedAnnealing

@@ -8,11 +8,9 @@ simulation on fresh seeds, and played across the change beside doing nothing.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,15 +18,16 @@ from datagen.deployment import Deployment, Problem
 from datagen.errors import require
 from datagen.evaluation import Evaluator
 from surrogate.optimizers.budget import Budget, Clock
-from surrogate.optimizers.cheapest_moves import CheapestMoves, Judge, cheapest_moves
-from surrogate.optimizers.constraints import Violation
-from surrogate.optimizers.migration import Migration, Move, Outage
+from surrogate.optimizers.cheapest_moves import CheapestMoves, cheapest_moves
+from surrogate.optimizers.judge import Judge
+from surrogate.optimizers.migration import Migration, Outage
 from surrogate.optimizers.proof import Proof
-from surrogate.optimizers.result import Outcome, Status, placement_of, violations
+from surrogate.optimizers.reconfiguration_result import Reconfiguration
+from surrogate.optimizers.result import Outcome, Status, violations
 from surrogate.optimizers.space import PlacementSpace
 from surrogate.optimizers.transition import Change, Timeline, simulate_change
 
-__all__ = ["Reconfiguration", "reconfigure", "timeline_of"]
+__all__ = ["reconfigure", "timeline_of"]
 
 TRIES = 5
 """How often an evaluator that was too hopeful is asked for a lower loss."""
@@ -52,96 +51,6 @@ seen beside what it brings."""
 
 WARMUP_SHARE = 0.2
 """Share of the time before the change that is not counted."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reconfiguration:
-    """The outcome of a reconfiguration.
-
-    Args:
-        deployment: The placement behind the moves, at the load after the change.
-        moves: The moves in order.
-        outages: When chains are away, counted from the first move.
-        refused: Requests that are expected to come meanwhile.
-        loss_target: Largest system loss ratio that was asked for.
-        start: The placement as it was, at the load after the change, as simulated.
-        predicted: What the evaluator says of the new one.
-        verified: The new one, as simulated on seeds that no choice depended on.
-        cheapest: Whether everything cheaper was tried: no moves that cost less lose as little as
-            was aimed at, as the evaluator has it.
-        aimed: Loss ratio that the evaluator was asked for in the end; the target, or less where it
-            was too hopeful.
-        evaluations: Placements that the evaluator was asked about.
-        seconds: Time of search and selection [s].
-        seconds_total: The same with verification [s].
-        status: Why the search ended.
-        violations: Where the new placement exceeds the memory.
-        changes: What happens across the change: ``moved``, and ``nothing`` where nothing is; None
-            where it was not asked for.
-        seed: Seed of everything random.
-    """
-
-    deployment: Deployment
-    moves: tuple[Move, ...]
-    outages: tuple[Outage, ...]
-    refused: float
-    loss_target: float
-    start: Outcome
-    predicted: Outcome
-    verified: Outcome
-    cheapest: bool
-    aimed: float
-    evaluations: int
-    seconds: float
-    seconds_total: float
-    status: Status
-    violations: tuple[Violation, ...]
-    changes: Mapping[str, Change] | None
-    seed: int
-
-    @property
-    def bytes(self) -> float:
-        """Bytes that the moves send."""
-        return sum(move.bytes for move in self.moves)
-
-    @property
-    def feasible(self) -> bool:
-        """Whether the new placement fits the memory and keeps the target as simulated."""
-        return not self.violations and self.verified.loss_ratio <= self.loss_target
-
-    @property
-    def placement(self) -> dict[str, list[Any]]:
-        """Chain -> device of each fragment."""
-        return placement_of(self.deployment)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as plain values, None for what is undefined."""
-        changes = self.changes
-        return {
-            "placement": self.placement,
-            "moves": [move.to_dict() for move in self.moves],
-            "bytes": self.bytes,
-            "outages": [outage.to_dict() for outage in self.outages],
-            "refused": self.refused,
-            "loss_target": self.loss_target,
-            "start": self.start.to_dict(),
-            "predicted": self.predicted.to_dict(),
-            "verified": self.verified.to_dict(),
-            "cheapest": self.cheapest,
-            "aimed": self.aimed,
-            "evaluations": self.evaluations,
-            "seconds": self.seconds,
-            "seconds_total": self.seconds_total,
-            "status": self.status,
-            "feasible": self.feasible,
-            "violations": [violation.to_dict() for violation in self.violations],
-            "changes": changes and {name: change.to_dict() for name, change in changes.items()},
-            "seed": self.seed,
-        }
-
-    def to_json(self) -> str:
-        """Return one line of strict JSON."""
-        return json.dumps(self.to_dict(), allow_nan=False)
 
 
 def reconfigure(
@@ -193,14 +102,6 @@ def reconfigure(
     verified = proof.verified(rows)
     deployment = space.candidates(rows).deployment(1)
     outages = migration.outages(found.placement)
-    changes = None
-    if across:
-        timeline = timeline_of(before, after, outages)
-        new, old = (deployment, outages), (space.base, ())
-        changes = {
-            name: simulate_change(before, *way, timeline, seed=change_seed)
-            for name, way in (("moved", new), ("nothing", old))
-        }
     return Reconfiguration(
         deployment=deployment,
         moves=migration.moves(found.placement),
@@ -217,7 +118,7 @@ def reconfigure(
         seconds_total=time.perf_counter() - began,
         status="completed" if found.proved else _limit(clock),
         violations=violations(space, found.placement),
-        changes=changes,
+        changes=_changes(before, space.base, deployment, outages, change_seed) if across else None,
         seed=seed,
     )
 
@@ -280,12 +181,27 @@ class _Agreement:
         return again if self._loss(again) <= worst else found
 
 
+def _changes(
+    before: Deployment,
+    still: Deployment,
+    moved: Deployment,
+    outages: Sequence[Outage],
+    seed: int,
+) -> dict[str, Change]:
+    """Play the change with the moves and without."""
+    timeline = timeline_of(before, moved.problem, outages)
+    return {
+        "moved": simulate_change(before, moved, outages, timeline, seed=seed),
+        "nothing": simulate_change(before, still, (), timeline, seed=seed),
+    }
+
+
 def _limit(clock: Clock) -> Status:
     """Return the limit that ended a search; the most that it looks at counts as evaluations."""
     return clock.reached() or "evaluation_limit"
 
 
-def timeline_of(before: Deployment, after: Problem, outages: tuple[Outage, ...]) -> Timeline:
+def timeline_of(before: Deployment, after: Problem, outages: Sequence[Outage]) -> Timeline:
     """Return a timeline that shows what a change costs and brings.
 
     Args:

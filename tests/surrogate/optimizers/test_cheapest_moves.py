@@ -15,12 +15,8 @@ from datagen.evaluation import Evaluator
 from datagen.simulator import SimulationEvaluator
 from surrogate.optimizers import Budget, PlacementSpace
 from surrogate.optimizers.baselines import first_fit, least_loaded_start
-from surrogate.optimizers.cheapest_moves import (
-    CheapestMoves,
-    Judge,
-    _sets_by_weight,
-    cheapest_moves,
-)
+from surrogate.optimizers.cheapest_moves import CheapestMoves, _sets_by_weight, cheapest_moves
+from surrogate.optimizers.judge import Judge
 from surrogate.optimizers.migration import Migration
 from surrogate.optimizers.proof import same_window
 from surrogate.optimizers.space import Placements
@@ -153,12 +149,3 @@ def test_sets_come_once_each_lightest_first() -> None:
     assert len({frozenset(members) for _, members in found}) == len(found) == 2**5 - 1
     for weight, members in found:
         assert weights[list(members)].sum() == pytest.approx(weight)
-
-
-def test_nothing_is_asked_twice() -> None:
-    migration = random_migration(4)
-    clock = Budget(evaluations=1000).start()
-    judge = Judge(migration, AnalyticEvaluator(), clock)
-    rows = np.concatenate([migration.start[None]] * 5)
-    assert len(set(judge.loss(rows).tolist())) == 1
-    assert clock.evaluations == 1

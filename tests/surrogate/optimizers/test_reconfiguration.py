@@ -22,7 +22,8 @@ from surrogate.optimizers import (
     reconfigure,
 )
 from surrogate.optimizers.baselines import least_loaded_start
-from surrogate.optimizers.cheapest_moves import Judge, cheapest_moves
+from surrogate.optimizers.cheapest_moves import cheapest_moves
+from surrogate.optimizers.judge import Judge
 from surrogate.optimizers.lookup import scaled
 from surrogate.optimizers.migration import Migration
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
