@@ -11,27 +11,31 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from placement_rivals import RULES
+from placement_rivals import RULES, integer_rival
 from placement_trial import judged, row_of, searched
 from result_file import REPOSITORY
 
-from datagen.arrivals import Poisson
+from datagen.arrivals import Arrivals, Periodic, Poisson
 from datagen.deployment import Deployment, Problem
 from datagen.documents import read_problem
 from datagen.evaluation import Evaluator
-from surrogate.optimizers import PlacementSpace
+from surrogate.optimizers import Budget, PlacementSpace
 from surrogate.optimizers.baselines import least_loaded_start, random_placements
 from surrogate.optimizers.budget import TimeKind
 
-__all__ = ["LOADS", "at_load", "boards_measured"]
+__all__ = ["LOADS", "PERIODIC_LOADS", "at_load", "boards_measured"]
 
 FILE = REPOSITORY / "configs" / "problems" / "five_boards.yaml"
 
-LOADS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
+LOADS = (0.05, 0.1, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
 """Load factors: work offered over what the boards can do together."""
 
+PERIODIC_LOADS = (0.1, 0.2, 0.4, 0.6, 0.8)
+"""The same where requests come like clockwork: what loses nothing on the mean loses nothing."""
+
 LOAD_BLIND = ("first_fit", "round_robin", "random")
-"""Rules that do not know of loads; ``random`` is the median of RANDOM placements."""
+"""Rules that do not know of loads; ``random`` is the median of RANDOM placements. Neurosurgeon is
+one as well, but fills the fastest boards, which nobody would take for a baseline."""
 
 RANDOM = 51
 
@@ -41,12 +45,13 @@ MATERIAL_LOSS = 0.01
 JUDGING_EVENTS = 1e6
 
 
-def at_load(problem: Problem, load: float) -> Problem:
+def at_load(problem: Problem, load: float, *, periodic: bool = False) -> Problem:
     """Scale the arrivals of a problem.
 
     Args:
         problem: A problem of Poisson arrivals, each fragment allowed on a device of speed 1.
         load: Load factor, > 0.
+        periodic: Whether requests come at equal distances instead.
 
     Returns:
         The problem at that load.
@@ -58,15 +63,24 @@ def at_load(problem: Problem, load: float) -> Problem:
         for fragment in chain.fragments
     )
     factor = load * speed / work
+
+    def arrivals(rate: float) -> Arrivals:
+        return Periodic(period=1.0 / rate) if periodic else Poisson(rate=rate)
+
     chains = tuple(
-        replace(chain, arrivals=Poisson(rate=factor * chain.arrivals.rate))
-        for chain in problem.chains
+        replace(chain, arrivals=arrivals(factor * chain.arrivals.rate)) for chain in problem.chains
     )
     return replace(problem, chains=chains)
 
 
 def boards_measured(
-    surrogate: Evaluator, *, loads: tuple[float, ...], seconds: float, time: TimeKind, seed: int
+    surrogate: Evaluator,
+    *,
+    loads: tuple[float, ...],
+    seconds: float,
+    time: TimeKind,
+    seed: int,
+    periodic: bool = False,
 ) -> dict[str, Any]:
     """Search the cluster at several loads.
 
@@ -76,13 +90,21 @@ def boards_measured(
         seconds: Budget of each search [s].
         time: Which time the budget is of.
         seed: Seed of searches and of what judges them.
+        periodic: Whether requests come at equal distances.
 
     Returns:
         A row per load, and the largest and the smallest reduction where loss is material.
     """
     problem, _ = read_problem(FILE)
     rows = [
-        _row(surrogate, least_loaded_start(at_load(problem, load)), load, seconds, time, seed)
+        _row(
+            surrogate,
+            least_loaded_start(at_load(problem, load, periodic=periodic)),
+            load,
+            seconds,
+            time,
+            seed,
+        )
         for load in loads
     ]
     material = [row for row in rows if row["best_load_blind"] >= MATERIAL_LOSS]
@@ -102,12 +124,13 @@ def _row(
 ) -> dict[str, Any]:
     result = searched(start, surrogate, None, seconds=seconds, time=time, seed=seed)
     space = PlacementSpace(start)
-    rows = [row_of(result), *(rule(space) for rule in RULES.values())]
+    program = integer_rival(space, seconds, Budget(seconds=seconds, time=time).now)
+    rows = [row_of(result), *(rule(space) for rule in RULES.values()), program.placement]
     dealt = random_placements(space, RANDOM, np.random.default_rng(seed))
     losses = judged(
         start, np.concatenate([rows, dealt]), events=JUDGING_EVENTS, seed=seed + 1
     ).deployment["loss_ratio"]
-    found = dict(zip(("search", *RULES), losses.tolist(), strict=False))
+    found = dict(zip(("search", *RULES, "ilp"), losses.tolist(), strict=False))
     found["random"] = float(np.median(losses[len(rows) :]))
     blind = min(found[name] for name in LOAD_BLIND)
     return {

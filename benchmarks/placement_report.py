@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from result_file import head
@@ -15,8 +16,20 @@ SAID = {
     "first_fit": "first-fit",
     "round_robin": "round-robin",
     "least_loaded": "least-loaded (the start)",
+    "neurosurgeon": "Neurosurgeon's cuts",
+    "ilp": "integer program (latency, memory, mean loads)",
     "random": "a random placement",
 }
+
+BOARD_COLUMNS = (
+    "search",
+    "least_loaded",
+    "first_fit",
+    "round_robin",
+    "neurosurgeon",
+    "ilp",
+    "random",
+)
 
 
 def _percent(value: float | None) -> str:
@@ -57,7 +70,7 @@ def _search_lines(report: dict[str, Any]) -> list[str]:
         f"{intervals['events']:.0e} events: {_percent(intervals['share'])} of {intervals['n']}.",
         "",
     ]
-    names = ["surrogate", "simulation", "analytic", "random_search", "least_loaded", "first_fit"]
+    names = ["surrogate", "simulation", "analytic", "random_search", "least_loaded", "ilp"]
     lines += _table(
         ["problem", "devices", "fragments", "s", *names, "best known"],
         [
@@ -70,26 +83,73 @@ def _search_lines(report: dict[str, Any]) -> list[str]:
             for row in report["rows"]
         ],
     )
+    lines += _program_lines(report["rows"]) + _not_behind_lines(report)
     counts = ", ".join(f"{key} s: {value}" for key, value in report["tuned"].items())
     return [*lines, f"Tuned settings of the simulated annealing: {counts}.", ""]
 
 
-def _board_lines(boards: dict[str, Any]) -> list[str]:
-    lines = ["## Five boards", ""]
-    lines += _table(
-        ["load factor", "search", "least-loaded", "first-fit", "round-robin", "random", "saved"],
+def _program_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Tell how the integer programs ended, one for each problem."""
+    programs = {row["problem"]: row["ilp"] for row in rows}.values()
+    ends = Counter(program["status"] for program in programs)
+    unbounded = sum(program["max_load"] is None for program in programs)
+    longest = max(program["seconds"] for program in programs)
+    return [
+        f"Integer programs: {', '.join(f'{n} {status}' for status, n in ends.items())}; "
+        f"{unbounded or 'none'} solved without the bound on loads because no placement keeps it; "
+        f"at most {longest:.2f} s.",
+        "",
+    ]
+
+
+def _not_behind_lines(report: dict[str, Any]) -> list[str]:
+    lines = ["### Where methods that do not know of queues are not behind", ""]
+    found = report["not_behind"]
+    if not found:
+        return [*lines, "Nowhere among these problems; see the five boards at low loads.", ""]
+    return lines + _table(
+        ["method", "problem", "s", "its loss", "surrogate search"],
+        [
+            [
+                SAID[entry["method"]],
+                str(entry["problem"]),
+                f"{entry['seconds']:g}",
+                _percent(entry["loss_ratio"]),
+                _percent(entry["surrogate"]),
+            ]
+            for entry in found
+        ],
+    )
+
+
+def _board_table(boards: dict[str, Any]) -> list[str]:
+    return _table(
+        ["load factor", *(name.replace("_", "-") for name in BOARD_COLUMNS), "saved"],
         [
             [
                 f"{row['load']:g}",
-                *(
-                    _percent(row["loss_ratio"][name])
-                    for name in ("search", "least_loaded", "first_fit", "round_robin", "random")
-                ),
+                *(_percent(row["loss_ratio"][name]) for name in BOARD_COLUMNS),
                 _percent(row["reduction"]),
             ]
             for row in boards["rows"]
         ],
     )
+
+
+def _periodic_lines(boards: dict[str, Any]) -> list[str]:
+    return [
+        "## Five boards, requests like clockwork",
+        "",
+        *_board_table(boards),
+        "The same with a constant time between the requests of each camera. The search asks the "
+        "analytic evaluator, for learned models know Poisson arrivals only. What a placement that "
+        "does not know of queues loses here, it loses for the mean loads, not for chance.",
+        "",
+    ]
+
+
+def _board_lines(boards: dict[str, Any]) -> list[str]:
+    lines = ["## Five boards", "", *_board_table(boards)]
     return [
         *lines,
         f"Searches of {boards['seconds']:g} s. Saved: of the loss of the best load-blind placement "
@@ -140,6 +200,8 @@ def result_text(report: dict[str, Any], command: str, hardware: str | None = Non
         lines += _search_lines(report)
     if "five_boards" in report:
         lines += _board_lines(report["five_boards"])
+    if "periodic_boards" in report:
+        lines += _periodic_lines(report["periodic_boards"])
     if "throughput" in report:
         lines += _speed_lines(report["throughput"])
     return "\n".join(lines)

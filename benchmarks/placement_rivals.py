@@ -1,4 +1,4 @@
-"""What the surrogate search is compared with: compiled simulation, formulas, and simple rules.
+"""What the surrogate search is compared with: compiled simulation, formulas, and classical rules.
 
 The rival to beat is simulated annealing that asks the compiled simulator. It is given every help
 that does not take a surrogate: the same annealing, seeds of its own for choosing among the
@@ -26,9 +26,11 @@ from datagen.simulator.sources import chain_process, chain_sources
 from datagen.simulator.tally import RunLength
 from surrogate.optimizers import Annealing, PlacementSpace
 from surrogate.optimizers.baselines import first_fit, least_loaded, round_robin
+from surrogate.optimizers.cuts import best_cuts
+from surrogate.optimizers.integer_program import integer_placement
 from surrogate.optimizers.space import Placements
 
-__all__ = ["RULES", "LossSimulator", "Tuning", "tuned"]
+__all__ = ["RULES", "LossSimulator", "Program", "Tuning", "integer_rival", "tuned"]
 
 TUNED = Path(__file__).with_name("placement_tuned.json")
 
@@ -42,8 +44,13 @@ RULES: dict[str, Callable[[PlacementSpace], Placements]] = {
     "first_fit": first_fit,
     "round_robin": round_robin,
     "least_loaded": least_loaded,
+    "neurosurgeon": best_cuts,
 }
-"""Placements that cost no time; only the last one knows of loads."""
+"""Placements that cost next to no time; only least-loaded knows of loads."""
+
+MAX_LOADS = (1.0, None)
+"""Bounds on the utilization that the integer program is tried with: what a device can do, and none
+where no placement keeps that."""
 
 
 class _Recorded:
@@ -120,6 +127,49 @@ class LossSimulator(Evaluator):
             parts.append(source.next_chunk(CHUNK).arrivals)
         parts += [source.next_chunk(CHUNK).arrivals for _ in range(2)]  # the engine reads ahead
         return chain_process(batch, chain), np.concatenate(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What the integer program answers.
+
+    Args:
+        placement: Device index per slot [F].
+        status: How it ended.
+        max_load: Utilization it was kept below; None for no bound.
+        seconds: What it took, in the time of the budgets [s].
+    """
+
+    placement: Placements
+    status: str
+    max_load: float | None
+    seconds: float
+
+    def told(self) -> dict[str, Any]:
+        """Return all but the placement."""
+        return {"status": self.status, "max_load": self.max_load, "seconds": self.seconds}
+
+
+def integer_rival(space: PlacementSpace, seconds: float, now: Callable[[], float]) -> Program:
+    """Solve the integer program: latency alone, within memory and mean loads.
+
+    Args:
+        space: The placements of the problem.
+        seconds: Time limit of each bound on the load [s].
+        now: The clock of the budgets.
+
+    Returns:
+        Its answer; the start where it has none.
+    """
+    began, status = now(), ""
+    for max_load in MAX_LOADS:
+        found = integer_placement(space, seconds=seconds, max_load=max_load)
+        status = found.status
+        if found.placement is not None:
+            return Program(
+                placement=found.placement, status=status, max_load=max_load, seconds=now() - began
+            )
+    return Program(placement=space.start, status=status, max_load=None, seconds=now() - began)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datagen.commands.options import Parser, number, whole, write_json, write_line
+from datagen.errors import require
 
 if TYPE_CHECKING:
     from datagen.deployment import Problem
     from datagen.evaluation import Evaluator
-    from surrogate.optimizers import Objective, SearchResult
+    from surrogate.optimizers import Objective, Search, SearchResult
 
-__all__ = ["evaluator_named", "main", "objective_named"]
+__all__ = ["evaluator_named", "main", "objective_named", "search_named"]
 
-PROBLEMS = ("place", "thresholds")
+PROBLEMS = ("place", "thresholds", "split", "reconfigure")
 """Kinds of problems that can be searched."""
 
 SEARCHES = {
@@ -27,6 +29,12 @@ SEARCHES = {
     "screened": "ScreenedAnnealing",
 }
 """Searches by the names of the command line; their classes, which are costly to import."""
+
+RULES = ("first-fit", "ilp", "least-loaded", "neurosurgeon", "round-robin")
+"""Placements that are computed without a search, by their names in :mod:`optimizers.rules`."""
+
+SPLIT_RULE = "neurosurgeon"
+"""What cuts each chain once where nothing else is asked for."""
 
 OBJECTIVES = {
     "deadline": "MissedDeadlines",
@@ -59,20 +67,23 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--search",
-        choices=tuple(SEARCHES),
+        choices=(*SEARCHES, *RULES),
         help="what proposes candidates (default: screened where formulas cover the problem, "
-        "otherwise annealing)",
+        "otherwise annealing; of split, neurosurgeon)",
     )
     parser.add_argument(
         "--objective",
         choices=tuple(OBJECTIVES),
-        default="loss",
-        help="what is minimised; of throughput and of deadlines met, the shortfall",
+        help="what is minimised (default: loss; of split, latency); of throughput and of deadlines "
+        "met, the shortfall",
     )
     parser.add_argument("--max-latency", metavar="L", help="mean latency of any chain at most [s]")
     parser.add_argument("--loss-target", metavar="L", help="loss ratio at most (default: 0.01)")
     parser.add_argument("--bands", metavar="N", help="bands of the backlog (default: 1, static)")
     parser.add_argument("--lookup", metavar="OUT.json", help="write thresholds by arrival rate")
+    parser.add_argument("--after", metavar="AFTER.yaml", help="reconfigure: the problem to come")
+    parser.add_argument("--factor", metavar="X", help="reconfigure: factor on all arrival rates")
+    parser.add_argument("--bandwidth", metavar="B", help="reconfigure: bytes per second of a move")
     parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
     parser.add_argument("--evaluations", metavar="N", help="largest number of candidates")
     parser.add_argument("--seed", metavar="S", help="seed of everything random (default: 0)")
@@ -122,7 +133,6 @@ def objective_named(name: str, problem: Problem) -> Objective:
     Raises:
         InvalidInputError: If it is about deadlines and no chain has one.
     """
-    from datagen.errors import require
     from surrogate import optimizers
 
     kind = getattr(optimizers, OBJECTIVES[name])
@@ -131,6 +141,30 @@ def objective_named(name: str, problem: Problem) -> Objective:
     timed = {chain.name: 1.0 for chain in problem.chains if chain.deadline is not None}
     require(bool(timed), "objective", "be another where no chain has a deadline", name)
     return kind(timed)
+
+
+def search_named(
+    name: str | None, kind: str, evaluator: Evaluator, objective: Objective
+) -> Search | None:
+    """Return the search that a command line names.
+
+    Args:
+        name: One of ``SEARCHES`` or ``RULES``, or None.
+        kind: What is decided.
+        evaluator: What will judge the candidates.
+        objective: What will be minimised.
+
+    Returns:
+        The search; None for the default one of placements.
+    """
+    from surrogate import optimizers
+
+    if name is None and kind != "split":
+        return None
+    if name in SEARCHES:
+        found: Search = getattr(optimizers, SEARCHES[name]).driven_by(evaluator, objective)
+        return found
+    return optimizers.RuleSearch(SPLIT_RULE if name is None else name)
 
 
 def main(arguments: list[str]) -> None:
@@ -150,6 +184,19 @@ def main(arguments: list[str]) -> None:
 
         run(given, seconds, seed)
         return
+    if given.kind == "reconfigure":
+        from surrogate.commands.optimize_reconfigure import run as run_reconfigure
+
+        run_reconfigure(given, seconds, evaluations, seed)
+        return
+    _place(given, seconds, evaluations, seed)
+
+
+def _place(given: Namespace, seconds: float | None, evaluations: int | None, seed: int) -> None:
+    """Search a placement."""
+    for name in ("after", "factor", "bandwidth"):
+        value = getattr(given, name)
+        require(value is None, name, f"be absent for {given.kind}", value)
     report = None if given.report is None else Path(given.report)
     if report is not None:
         from surrogate.report.target import require_target
@@ -157,24 +204,21 @@ def main(arguments: list[str]) -> None:
         require_target(report)
 
     from datagen.documents import read_problem
-    from surrogate import optimizers
     from surrogate.optimizers import Budget, LatencyLimit, place
 
     budget = Budget(seconds=seconds, evaluations=evaluations)
     problem, start = read_problem(given.problem)
     evaluator = evaluator_named(given.evaluator, problem, seed)
-    objective = objective_named(given.objective, problem)
+    default = "latency" if given.kind == "split" else "loss"
+    objective = objective_named(given.objective or default, problem)
     limit = number("max_latency", given.max_latency)
-    search = None
-    if given.search is not None:
-        search = getattr(optimizers, SEARCHES[given.search]).driven_by(evaluator, objective)
     result = place(
         problem,
         evaluator,
         budget,
         seed,
         start,
-        search=search,
+        search=search_named(given.search, given.kind, evaluator, objective),
         objective=objective,
         constraints=() if limit is None else (LatencyLimit(limit),),
     )

@@ -7,6 +7,7 @@ from surrogate.optimizers.constraints import Constraint, LatencyLimit
 from surrogate.optimizers.driver import optimize
 from surrogate.optimizers.evolution import GeneticSearch, NondominatedSearch
 from surrogate.optimizers.gradient import GradientSearch
+from surrogate.optimizers.integer_program import IntegerPlacement, integer_placement
 from surrogate.optimizers.local_search import LocalSearch
 from surrogate.optimizers.objective import (
     Energy,
@@ -19,10 +20,15 @@ from surrogate.optimizers.objective import (
 )
 from surrogate.optimizers.place import place
 from surrogate.optimizers.random_search import RandomSearch
+from surrogate.optimizers.reconfiguration import reconfigure
+from surrogate.optimizers.reconfiguration_result import Reconfiguration
 from surrogate.optimizers.result import Outcome, SearchResult
+from surrogate.optimizers.rules import RuleSearch
 from surrogate.optimizers.screening import ScreenedAnnealing
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import PlacementSpace
+from surrogate.optimizers.split_task import Layer, Split, SplitTask, read_split_task, split_task
+from surrogate.optimizers.splitting import min_cut, neurosurgeon
 from surrogate.optimizers.state import SearchState
 from surrogate.optimizers.threshold_result import ThresholdResult
 from surrogate.optimizers.threshold_search import Evolution, GradientAscent
@@ -39,8 +45,10 @@ __all__ = [
     "GeneticSearch",
     "GradientAscent",
     "GradientSearch",
+    "IntegerPlacement",
     "Latency",
     "LatencyLimit",
+    "Layer",
     "LocalSearch",
     "MissedDeadlines",
     "Mix",
@@ -49,15 +57,25 @@ __all__ = [
     "Outcome",
     "PlacementSpace",
     "RandomSearch",
+    "Reconfiguration",
+    "RuleSearch",
     "ScreenedAnnealing",
     "Search",
     "SearchResult",
     "SearchState",
+    "Split",
+    "SplitTask",
     "SystemLoss",
     "ThresholdResult",
     "Throughput",
     "distribute",
+    "integer_placement",
+    "min_cut",
+    "neurosurgeon",
     "optimize",
     "place",
+    "read_split_task",
+    "reconfigure",
+    "split_task",
     "tune_thresholds",
 ]

@@ -160,6 +160,17 @@ class Proof:
         """
         return int(np.random.SeedSequence([self._seeds[0], run]).generate_state(1)[0])
 
+    def checked(self, rows: Placements) -> Measures:
+        """Measure placements on seed set A.
+
+        Args:
+            rows: Placements [N, F].
+
+        Returns:
+            Measures with intervals; however small the budget, as precise as a selection can be.
+        """
+        return self._simulated(rows, SELECTION_EVENTS, RUNS, self._seeds[0])
+
     def verified(self, rows: Placements) -> Measures:
         """Measure placements on seed set B, which nothing was chosen by.
 

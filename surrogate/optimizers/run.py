@@ -99,6 +99,7 @@ class Run:
                 if limit is not None:
                     return limit
                 self._search.progress = clock.spent(reserve)
+                self._search.seconds_left = clock.seconds_left(reserve)
                 began, count = clock.seconds, pace.size(clock)
                 self._round(count)
                 pace.saw(count, clock.seconds - began)

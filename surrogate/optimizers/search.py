@@ -33,6 +33,9 @@ class Search(ABC):
     progress: float = 0.0
     """Share of the budget that is spent, in [0, 1]; kept up to date by the driver."""
 
+    seconds_left: float = np.inf
+    """Time left of the budget [s], infinity without a limit; kept up to date by the driver."""
+
     @classmethod
     def driven_by(cls, evaluator: Evaluator, objective: Objective) -> Search:
         """Return a search with the usual settings; most need to know nothing of these.

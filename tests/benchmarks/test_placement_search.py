@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from importlib import import_module
+from time import perf_counter
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +20,7 @@ from surrogate.optimizers import PlacementSpace, proof
 from surrogate.optimizers.baselines import random_placements
 from surrogate.optimizers.proof import same_window
 from tests.conftest import REPOSITORY
-from tests.surrogate.optimizers.problems import poor_start, short_proof, small_problem
+from tests.surrogate.optimizers.problems import UNIT, poor_start, short_proof, small_problem
 
 
 @pytest.fixture
@@ -106,6 +107,34 @@ def test_ties_count_as_good_and_not_as_better(scripts: dict[str, ModuleType]) ->
     assert found["median_loss_ratio"] == pytest.approx(sum(middle) / 2)
 
 
+def test_methods_that_are_not_behind_are_listed(scripts: dict[str, ModuleType]) -> None:
+    search = scripts["search"]
+    losses = dict.fromkeys(search.BLIND, 0.5) | {"surrogate": 0.010, "ilp": 0.009}
+    rows = [
+        made_up_row(losses, 1e-6) | {"problem": 3},
+        made_up_row(losses | {"ilp": 0.2, "random": 0.01001}, 1e-6) | {"problem": 4},
+    ]
+    found = [(entry["method"], entry["problem"]) for entry in search.not_behind(rows)]
+    assert found == [("ilp", 3), ("random", 4)]
+
+
+def test_the_integer_rival_drops_a_bound_that_nothing_keeps(
+    scripts: dict[str, ModuleType],
+) -> None:
+    rivals = scripts["rivals"]
+    problem = small_problem(memory=None, allowed=False)
+    within = rivals.integer_rival(PlacementSpace(poor_start(problem)), 5.0, perf_counter)
+    assert (within.status, within.max_load) == ("optimal", 1.0)
+    busy = scripts["boards"].at_load(problem, 1.5)
+    beyond = rivals.integer_rival(PlacementSpace(poor_start(busy)), 5.0, perf_counter)
+    assert (beyond.status, beyond.max_load) == ("optimal", None)
+    assert set(beyond.placement) == {0}
+    tight = small_problem(memory=2 * UNIT)
+    nowhere = rivals.integer_rival(PlacementSpace(poor_start(tight)), 5.0, perf_counter)
+    assert nowhere.status == "infeasible"
+    assert nowhere.told()["max_load"] is None
+
+
 def test_coverage_counts_the_intervals_that_were_checked(scripts: dict[str, ModuleType]) -> None:
     verified = {name: {"loss_ratio": 0.1, "ci95": [0.09, 0.11]} for name in ("a", "b", "c")}
     row = {"verified": verified, "longer": {"a": 0.1, "b": 0.12}}
@@ -118,6 +147,11 @@ def test_loads_are_scaled_to(scripts: dict[str, ModuleType]) -> None:
     scaled = scripts["boards"].at_load(problem, 1.1)
     space = PlacementSpace(scripts["boards"].least_loaded_start(scaled))
     work = space.work() * [device.speed for device in scaled.devices]
+    clocks = scripts["boards"].at_load(problem, 1.1, periodic=True).chains
+    assert [c.arrivals.rate for c in clocks] == [
+        pytest.approx(c.arrivals.rate) for c in scaled.chains
+    ]
+    assert {c.arrivals.scv for c in clocks} == {0.0}
     assert work[:, 0].sum() == pytest.approx(1.1 * sum(device.speed for device in scaled.devices))
 
 
@@ -131,7 +165,7 @@ def test_a_short_run(scripts: dict[str, ModuleType], monkeypatch: pytest.MonkeyP
         seconds=[0.05, 0.1],
         problems=1,
         time="processor",
-        section=["search", "boards"],
+        section=["search", "boards", "periodic"],
         load=[0.8],
         events=2e4,
         interval_events=1e5,
@@ -140,13 +174,19 @@ def test_a_short_run(scripts: dict[str, ModuleType], monkeypatch: pytest.MonkeyP
     assert [row["seconds"] for row in report["rows"]] == [0.05, 0.1]
     for row in report["rows"]:
         losses = row["loss_ratio"]
-        assert set(losses) == {*search.RULES, "random", *search.SEARCHES}
+        assert set(losses) == {*search.RULES, "random", "ilp", *search.SEARCHES}
         assert row["best_known"] <= min(losses.values())
         assert losses["surrogate"] < losses["least_loaded"]
     assert report["intervals"]["n"] == 4
     board = report["five_boards"]["rows"][0]
     assert board["reduction"] > 0.6
     assert board["loss_ratio"]["search"] < board["loss_ratio"]["least_loaded"]
+    clockwork = report["periodic_boards"]["rows"][0]["loss_ratio"]
+    assert clockwork["search"] < board["loss_ratio"]["search"]
+    assert clockwork["ilp"] < board["loss_ratio"]["ilp"]
     text = search.result_text(report, "command", "2core")
     assert "annealing on the compiled simulator, tuned" in text
+    assert "Integer programs: 1 optimal" in text
+    assert "Where methods that do not know of queues are not behind" in text
+    assert "requests like clockwork" in text
     assert "| 0.8 |" in text

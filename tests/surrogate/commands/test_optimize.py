@@ -14,10 +14,11 @@ from datagen.deployment import Deployment
 from datagen.documents import read_deployment, to_yaml
 from datagen.evaluation import pack
 from surrogate.__main__ import main
-from surrogate.commands.optimize import SEARCHES, evaluator_named
-from surrogate.optimizers import PlacementSpace, proof
+from surrogate.commands.optimize import RULES, SEARCHES, evaluator_named
+from surrogate.optimizers import PlacementSpace, proof, reconfiguration
 from surrogate.optimizers.baselines import least_loaded_start
-from surrogate.optimizers.lookup import LookupTable
+from surrogate.optimizers.lookup import LookupTable, scaled
+from surrogate.optimizers.rules import RULES as KNOWN_RULES
 from tests.surrogate.exit_cases import gateway
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
@@ -26,6 +27,7 @@ from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 def _short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 2e5)
     monkeypatch.setattr(proof, "SELECTION_EVENTS", 3e4)
+    monkeypatch.setattr(reconfiguration, "PHASE_REQUESTS", 2e3)
 
 
 @pytest.fixture
@@ -294,3 +296,98 @@ def test_options_of_placement_are_refused_for_thresholds(
     asked = ["optimize", "thresholds", str(problem_file), "--evaluator", "analytic"]
     assert main([*asked, "--max-latency", "1"]) == 2
     assert "max_latency must be absent for thresholds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules_are_named_like_searches(
+    problem_file: Path, capsys: pytest.CaptureFixture[str], rule: str
+) -> None:
+    assert set(RULES) == set(KNOWN_RULES)
+    assert main(words(problem_file, "--search", rule, "--evaluations", "40", "--json")) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["status"] == "completed"
+    assert answer["feasible"] is True
+
+
+def test_a_split_cuts_each_chain_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "split.yaml"
+    file.write_text(SPLIT)
+    options = ("--evaluator", "simulator", "--evaluations", "4", "--json")
+    assert main(["optimize", "split", str(file), *options]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    # A narrow tensor behind the second fragment, a server eight times as fast.
+    assert answer["placement"] == {"camera": ["pi", "pi", "server", "server"]}
+    assert answer["start"]["placement"] != answer["placement"]
+
+
+SPLIT = """
+devices:
+  - {name: pi, speed: 1.0, capacity: 10}
+  - {name: server, speed: 8.0, capacity: 50}
+links: [{source: pi, target: server, bandwidth: 1e6}]
+chains:
+  - name: camera
+    arrivals: {law: poisson, rate: 0.5}
+    fragments:
+      - {name: frame, service: {law: deterministic, mean: 0.001}, output: 1e6, allowed: [pi]}
+      - {name: front, service: {law: deterministic, mean: 0.2}, output: 1e4}
+      - {name: middle, service: {law: deterministic, mean: 0.4}, output: 5e5}
+      - {name: back, service: {law: deterministic, mean: 0.3}}
+placement: {camera: [pi, pi, pi, pi]}
+"""
+
+
+@pytest.fixture
+def running_file(tmp_path: Path) -> Path:
+    file = tmp_path / "running.yaml"
+    file.write_text(to_yaml(scaled(least_loaded_start(small_problem()), 0.8)))
+    return file
+
+
+def reconfigure_words(running: Path, *extra: str) -> list[str]:
+    settings = ("--evaluator", "analytic", "--bandwidth", "1e7", "--loss-target", "0.03")
+    limits = ("--evaluations", "4000", "--seed", "2")
+    return ["optimize", "reconfigure", str(running), *settings, *limits, *extra]
+
+
+def test_moves_are_found_for_another_load(
+    running_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    after = tmp_path / "after.yaml"
+    after.write_text(to_yaml(scaled(least_loaded_start(small_problem()), 1.2).problem))
+    assert main(reconfigure_words(running_file, "--after", str(after), "--json")) == 0
+    by_file = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))
+    assert main(reconfigure_words(running_file, "--factor", "1.5", "--json")) == 0
+    by_factor = json.loads(capsys.readouterr().out)
+    assert by_file["moves"] == by_factor["moves"] != []
+    assert by_file["feasible"] is True
+    assert by_file["verified"]["loss_ratio"] <= 0.03 < by_file["start"]["loss_ratio"]
+    assert main(reconfigure_words(running_file, "--factor", "1.5")) == 0
+    text = capsys.readouterr().out
+    assert "target 0.03 kept" in text
+    assert "nothing:" in text
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ((), "after must be given, or else factor, got after=None."),
+        (("--factor", "0"), "factors must be > 0, got factors=0.0."),
+        (
+            ("--factor", "2", "--search", "random"),
+            "search must be absent for reconfigure, got search='random'.",
+        ),
+    ],
+)
+def test_bad_reconfigurations_are_one_line(
+    running_file: Path, capsys: pytest.CaptureFixture[str], extra: tuple[str, ...], message: str
+) -> None:
+    assert main(reconfigure_words(running_file, *extra)) == 2
+    assert capsys.readouterr().err == f"surrogate optimize: error: {message}\n"
+
+
+def test_options_of_other_kinds_are_refused(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(problem_file, "--seconds", "1", "--factor", "2")) == 2
+    assert "factor must be absent for place, got factor='2'" in capsys.readouterr().err
