@@ -1,0 +1,1 @@
+"""Online policies that need neither torch nor a library of optimizers."""
