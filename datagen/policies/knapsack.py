@@ -90,7 +90,7 @@ class PlanFrontier:
             Jobs by option [O]; the quickest plan where none keeps the budget.
         """
         place = bisect_right(self._times[jobs], budget) - 1
-        return self._plans[jobs][max(place, 0)]
+        return np.asarray(self._plans[jobs][max(place, 0)])
 
 
 def _undominated(spent: Floats, gained: Floats) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.simulation import simulate_batch
 from datagen.simulator.sources import chain_routes
 
-__all__ = ["PolicyRun", "scene_of", "simulate_policies"]
+__all__ = ["PolicyRun", "policy_scene", "simulate_policies"]
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +69,7 @@ def simulate_policies(
     names = [chain.name for chain in deployment.problem.chains]
     strange = sorted(set(policies) - set(names))
     require(not strange, "policies", f"be for chains among {names}", strange)
-    opened = _opened(deployment, policies)
+    opened = _opened(deployment, set(policies))
     batch = pack([opened])
     chains = {}
     for row, chain in enumerate(opened.problem.chains):
@@ -92,11 +93,31 @@ def simulate_policies(
     )
 
 
-def _opened(deployment: Deployment, policies: Mapping[str, ExitPolicy]) -> Deployment:
-    """Return the deployment with every classifier of the decided chains open, so all are packed."""
+def policy_scene(deployment: Deployment, chain: str, calibration: ExitTrace) -> Scene:
+    """Return what a chain's policy will be told, for what is made in advance.
+
+    Args:
+        deployment: The deployment.
+        chain: Name of the chain.
+        calibration: What is known of its network.
+
+    Returns:
+        The scene.
+
+    Raises:
+        InvalidInputError: If there is no such chain, or it has no trace.
+    """
+    names = [own.name for own in deployment.problem.chains]
+    require(chain in names, "chain", f"be one of {names}", chain)
+    batch = pack([_opened(deployment, {chain})])
+    return scene_of(batch, names.index(chain), calibration)
+
+
+def _opened(deployment: Deployment, decided: AbstractSet[str]) -> Deployment:
+    """Return the deployment with every classifier of some chains open, so that all are packed."""
     exits = dict(deployment.exits or {})
     for chain in deployment.problem.chains:
-        if chain.name in policies:
+        if chain.name in decided:
             named = chain.trace is not None
             require(named, f"{chain.name}.trace", "be named where a policy decides", chain.trace)
             classifiers = sum(fragment.exit is not None for fragment in chain.fragments)

@@ -1,0 +1,1 @@
+"""Online policies that are made by optimizers or need torch."""
