@@ -32,8 +32,8 @@ __all__ = ["Knapsack", "PlanFrontier"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-CHANGED = 0.005
-"""Change of a worth from which plans are made anew: half a point of accuracy decides little."""
+CHANGED = 0.02
+"""Change of a worth from which plans are made anew: less decides little."""
 
 MOST_JOBS = 32
 """Jobs that plans are made for; of more, the first ones. Frontiers grow with their number."""

@@ -14,6 +14,7 @@ and jobs of all paths for alike until they part.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,7 @@ from datagen.errors import require
 from datagen.exits import ExitTrace
 from datagen.exits.counts import samples_in
 from datagen.policies.exit_policy import Decision, Scene
+from surrogate.policies.belief import believed, calibration_curves
 from surrogate.policies.stage_actions import StageActions, shares_passed, stage_actions
 
 __all__ = ["PRICES", "PostTable", "PriceTables", "price_tables"]
@@ -46,7 +48,7 @@ class PostTable:
     """What to do at one device.
 
     Args:
-        decisions: Threshold vectors [A].
+        vectors: Threshold vectors to choose from [A].
         rates: Arrival rates at the device [1/s], increasing [R].
         actions: Vector to take by rate, price and jobs present, the one to decide about included,
             less one [R, P, K].
@@ -55,7 +57,7 @@ class PostTable:
         accuracy: Share of the arriving jobs that is answered rightly here or behind [R, P].
     """
 
-    decisions: tuple[Decision, ...]
+    vectors: StageActions = field(repr=False)
     rates: Floats
     actions: Ints = field(repr=False)
     passed: Floats = field(repr=False)
@@ -121,17 +123,21 @@ def price_tables(scene: Scene, *, seed: int = 0) -> PriceTables:
         limited = bool(np.isfinite(stage.capacity))
         require(limited, "capacity", "be finite for queue-aware thresholds", stage.capacity)
     following = _following(scene)
-    calibration = scene.calibration
-    parts = [samples_in(calibration, number) for number in range(calibration.contexts)]
-    tables = [
-        _context_tables(scene, following, trace, np.random.default_rng([seed, place]))
-        for place, trace in enumerate([calibration, *parts])
-    ]
+    calibration, rng = scene.calibration, np.random.default_rng([seed])
+    curves = calibration_curves(calibration)
+    everywhere = _tables(scene, following, calibration, believed(calibration, curves), rng)
+    contexts = []
+    for number in range(calibration.contexts):
+        part = samples_in(calibration, number)
+        own = believed(part, calibration_curves(part, curves))
+        # The same vectors in all contexts: the samples of one are too few to find any.
+        vectors = {post: table.vectors.decisions for post, table in everywhere.items()}
+        contexts.append(_tables(scene, following, part, own, rng, vectors))
     return PriceTables(
         scene=scene,
         prices=PRICES,
-        everywhere=tables[0],
-        contexts=tuple(tables[1:]),
+        everywhere=everywhere,
+        contexts=tuple(contexts),
         following=following,
     )
 
@@ -149,11 +155,13 @@ def _following(scene: Scene) -> dict[int, dict[int, float]]:
     return following
 
 
-def _context_tables(
+def _tables(
     scene: Scene,
     following: dict[int, dict[int, float]],
     calibration: ExitTrace,
+    belief: Floats,
     rng: np.random.Generator,
+    vectors: Mapping[int, Sequence[Decision]] | None = None,
 ) -> dict[int, PostTable]:
     """Return the table of every post where jobs hold these samples."""
     coming = {post: np.zeros(calibration.samples) for post in following}
@@ -161,12 +169,16 @@ def _context_tables(
         coming[scene.posts[number]] = np.ones(calibration.samples)
     actions: dict[int, StageActions] = {}
     for post in sorted(following):  # from the first to the last of each path
-        actions[post] = stage_actions(scene.stages[post], calibration, coming[post], rng)
-        even = np.full(len(actions[post].decisions), 1.0 / len(actions[post].decisions))
+        actions[post] = stage_actions(
+            scene.stages[post],
+            calibration,
+            belief,
+            coming[post],
+            rng,
+            decisions=None if vectors is None else vectors[post],
+        )
         for behind in following[post]:
-            coming[behind] = coming[behind] + shares_passed(
-                actions[post], calibration.samples, even.tolist()
-            )
+            coming[behind] = coming[behind] + shares_passed(actions[post], calibration.samples)
     tables: dict[int, PostTable] = {}
     for post in sorted(following, reverse=True):
         tables[post] = _post_table(actions[post], following[post], tables)
@@ -200,7 +212,7 @@ def _post_table(
             here = served * float(found.mix @ actions.values(0.0))
             accuracy[r, p] = here + share * behind.accuracy(rate * share, p)
     return PostTable(
-        decisions=actions.decisions,
+        vectors=actions,
         rates=rates,
         actions=chosen,
         passed=passed,

@@ -15,11 +15,9 @@ from datagen.errors import require
 from datagen.policies.exit_policy import Decision, ExitPolicy, Outcome, Scene, Seen
 from surrogate.policies.drift import ContextFilter, LossPrice, SteppingRate
 from surrogate.policies.price_tables import PostTable, PriceTables
+from surrogate.policies.static import SAFETY
 
 __all__ = ["DriftAware", "QueueAware"]
-
-SAFETY = 0.95
-"""Share of the loss target that is aimed at."""
 
 
 class _Tabled(ExitPolicy):
@@ -52,7 +50,7 @@ class _Tabled(ExitPolicy):
 
 def _listed(table: PostTable) -> list[list[list[Decision]]]:
     """Return the decisions by rate, price and jobs present: lists are faster than arrays here."""
-    decisions = table.decisions
+    decisions = table.vectors.decisions
     return [[[decisions[a] for a in row] for row in page] for page in table.actions.tolist()]
 
 

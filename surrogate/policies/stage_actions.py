@@ -40,15 +40,15 @@ class StageActions:
         decisions: The vectors [A].
         rows: Calibration sample that each of the N jobs holds that are counted over [N].
         option: Option that each job takes under each action [A, N].
-        right: Whether each option answers each job rightly, passing on being the final classifier
-            [N, O].
+        right: How likely each option answers each job rightly, passing on being the final
+            classifier [N, O].
     """
 
     stage: Stage
     decisions: tuple[Decision, ...]
     rows: Ints = field(repr=False)
     option: Ints = field(repr=False)
-    right: NDArray[np.bool_] = field(repr=False)
+    right: Floats = field(repr=False)
 
     @cached_property
     def mix(self) -> Floats:
@@ -102,15 +102,23 @@ class StageActions:
 
 
 def stage_actions(
-    stage: Stage, calibration: ExitTrace, coming: Floats, rng: np.random.Generator
+    stage: Stage,
+    calibration: ExitTrace,
+    belief: Floats,
+    coming: Floats,
+    rng: np.random.Generator,
+    *,
+    decisions: Sequence[Decision] | None = None,
 ) -> StageActions:
     """Return the actions of a stage.
 
     Args:
         stage: The stage.
-        calibration: Recorded answers of the network.
+        calibration: Recorded confidences of the network.
+        belief: How likely each of its answers is right [N, E].
         coming: How likely each sample comes to the stage, not all 0 [N].
         rng: Draws the jobs that are counted over, where not all samples come alike.
+        decisions: Threshold vectors; those of the frontier by default.
 
     Returns:
         Actions.
@@ -124,38 +132,38 @@ def stage_actions(
         confidences=calibration.confidences[rows][:, exits],
         correct=calibration.correct[rows][:, exits],
     )
-    thresholds = _frontier(own, stage)
+    right = belief[rows][:, exits]
+    vectors = _frontier(own, right, stage) if decisions is None else decisions
+    thresholds = np.array([vector.thresholds for vector in vectors]).reshape(len(vectors), -1)
     stops = own.confidences[None, :, :-1] >= thresholds[:, None]
     last = np.ones((*stops.shape[:2], 1), dtype=bool)
     return StageActions(
         stage=stage,
-        decisions=tuple(Decision(tuple(row)) for row in thresholds.tolist()),
+        decisions=tuple(vectors),
         rows=rows,
         option=np.concatenate([stops, last], axis=2).argmax(axis=2),
-        right=own.correct,
+        right=right,
     )
 
 
-def _frontier(own: ExitTrace, stage: Stage) -> Floats:
-    """Return the threshold vectors of the frontier [A, O - 1]."""
+def _frontier(own: ExitTrace, right: Floats, stage: Stage) -> list[Decision]:
+    """Return the threshold vectors of the frontier."""
     if stage.options == 1:
-        return np.zeros((1, 0))
-    model = TraceExits(own)
+        return [Decision(())]
+    model = TraceExits(own, right=right)
     levels = np.unique(frontier(model, stage.times, prices=PRICES), axis=0)
-    return np.unique(model.thresholds(levels), axis=0)
+    return [Decision(tuple(row)) for row in np.unique(model.thresholds(levels), axis=0).tolist()]
 
 
-def shares_passed(actions: StageActions, samples: int, weights: Sequence[float]) -> Floats:
-    """Return how likely each calibration sample is passed on.
+def shares_passed(actions: StageActions, samples: int) -> Floats:
+    """Return how likely each calibration sample is passed on if all actions are as likely.
 
     Args:
         actions: Actions of a stage that is not the last.
         samples: Calibration samples N.
-        weights: How often each action is taken [A].
 
     Returns:
-        Expected number of jobs passed on by the sample they hold [N].
+        Mean number of the jobs passed on by the sample they hold [N].
     """
-    passed = (actions.option == actions.stage.options - 1).astype(np.float64)
-    by_job = np.asarray(weights) @ passed
-    return np.bincount(actions.rows, weights=by_job, minlength=samples)
+    passed = (actions.option == actions.stage.options - 1).mean(axis=0)
+    return np.bincount(actions.rows, weights=passed, minlength=samples)
