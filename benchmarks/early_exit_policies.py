@@ -38,7 +38,7 @@ from datagen.simulator.policies import PolicyRun, simulate_policies
 
 NETWORK = REPOSITORY / "checkpoints" / "eenn-network"
 
-JOBS = 20_000
+JOBS = 16_000
 """Offered jobs of a cell, all runs together: a loss of 1 % is known to a tenth of itself."""
 
 RUNS = 4
@@ -67,7 +67,7 @@ def sweep(given: argparse.Namespace, done: set[tuple[object, ...]]) -> Iterator[
     options = SimulationOptions(
         offered=float(given.jobs), replications=RUNS, warmup=WARMUP, seed=SEED
     )
-    for topology, difficulty in product(given.topologies, DIFFICULTIES):
+    for topology, difficulty in product(given.topologies, given.difficulties):
         prepared = None
         for arrivals, load in product(ARRIVALS, given.loads):
             cell = Cell(topology, difficulty, arrivals, load)
@@ -125,6 +125,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=TOPOLOGIES,
         choices=TOPOLOGIES,
         help="gateway, edges or both",
+    )
+    parser.add_argument(
+        "--difficulties",
+        metavar="D",
+        nargs="+",
+        default=DIFFICULTIES,
+        choices=DIFFICULTIES,
+        help="clean, drifting or both",
     )
     parser.add_argument("--jobs", metavar="N", type=int, default=JOBS, help="jobs of a cell")
     parser.add_argument(

@@ -38,8 +38,8 @@ class Stage:
         device: 0-based device.
         capacity: Jobs that the device holds, those in service included; inf if unlimited.
         servers: Its servers.
-        rate: Rate at which jobs of the chain would come to the device, on whatever path, if none
-            left or were lost before [1/s].
+        rate: Rate at which jobs, of any chain and path, would come to the device if none left or
+            were lost before [1/s].
         first_exit: First exit of the chain that lies in the step or behind it.
         is_final: Whether the chain ends here, its final classifier being the last option.
         work: Mean time up to each option, classifiers apart [s], ascending [O].

@@ -153,11 +153,7 @@ def scene_of(batch: DeploymentBatch, row: int, calibration: ExitTrace) -> Scene:
     paths = range(int(batch.path_start[row]), int(batch.path_start[row + 1]))
     stages: list[Stage] = []
     starts = [0]
-    rates: dict[int, float] = {}
-    for path, share in zip(paths, routes.probability, strict=True):
-        own = slice(batch.step_start[path], batch.step_start[path + 1])
-        for used in np.unique(batch.step_device[own]).tolist():
-            rates[used] = rates.get(used, 0.0) + float(batch.chain_rate[row] * share)
+    rates = _device_rates(batch, deployment)
     for path, steps in zip(paths, routes.paths, strict=True):
         for place, parts in enumerate(steps):
             step = int(batch.step_start[path]) + place
@@ -175,6 +171,19 @@ def scene_of(batch: DeploymentBatch, row: int, calibration: ExitTrace) -> Scene:
             )
         starts.append(len(stages))
     return Scene(stages=tuple(stages), calibration=calibration, path_start=tuple(starts))
+
+
+def _device_rates(batch: DeploymentBatch, deployment: int) -> dict[int, float]:
+    """Return the rate of jobs at each device if none left or were lost before [1/s]."""
+    rates: dict[int, float] = {}
+    first, last = batch.chain_start[deployment : deployment + 2].tolist()
+    for path in range(int(batch.path_start[first]), int(batch.path_start[last])):
+        chain = int(np.searchsorted(batch.path_start, path, side="right")) - 1
+        rate = float(batch.chain_rate[chain] * batch.path_probability[path])
+        steps = slice(batch.step_start[path], batch.step_start[path + 1])
+        for used in np.unique(batch.step_device[steps]).tolist():
+            rates[used] = rates.get(used, 0.0) + rate
+    return rates
 
 
 def _stage(

@@ -14,7 +14,6 @@ from datagen.exits import ContextSwitching, ExitTrace, Thresholds
 from datagen.policies.exit_policy import Decision, ExitPolicy, Outcome, Scene, Seen
 from datagen.policies.single_exits import ExitFirst, ExitLast, FixedThresholds
 from datagen.simulator import simulate
-from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.options import SimulationOptions
 from datagen.simulator.policies import policy_scene, scene_of, simulate_policies
 from datagen.simulator.simpy_decisions import Decided, PolicyChain
@@ -46,7 +45,7 @@ def test_constant_thresholds_are_event_for_event_those_of_the_deployment(
 ) -> None:
     deployment = thresholded(edges, contexts=contexts, priority=priority)
     length = RunLength.of(5.0, 400.0)
-    plain = NumbaEngine().run(*packed(deployment, 3), length, log=True)
+    plain = SimpyEngine().run(*packed(deployment, 3), length, log=True)
     opened = replace(deployment, exits={CHAIN: Thresholds(tau=(0.0,) * 3)})
     trace = deployment.problem.traces[0]
     assert trace.context is not None
@@ -65,7 +64,7 @@ def test_measures_are_those_of_a_plain_simulation() -> None:
     deployment = thresholded(True, contexts=True, priority=False)
     options = SimulationOptions(horizon=800.0, replications=2, seed=5)
     run = simulate_policies(deployment, {CHAIN: FixedThresholds(TAU)}, options)
-    plain = simulate([deployment], engine="numba", horizon=800.0, replications=2, seed=5)
+    plain = simulate([deployment], engine="simpy", horizon=800.0, replications=2, seed=5)
     for name in ("offered", "lost", "latency", "p95", "accuracy_offered", "accuracy_offered_se"):
         assert run.measures.chain[name] == pytest.approx(plain.chain[name], rel=1e-12), name
 
