@@ -30,6 +30,7 @@ from policy_cells import (
     policies,
     prepare,
 )
+from policy_questions import answers, text
 from policy_report import plot, report_of, result_text
 from result_file import REPOSITORY, add_output_options, deliver, machine
 
@@ -61,12 +62,15 @@ def measured_row(cell: Cell, policy: str, run: PolicyRun) -> dict[str, Any]:
     return said
 
 
+def options_of(given: argparse.Namespace) -> SimulationOptions:
+    """Return how every row is simulated."""
+    return SimulationOptions(offered=float(given.jobs), replications=RUNS, warmup=WARMUP, seed=SEED)
+
+
 def sweep(given: argparse.Namespace, done: set[tuple[object, ...]]) -> Iterator[dict[str, Any]]:
     """Yield the rows of all cells that are not done yet."""
     ceed = given.data / "ceed"
-    options = SimulationOptions(
-        offered=float(given.jobs), replications=RUNS, warmup=WARMUP, seed=SEED
-    )
+    options = options_of(given)
     for topology, difficulty in product(given.topologies, given.difficulties):
         prepared = None
         for arrivals, load in product(ARRIVALS, given.loads):
@@ -138,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rows", metavar="FILE", type=Path, required=True, help="rows measured so far"
     )
+    parser.add_argument("--questions", metavar="FILE", type=Path, help="rows of the open questions")
     parser.add_argument("--report-only", action="store_true", help="measure nothing")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="accuracy by load")
     add_output_options(parser)
@@ -147,8 +152,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for row in sweep(given, {key_of(row) for row in read_rows(given.rows)}):
                 file.write(json.dumps(row) + "\n")
                 file.flush()
+        if given.questions is not None and not given.questions.exists():
+            ceed = given.data / "ceed"
+            prepared = prepare("gateway", "drifting", NETWORK, ceed, given.target)
+            with given.questions.open("w") as file:
+                for row in answers(prepared, ceed, given.target, options_of(given)):
+                    file.write(json.dumps(row) + "\n")
+                    file.flush()
     rows = read_rows(given.rows)
+    asked = [] if given.questions is None else read_rows(given.questions)
     report = report_of(rows, given.target) | {"jobs": given.jobs, "machine": machine()}
+    report |= {"questions": asked, "notes": text(asked)}
     if given.plot is not None:
         plot(rows, given.target, given.plot)
     deliver("early_exit_policies", report, given, words, result_text=result_text)

@@ -157,9 +157,10 @@ def result_text(report: dict[str, Any], command: str, hardware: str | None = Non
         "Online exit policies",
         report["machine"],
         configuration=f"{report['jobs']} offered jobs per cell and policy in 4 runs, the first"
-        f" tenth not counted, loss target {target:g}, 10 jobs per device; bursts: half and twice the"
-        f" mean rate for {QUIET_JOBS:g} and {QUIET_JOBS / 2:g} mean gaps; drift: five contexts, each for"
-        f" {HELD_JOBS:g} jobs; shipped traces, calibration known and test met; equal draws",
+        f" tenth not counted, loss target {target:g}, 10 jobs per device; bursts: half and twice"
+        f" the mean rate for {QUIET_JOBS:g} and {QUIET_JOBS / 2:g} mean gaps; drift: five contexts,"
+        f" each for {HELD_JOBS:g} jobs; shipped traces, calibration known and test met; equal"
+        " draws for all",
         command=command,
         hardware=hardware,
     )
