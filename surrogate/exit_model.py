@@ -85,6 +85,7 @@ class TraceExits(ExitModel):
             gradients, which then are those of the values.
         width: Share of the samples over which a sample is spread out, > 0.
         most: Largest number of samples counted, >= 1; of more, as many evenly spread ones.
+        right: How likely each answer is right, in [0, 1] [N, E]; those recorded by default.
     """
 
     def __init__(
@@ -94,15 +95,19 @@ class TraceExits(ExitModel):
         straight_through: bool = True,
         width: float = WIDTH,
         most: int = MOST,
+        right: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         require(width > 0, "width", "be > 0", width)
         require(most >= 1, "most", "be >= 1", most)
+        answers = trace.correct if right is None else np.asarray(right)
+        shaped = answers.shape == trace.correct.shape
+        require(shaped, "right", f"have shape {trace.correct.shape}", answers.shape)
         self.straight_through = straight_through
         self.width = width
         samples = min(most, trace.samples)
         rows = np.linspace(0, trace.samples - 1, samples).astype(int)
-        confidences, correct = trace.confidences[rows], trace.correct[rows]
+        confidences, correct = trace.confidences[rows], answers[rows]
         self._ordered = np.sort(confidences[:, :-1], axis=0)
         # The share of confidences up to a sample's own, less half a sample: inside (0, 1).
         below = np.stack(
@@ -147,7 +152,11 @@ class TraceExits(ExitModel):
                 here = left & (self.rank[:, exit_] >= levels[:, exit_, None])
                 left = left & ~here
             mix.append(here.sum(dim=1))
-            right.append((here & self._right[:, exit_]).sum(dim=1))
+            answered = self._right[:, exit_]
+            if answered.is_floating_point():
+                right.append(here.to(answered.dtype) @ answered)
+            else:
+                right.append((here & answered).sum(dim=1))
         share = 1.0 / len(self.rank)
         real = levels.dtype
         return Leaving(

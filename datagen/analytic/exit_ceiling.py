@@ -20,6 +20,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -40,6 +41,9 @@ LOSS_SLACK = 1e-9
 
 LARGEST_STEPS = 200
 """Rounds of one quadratic program; a few dozen are usual."""
+
+LEAST_GAIN = 1e-12
+"""Gain of a state's choice below which policy iteration keeps the choice it has: rounding."""
 
 CLIMBED = 4
 """Best starts that are improved: on CEED's profile all of them lead to one optimum."""
@@ -95,12 +99,8 @@ class ExitQueue:
         require(len(capacities) == 1, "services", "be of one capacity", sorted(capacities))
         self.arrival_rate = float(arrival_rate)
         self.capacity = capacities.pop()
-        self.accuracy = np.array(accuracy, dtype=np.float64)
-        shaped = self.accuracy.shape == (len(services),)
-        require(shaped, "accuracy", f"have shape ({len(services)},)", self.accuracy.shape)
-        proper = bool(np.all((self.accuracy >= 0) & (self.accuracy <= 1)))
-        require(proper, "accuracy", "lie in [0, 1]", accuracy)
         self._next = np.stack([self._moves(counts) for counts in services])
+        self.accuracy = self._checked(accuracy)
         # Time from one service start to the next [s]: the service, and the wait for an arrival
         # where nobody is left.
         load = np.array([float(counts.load) for counts in services])
@@ -108,6 +108,12 @@ class ExitQueue:
         self._cycle = np.repeat(load[:, None], self.capacity, axis=1)
         self._cycle[:, 0] += none
         self._cycle /= self.arrival_rate
+
+    def _checked(self, accuracy: ArrayLike) -> Floats:
+        values, exits = np.array(accuracy, dtype=np.float64), len(self._next)
+        require(values.shape == (exits,), "accuracy", f"have shape ({exits},)", values.shape)
+        require(bool(np.all((values >= 0) & (values <= 1))), "accuracy", "lie in [0, 1]", accuracy)
+        return values
 
     def _moves(self, counts: ArrivalCounts) -> Floats:
         """Return the law of the jobs at the next service start, by the jobs at this one [K, K]."""
@@ -196,6 +202,55 @@ class ExitQueue:
         known = sums > 0
         policy = np.where(known, started / np.where(known, sums, 1.0), 1.0 / exits)
         return self._measures(started, policy)
+
+    def valued(self, accuracy: ArrayLike) -> ExitQueue:
+        """Return the same queue where exits are worth something else; it shares all arrays.
+
+        Args:
+            accuracy: Share of right answers of each exit, in [0, 1] [E].
+
+        Returns:
+            A new queue.
+        """
+        other = copy(self)
+        other.accuracy = self._checked(accuracy)
+        return other
+
+    def priced(self, price: float) -> ExitPolicyMeasures:
+        """Return the policy of most accuracy over offered less a price of the loss ratio.
+
+        It is the optimum of :meth:`queue_aware` for the loss that it comes to, found by policy
+        iteration, a hundred times as fast as the linear program; it never draws exits.
+
+        Args:
+            price: Accuracy that a lost job costs beyond being wrong, > -1.
+
+        Returns:
+            The optimum.
+
+        Raises:
+            InvalidInputError: If the price is out of range.
+
+        References:
+            Puterman, Markov Decision Processes, 1994, ch. 11.4.4.
+        """
+        require(price > -1, "price", "be > -1", price)
+        # A service earns what it gets right, and the price of a job that is not lost.
+        earned = self.accuracy[:, None] + price  # [E, 1]
+        time, states = self._cycle * self.arrival_rate, np.arange(self.capacity)
+        chosen = np.full(self.capacity, int(self.accuracy.argmax()))
+        for _ in range(LARGEST_STEPS):
+            # Relative values h and the gain g: earned - g time + P h = h, h of one job being 0.
+            system = np.eye(self.capacity) - self._next[chosen, states]
+            system[:, 0] = time[chosen, states]
+            found = np.linalg.solve(system, earned[chosen, 0])
+            gain, values = found[0], np.concatenate([[0.0], found[1:]])
+            worth = earned - gain * time + self._next @ values  # [E, K]
+            better = worth.max(axis=0) > worth[chosen, states] + LEAST_GAIN
+            if not better.any():
+                break
+            chosen = np.where(better, worth.argmax(axis=0), chosen)
+        return self.measures(np.eye(len(self.accuracy))[chosen])
 
     def static(self, loss_target: float) -> ExitPolicyMeasures:
         """Return the best mix that ignores the queue.

@@ -10,6 +10,7 @@ on every path.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from datagen.exits import Contexts
 from datagen.simulator.contexts import context_path
 from datagen.simulator.randomness import ChainDraws, Chunk, StepLaws, stream
 
-__all__ = ["Part", "RoutedDraws", "Routes"]
+__all__ = ["JobDraws", "Part", "RoutedDraws", "Routes"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,6 +78,24 @@ class Routes:
         return [part for part in step if part.fragment <= self.exit_fragment[exit_]]
 
 
+class JobDraws(NamedTuple):
+    """Draws of consecutive jobs before anything is decided by them.
+
+    Args:
+        arrivals: Arrival times [s], non-decreasing [N].
+        path: Path of each job [N].
+        sample: Sample of the trace that each job holds [N], in the order of ``Routes.trace``; where
+            there is no trace, its exit.
+        uniforms: Quantile of each job's work [N] by (whether it is a classifier's, fragment), for
+            what is random.
+    """
+
+    arrivals: Floats
+    path: Ints
+    sample: Ints
+    uniforms: dict[tuple[bool, int], Floats]
+
+
 def _choice(rng: np.random.Generator | None, probability: Floats, count: int) -> Ints:
     """Return indices drawn with given probabilities; one alone needs no draw."""
     if rng is None:
@@ -117,6 +136,7 @@ class RoutedDraws(ChainDraws):
         super().__init__(
             process, none, seed=seed, problem=problem, replication=replication, chain=chain
         )
+        self._key = (seed, problem, replication, chain)
         self.routes = routes
         self.steps = [step for path in routes.paths for step in path]
         several = len(routes.probability) > 1
@@ -145,13 +165,35 @@ class RoutedDraws(ChainDraws):
             for part in random
         }
 
-    def chunk_in(self, arrivals: Floats) -> Chunk:
-        routes, count = self.routes, len(arrivals)
+    def next_jobs(self, count: int) -> JobDraws:
+        """Draw the next jobs; :meth:`chunk_in` draws the same ones and plays out decisions.
+
+        Args:
+            count: Number of jobs, >= 1.
+
+        Returns:
+            Their draws.
+        """
+        return self._jobs_in(np.empty(count))
+
+    def _jobs_in(self, arrivals: Floats) -> JobDraws:
         self._arrivals.fill(arrivals)
-        path = _choice(self._routing, routes.probability, count)
-        exit_ = self._drawn_exits(arrivals)
-        last = routes.exit_fragment[exit_]
+        count = len(arrivals)
+        path = _choice(self._routing, self.routes.probability, count)
+        sample = self._drawn_samples(arrivals)
         uniforms = {name: rng.random(count) for name, rng in self._streams.items()}
+        return JobDraws(arrivals, path, sample, uniforms)
+
+    def policy_stream(self) -> np.random.Generator:
+        """Return the random numbers of the chain's policy in this replication."""
+        seed, problem, replication, chain = self._key
+        return stream(seed, problem, replication, "policy", chain)
+
+    def chunk_in(self, arrivals: Floats) -> Chunk:
+        routes = self.routes
+        _, path, sample, uniforms = self._jobs_in(arrivals)
+        exit_ = sample if routes.trace is None else routes.trace[sample]
+        last = routes.exit_fragment[exit_]
         service = self._sums[:, exit_]
         for row, step in enumerate(self.steps):
             for part in step:
@@ -160,7 +202,7 @@ class RoutedDraws(ChainDraws):
                     service[row] += np.where(part.fragment <= last, times, 0.0)
         return Chunk(arrivals=arrivals, service=service, route=path * len(routes.exits) + exit_)
 
-    def _drawn_exits(self, arrivals: Floats) -> Ints:
+    def _drawn_samples(self, arrivals: Floats) -> Ints:
         trace = self.routes.trace
         if trace is None or self._exits is None:
             return _choice(self._exits, self.routes.exits, len(arrivals))
@@ -172,4 +214,4 @@ class RoutedDraws(ChainDraws):
             context = self._contexts.next(arrivals)
         most = samples[context] - 1
         sample = (self._exits.random(len(arrivals)) * samples[context]).astype(np.int64)
-        return np.asarray(trace[first[context] + np.minimum(sample, most)])
+        return np.asarray(first[context] + np.minimum(sample, most))

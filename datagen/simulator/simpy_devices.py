@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -14,10 +15,28 @@ from datagen.simulator.event_log import CHOSEN, QUEUED, STARTED
 from datagen.simulator.keys import choice_key
 from datagen.simulator.simpy_events import KeyedEnvironment
 
-__all__ = ["Device", "Note", "PriorityDevice", "Token"]
+__all__ = ["Device", "Note", "PriorityDevice", "Token", "Work"]
 
 Note = Callable[[int, int, int, int, int], None]
 """Writes kind, chain, job, step and outcome of an event into the log."""
+
+
+class Work(ABC):
+    """What a job needs of the devices that it comes to; devices ask when a service begins."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def begin(self, index: int, device: Device) -> float:
+        """Return how long the job is served.
+
+        Args:
+            index: 0-based step of the job.
+            device: Where the service begins, in the state of this moment.
+
+        Returns:
+            Time of the service [s].
+        """
 
 
 class Token(NamedTuple):
@@ -25,7 +44,7 @@ class Token(NamedTuple):
 
     Args:
         finished: The end of its service, to be fired.
-        service: How long it is served [s].
+        work: Says how long it is served.
         key: Place of the end of its service among the events of that time.
         chain: Its chain.
         job: Its number.
@@ -33,7 +52,7 @@ class Token(NamedTuple):
     """
 
     finished: Event
-    service: float
+    work: Work
     key: int
     chain: int
     job: int
@@ -99,7 +118,8 @@ class Device:
     def serve(self, token: Token) -> None:
         """Let a service begin."""
         env = self.env
-        env.fire(token.finished, env._now + token.service, token.key)
+        service = token.work.begin(token.step, self)
+        env.fire(token.finished, env._now + service, token.key)
 
     def finish(self, units: float) -> None:
         """Let a served job give back its server, and those of its units that it does not keep."""

@@ -20,13 +20,11 @@ from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.simpy_devices import Device, PriorityDevice, Token
 from datagen.simulator.simpy_events import KeyedEnvironment, Life
-from datagen.simulator.simpy_sums import ChainSums, Route, routes, tally_of
+from datagen.simulator.simpy_sums import ChainSums, routes, tally_of
+from datagen.simulator.simpy_work import Drawn, JobWork, WorkSource
 from datagen.simulator.tally import RunLength
 
 __all__ = ["SimpyEngine"]
-
-CHUNK = 1024
-"""Jobs drawn at a time and chain; any number gives the same draws."""
 
 
 class System:
@@ -57,16 +55,15 @@ class System:
             self.times.append(self.env.now)
             self.records.append((kind, chain, job, step, outcome))
 
-    def arrivals(self, chain: int, source: ChainDraws) -> Life:
+    def arrivals(self, chain: int, jobs: Iterator[tuple[float, JobWork]]) -> Life:
         """Let the jobs of a chain arrive, one after the other."""
-        env, ways = self.env, self.routes[chain]
-        key = event_key(ADMIT, chain, 0, 0)
-        for job, (time, services, way) in enumerate(drawn_jobs(source)):
+        env, key = self.env, event_key(ADMIT, chain, 0, 0)
+        for job, (time, work) in enumerate(jobs):
             yield env.at(time, key + (job << JOB_SHIFT))
             self.events += 1
-            env.start(self.job(chain, job, ways[way], services))
+            env.start(self.job(chain, job, work))
 
-    def job(self, chain: int, job: int, route: Route, services: list[float]) -> Life:
+    def job(self, chain: int, job: int, work: JobWork) -> Life:
         """Take a job through its steps, until it completes or is lost."""
         env, sums, note = self.env, self.chains[chain], self.note
         arrival = delivery = env.now
@@ -76,12 +73,14 @@ class System:
         self.pending += counts
         sums.offered[batch] += counts
         sojourns = []
-        for index, step in enumerate(route.steps):
+        for index, step in enumerate(work.route.steps):
             if index > 0 and not env.comes_next(delivery, admit_key + index):
                 yield env.at(delivery, admit_key + index)
             step.offered += counts
             device, demand = step.device, step.demand
-            if not device.has_room(demand):
+            admitted = device.has_room(demand)
+            work.arrives(index, device, admitted)
+            if not admitted:
                 note(ARRIVED, chain, job, index, LOST)
                 step.lost += counts
                 sums.lost[batch] += counts
@@ -89,18 +88,20 @@ class System:
                 return
             entered = env.now
             finished = Event(env)
-            service, key = services[step.place], finish_key + index
-            outcome = device.enter(demand, Token(finished, service, key, chain, job, index))
+            key = finish_key + index
+            outcome = device.enter(demand, Token(finished, work, key, chain, job, index))
             note(ARRIVED, chain, job, index, outcome)
             yield finished
             self.events += 1
-            last = index == route.last
+            last = index == work.route.last
             kept = 0.0 if last else step.kept
             device.finish(demand - kept)
             note(FINISHED, chain, job, index, LEFT if last else MOVED)
             sojourns.append(env.now - entered)
             step.served += counts
             step.sojourn += counts * sojourns[-1]
+            if last:
+                break
             delivery = env.now + step.delay
             if kept:
                 yield env.at(delivery, key)
@@ -109,7 +110,8 @@ class System:
         if counts:
             self.pending -= 1
             sums.complete(batch, env.now - arrival)
-            route.complete(sojourns)
+            work.route.complete(sojourns)
+        work.completes()
 
     def play(self) -> bool:
         """Play until the cohort has left; return whether some job of it has not by the limit."""
@@ -127,19 +129,18 @@ class System:
         return False
 
 
-def drawn_jobs(source: ChainDraws) -> Iterator[tuple[float, list[float], int]]:
-    """Yield arrival time [s], service times [s] and route of each job of a chain."""
-    while True:
-        chunk = source.chunk_in(np.empty(CHUNK))
-        route = [0] * CHUNK if chunk.route is None else chunk.route.tolist()
-        service = np.broadcast_to(chunk.service, (len(chunk.service), CHUNK))
-        yield from zip(chunk.arrivals.tolist(), service.T.tolist(), route, strict=True)
-
-
 class SimpyEngine(Engine):
-    """Plays SimPy processes: the reference that the compiled loop is tested against."""
+    """Plays SimPy processes: the reference that the compiled loop is tested against.
+
+    Args:
+        work: Where the services of jobs come from: by default they are drawn before the jobs
+            arrive; a policy may decide on them when they start.
+    """
 
     name = "simpy"
+
+    def __init__(self, work: WorkSource | None = None) -> None:
+        self.work = work or Drawn()
 
     def run(
         self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
@@ -147,7 +148,8 @@ class SimpyEngine(Engine):
         """Play one replication."""
         system = System(network, length, log)
         for chain, source in enumerate(sources):
-            system.env.start(system.arrivals(chain, source))
+            jobs = self.work.jobs(chain, source, system.routes[chain])
+            system.env.start(system.arrivals(chain, jobs))
         truncated = system.play()
         records = None
         if system.records is not None:

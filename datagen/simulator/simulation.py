@@ -49,12 +49,15 @@ def engine_named(name: EngineName) -> Engine:
     return NumbaEngine()
 
 
-def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measures:
+def simulate_batch(
+    batch: DeploymentBatch, options: SimulationOptions, *, engine: Engine | None = None
+) -> Measures:
     """Simulate packed deployments, one after the other, in this process.
 
     Args:
         batch: Packed deployments with their laws; ``key`` names their random streams.
         options: How.
+        engine: The engine itself, where it is more than a name; that of the options by default.
 
     Returns:
         Measures with standard errors; deployments without a steady state are ``unstable`` rows.
@@ -65,7 +68,7 @@ def simulate_batch(batch: DeploymentBatch, options: SimulationOptions) -> Measur
     """
     carried = batch.has("fragment") and batch.has("arrival_parameter")
     require(carried, "batch", "carry its laws (read or pack it with laws=True)", "none")
-    engine = engine_named(options.engine)
+    engine = engine or engine_named(options.engine)
     played = networks(batch, engine.name)
     per_job, starts = events_per_job(batch), batch.chain_start
     relaxation = settling_times(batch) if options.settle > 0.0 else np.zeros(len(batch))

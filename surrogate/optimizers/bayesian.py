@@ -28,13 +28,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, cholesky
-from scipy.special import ndtri
-from scipy.stats import norm, rankdata
 
 from datagen.errors import require
 from datagen.evaluation import Candidates
 from surrogate.optimizers.baselines import first_rows, random_placements
+from surrogate.optimizers.gaussian_process import (
+    expected_improvement,
+    log_likelihood,
+    normal_scores,
+    posterior,
+)
 from surrogate.optimizers.moves import propose
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.space import Placements, PlacementSpace
@@ -63,9 +66,6 @@ MOVED_SCALES = (0.1, 0.3, 1.0)
 LOAD_SCALES = (0.3, 1.0, 3.0)
 """Shares of fragments moved, and differences of loads in units of their mean distance, over which
 values change: what the fit chooses from."""
-
-NOISE = 1e-3
-"""Variance of what no kernel explains, beside a variance of values of 1."""
 
 
 class BayesianSearch(Search):
@@ -121,9 +121,10 @@ class BayesianSearch(Search):
             return random_placements(self._space, count, self._rng)
         pool = pool[fresh]
         mean, root = self._posterior(pool)
+        lowest = float(normal_scores(self._values).min())
         drawn = mean[:, None] + root @ self._rng.standard_normal((len(pool), count))
         chosen = np.argmin(drawn, axis=0)
-        chosen[0] = np.argmax(_expected_improvement(mean, root, self._scores().min()))
+        chosen[0] = np.argmax(expected_improvement(mean, root, lowest))
         return np.asarray(pool[chosen])
 
     def _pool(self) -> Placements:
@@ -136,25 +137,17 @@ class BayesianSearch(Search):
 
     def _posterior(self, pool: Placements) -> tuple[Floats, Floats]:
         """Return mean [N] and a root of the covariance [N, N] of the values of placements."""
-        scores = self._scores()
+        scores = normal_scores(self._values)
         moved, apart = self._distances(np.concatenate([self._rows, pool]))
         seen = slice(len(scores))
         scales = max(
             product(MOVED_SCALES, LOAD_SCALES),
-            key=lambda pair: _log_likelihood(
+            key=lambda pair: log_likelihood(
                 _kernel(moved[seen, seen], apart[seen, seen], *pair), scores
             ),
         )
         kernel = _kernel(moved, apart, *scales)
-        factor = cho_factor(kernel[seen, seen] + NOISE * np.eye(len(scores)), lower=True)
-        across = kernel[seen, len(scores) :]
-        mean = across.T @ cho_solve(factor, scores)
-        covariance = kernel[len(scores) :, len(scores) :] - across.T @ cho_solve(factor, across)
-        return mean, cholesky(covariance + NOISE * np.eye(len(pool)), lower=True)
-
-    def _scores(self) -> Floats:
-        """Return the normal scores of the ranks of the values told."""
-        return np.asarray(ndtri((rankdata(self._values) - 0.5) / len(self._values)))
+        return posterior(kernel, scores)
 
     def _distances(self, rows: Placements) -> tuple[Floats, Floats]:
         """Return shares of fragments moved, and squared distances of loads over their mean."""
@@ -183,17 +176,3 @@ class BayesianSearch(Search):
 
 def _kernel(moved: Floats, apart: Floats, moved_scale: float, load_scale: float) -> Floats:
     return 0.5 * np.exp(-moved / moved_scale) + 0.5 * np.exp(-apart / load_scale**2)
-
-
-def _expected_improvement(mean: Floats, root: Floats, best: float) -> Floats:
-    """Return by how much values are expected to fall below the best one [N]."""
-    deviation = np.sqrt((root**2).sum(axis=1))
-    ahead = (best - mean) / deviation
-    return np.asarray(deviation * (ahead * norm.cdf(ahead) + norm.pdf(ahead)))
-
-
-def _log_likelihood(kernel: Floats, scores: Floats) -> float:
-    """Return the log marginal likelihood of standardised values, but for a constant."""
-    factor = cho_factor(kernel + NOISE * np.eye(len(scores)), lower=True)
-    fit = scores @ cho_solve(factor, scores)
-    return float(-0.5 * fit - np.log(np.diag(factor[0])).sum())

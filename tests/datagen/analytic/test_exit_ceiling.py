@@ -104,3 +104,30 @@ def test_a_loss_that_nothing_keeps_is_refused() -> None:
 def test_services_of_different_capacities_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="services must be of one capacity"):
         ExitQueue(1.0, [deterministic_counts(1.0, 2), deterministic_counts(1.0, 3)], (0.5, 0.6))
+
+
+@pytest.mark.parametrize("price", [0.0, 0.5, 3.0, 30.0])
+@pytest.mark.parametrize("rate", [2.0, 8.0, 30.0])
+def test_a_price_leads_to_the_optimum_for_the_loss_it_comes_to(rate: float, price: float) -> None:
+    queue = profiled(rate)
+    found = queue.priced(price)
+    best = queue.queue_aware(min(found.loss_ratio + 1e-12, 1.0))
+    assert found.accuracy_offered == pytest.approx(best.accuracy_offered, abs=1e-7)
+    assert set(np.unique(found.policy)) == {0.0, 1.0}  # nothing is drawn
+
+
+def test_dearer_losses_are_fewer_and_cost_accuracy() -> None:
+    found = [profiled(20.0).priced(price) for price in (0.0, 1.0, 5.0, 25.0)]
+    assert np.all(np.diff([each.loss_ratio for each in found]) <= 1e-12)
+    assert np.all(np.diff([each.accuracy_offered for each in found]) <= 1e-12)
+    assert found[0].loss_ratio > 2 * found[-1].loss_ratio
+
+
+def test_exits_may_be_valued_anew() -> None:
+    queue, worth = profiled(8.0), np.linspace(0.2, 0.6, len(TIMES))
+    services = [deterministic_counts(8.0 * time, CAPACITY) for time in TIMES]
+    again = ExitQueue(8.0, services, worth).priced(1.0)
+    assert queue.valued(worth).priced(1.0).accuracy_offered == again.accuracy_offered
+    assert queue.accuracy[0] == ACCURACY[0]
+    with pytest.raises(InvalidInputError, match="price must be > -1"):
+        queue.priced(-1.0)
