@@ -3,7 +3,9 @@
 A fragment moves by sending its weights from its old device to the new one, over their link where
 there is one, but never faster than ``bandwidth``. Moves go one after another, chain by chain: they
 share a network, and a chain is then away for as short as can be. While fragments of a chain are on
-their way, its new requests are refused; those inside finish where they are. D devices, F slots.
+their way, its new requests are refused; those inside finish where they are. Memory has to hold what
+lies on a device in the end; that two fragments which change places might not both fit meanwhile is
+left to whoever carries the moves out. D devices, F slots.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ that share its devices: its requests before the change, at the old places; those
 fragments are moved, at the old places until the chain is away and at the new ones from when it is
 back; and those that come after the last move, at the new places. Queues go on through all of that
 as they would: what was admitted at an old place is served there. Requests that come while their
-chain is away meet no device; their expected number counts as lost.
+chain is away meet no device; their expected number counts as lost. Sending weights takes no time of
+the devices, and the devices are those of the problem after the change throughout.
 """
 
 from __future__ import annotations

@@ -118,4 +118,4 @@ def test_measured_blocks_of_a_network_are_near_their_predictions(public_data: Pa
     for left_out, block in enumerate(blocks):
         times = LayerTimes.fit(blocks[:left_out] + blocks[left_out + 1 :])
         errors.append(float(np.abs(times.relative_errors([block])[0])))
-    assert np.median(errors) < 0.35
+    assert np.median(errors) < 0.2
