@@ -69,7 +69,7 @@ from datagen.evaluation import DeploymentBatch, Effect, Evaluator, Measures
 from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.loads import unstable
 
-__all__ = ["COVERS", "SHORT_MEMORY", "AnalyticEvaluator", "decomposed", "partners"]
+__all__ = ["COVERS", "SHORT_MEMORY", "AnalyticEvaluator", "decompose", "decomposed", "partners"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -127,9 +127,21 @@ class AnalyticEvaluator(Evaluator):
 
     def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
         refuse_uncovered("analytic", COVERS, batch.effects)
-        pacing = Pacing(rounds=self.rounds, tolerance=TOLERANCE, weight=1.0, calming=CALMING)
-        flows, queues = decomposed(_steps(batch), pacing)
-        return _measures(batch, flows, queues)
+        return _measures(batch, *decompose(batch, self.rounds))
+
+
+def decompose(batch: DeploymentBatch, rounds: int = DEFAULT_ROUNDS) -> tuple[Flows, Devices]:
+    """Iterate the flows of deployments until they settle.
+
+    Args:
+        batch: The deployments; effects that are not covered are left out of account.
+        rounds: Largest number of rounds, >= 1.
+
+    Returns:
+        Flows by step and queues by device.
+    """
+    pacing = Pacing(rounds=rounds, tolerance=TOLERANCE, weight=1.0, calming=CALMING)
+    return decomposed(_steps(batch), pacing)
 
 
 def decomposed(steps: Steps, pacing: Pacing) -> tuple[Flows, Devices]:
