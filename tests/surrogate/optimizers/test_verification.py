@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from datagen import Chain, Deployment, Device, Fragment, Problem
 from datagen.analytic import mm1k
-from datagen.analytic.relaxation import settling_times
 from datagen.arrivals import Poisson
 from datagen.distributions import Exponential
 from datagen.evaluation import Candidates
 from datagen.simulator import SimulationEvaluator
-from surrogate.optimizers import PlacementSpace
+from surrogate.optimizers import PlacementSpace, verification
 from surrogate.optimizers.verification import (
     LEAST_WARMUP,
     RUN_MEMORIES,
@@ -97,7 +96,7 @@ def test_windows_suit_the_memory_up_to_the_cap() -> None:
 
 def test_rounds_go_on_until_losses_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     candidates = PlacementSpace(poor_start(small_problem())).repeated_start(1)
-    assert settling_times(candidates.batch(laws=False))[0] < 10.0
+    monkeypatch.setattr(verification, "settling_times", lambda batch: np.zeros(len(batch)))
     lengths: list[float] = []
     whole = SimulationEvaluator.evaluate
 
