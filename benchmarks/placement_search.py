@@ -342,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = BenchmarkParser(__doc__)
     add = parser.add_argument
     add("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
-    add("--seconds", metavar="B", type=float, action="append", help="budget [s]; may be repeated")
+    add("--seconds", metavar="B", type=float, nargs="+", action="extend", help="budgets [s]")
     add("--problems", metavar="N", type=int, default=20, help="problems searched")
     add("--time", choices=get_args(TimeKind), default="processor", help="time of the budgets")
     add("--section", choices=SECTIONS, action="append", help="what is measured; all by default")

@@ -1,6 +1,6 @@
 """Tunes the rival of the placement benchmark: annealing on the compiled simulator.
 
-``python benchmarks/placement_tuning.py --seconds 1 --seconds 5`` finds, for each budget, the length
+``python benchmarks/placement_tuning.py --seconds 1 5`` finds, for each budget, the length
 of a simulation, then the cooling, then the number of neighbours judged at once, that give the least
 loss on problems which the benchmark does not use, and notes them in ``placement_tuned.json`` with
 all that was tried.
@@ -97,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status.
     """
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--seconds", type=float, action="append", required=True, help="budget [s]")
+    parser.add_argument(
+        "--seconds", type=float, nargs="+", action="extend", required=True, help="budgets [s]"
+    )
     parser.add_argument("--problems", type=int, default=9, help="how many to tune on")
     given = parser.parse_args(arguments)
     proof.VERIFICATION_EVENTS = 1e4  # outside the budget, and not read here

@@ -64,6 +64,19 @@ class ExitModel(nn.Module):
             Shares that sum to 1.
         """
 
+    def roughly(self, levels: Tensor, samples: int) -> Leaving:
+        """Predict where jobs leave as well as a first climb needs, cheaply where that can be done.
+
+        Args:
+            levels: Levels of the intermediate classifiers in [0, 1] [B, E - 1].
+            samples: Samples that are enough, >= 1, where samples are counted.
+
+        Returns:
+            Shares that sum to 1, with gradients.
+        """
+        del samples
+        return self(levels)  # type: ignore[no-any-return]
+
     @abstractmethod
     def thresholds(self, levels: np.ndarray) -> np.ndarray:
         """Return the thresholds that levels stand for.
@@ -133,14 +146,22 @@ class TraceExits(ExitModel):
     def forward(self, levels: Tensor) -> Leaving:
         if self.straight_through and not torch.is_grad_enabled():
             return self._counted(levels)
-        beyond = self.rank[None] - levels[:, None]  # [B, N, E - 1]
+        return self._spread_out(levels, self.rank, self.correct)
+
+    def roughly(self, levels: Tensor, samples: int) -> Leaving:
+        apart = max(1, len(self.rank) // samples)
+        return self._spread_out(levels, self.rank[::apart], self.correct[::apart])
+
+    def _spread_out(self, levels: Tensor, rank: Tensor, correct: Tensor) -> Leaving:
+        """Count some samples [N, E - 1], [N, E] with the gradients of spread-out ones."""
+        beyond = rank[None] - levels[:, None]  # [B, N, E - 1]
         stops = torch.sigmoid(beyond / self.width)
         if self.straight_through:
             stops = stops + ((beyond >= 0).to(stops.dtype) - stops).detach()
         going_on = torch.cumprod(1.0 - stops, dim=2)
         reaching = torch.cat([torch.ones_like(going_on[..., :1]), going_on[..., :-1]], dim=2)
         leaving = torch.cat([reaching * stops, going_on[..., -1:]], dim=2)  # [B, N, E]
-        return Leaving(mix=leaving.mean(dim=1), right=(leaving * self.correct).mean(dim=1))
+        return Leaving(mix=leaving.mean(dim=1), right=(leaving * correct).mean(dim=1))
 
     def _counted(self, levels: Tensor) -> Leaving:
         """Return the same values without what gradients need, several times as fast."""

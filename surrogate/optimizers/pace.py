@@ -12,13 +12,14 @@ __all__ = ["Pace"]
 LARGEST_BATCH = 256
 """Candidates at once; models gain little from more, and searches lose rounds."""
 
-ROUNDS = 100
-"""Batches that a budget in seconds should hold at least: fewer leave annealing no time to cool."""
+ROUNDS = 1000
+"""Batches that a budget in seconds should hold: annealing makes one step of each row per batch, and
+many steps of a few rows find far better placements than few steps of many rows."""
 
 LEAST_ROUNDS = 25
 """Batches that it should hold even where calls are dear."""
 
-WORK_PER_CALL = 3.0
+WORK_PER_CALL = 4.0
 """Time of a batch over the fixed time of a call, where rounds allow it: a network takes a while for
 a single candidate, and batches that are too small would spend the budget on being called."""
 

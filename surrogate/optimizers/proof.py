@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from datagen.deployment import Problem
 from datagen.evaluation import Measures
-from datagen.simulator import SimulationEvaluator, SimulationOptions
+from datagen.simulator import SimulationEvaluator
 from datagen.simulator.simulation import warm_up
 from surrogate.optimizers.baselines import least_loaded
 from surrogate.optimizers.budget import Budget, Clock
 from surrogate.optimizers.goal import Goal
 from surrogate.optimizers.selection import RUNS, Selection, race
 from surrogate.optimizers.space import Placements, PlacementSpace
+from surrogate.optimizers.verification import Verification, same_window
 
 __all__ = ["FINALISTS", "Proof", "same_window"]
 
@@ -36,10 +36,8 @@ LEAST_SELECTION_EVENTS = 5e3
 """Fewer events would choose by luck; a budget too small for them is exceeded by milliseconds."""
 
 VERIFICATION_EVENTS = 2e6
-"""Events of each of the two verified deployments: below a second on the compiled engine."""
-
-VERIFICATION_RUNS = 8
-"""Independent runs of the verification: enough to estimate a standard error from."""
+"""Events of each of the two verified deployments, if no more are needed: below a second on the
+compiled engine."""
 
 PROBE_EVENTS = 1e5
 """Events of the run that measures the speed of the simulator beforehand."""
@@ -49,27 +47,6 @@ PROBE_CAPACITY = 10_000
 
 MARGIN = 1.3
 """Factor on the probed time: other programs may take the processor in between."""
-
-
-def same_window(
-    problem: Problem, *, events: float, replications: int, seed: int
-) -> SimulationOptions:
-    """Return options that give every placement of a problem one simulated time.
-
-    Options with a number of events give a placement whose fragments share steps a longer time than
-    others, in which it meets other jobs; differences would then not be of the placements alone.
-
-    Args:
-        problem: The problem.
-        events: Events of a placement that loses nothing and fuses no fragments, all runs together.
-        replications: Independent runs, >= 1.
-        seed: Master seed, >= 0.
-
-    Returns:
-        Options with a horizon.
-    """
-    rate = sum(chain.arrivals.rate * (1 + len(chain.fragments)) for chain in problem.chains)
-    return SimulationOptions(horizon=events / rate, replications=replications, seed=seed)
 
 
 class Proof:
@@ -180,4 +157,5 @@ class Proof:
         Returns:
             Measures with intervals.
         """
-        return self._simulated(rows, VERIFICATION_EVENTS, VERIFICATION_RUNS, self._seeds[1])
+        verification = Verification(events=VERIFICATION_EVENTS)
+        return verification.measured(self._space.candidates(rows), self._seeds[1])

@@ -32,13 +32,14 @@ __all__ = ["ScreenedAnnealing", "default_search"]
 
 Floats = NDArray[np.float64]
 
-SCREENED_BATCH = 128
-"""Placements that the approximation is asked about at once."""
+SCREENED_BATCH = 32
+"""Placements that the approximation is asked about at once: enough to outweigh the cost of a call,
+few enough for many steps."""
 
-MOST_BATCHES = 8
+MOST_BATCHES = 32
 """Batches between two looks of the judge: the temperature has to fall in between."""
 
-FIRST_BATCHES = 2
+FIRST_BATCHES = 8
 """Batches before the first look: until then, how fast the budget goes is not known."""
 
 KEPT = 256

@@ -9,7 +9,7 @@ import numpy as np
 
 from datagen.deployment import Deployment
 from datagen.errors import require
-from datagen.evaluation import Evaluator
+from datagen.evaluation import Candidates, Evaluator
 from datagen.evaluation.expanded_evaluator import ExpandedEvaluator
 from surrogate.evaluator import SurrogateEvaluator
 from surrogate.exit_model import ExitModel
@@ -18,8 +18,8 @@ from surrogate.models import ChainNet
 from surrogate.optimizers.backlog import tune_by_backlog
 from surrogate.optimizers.budget import Budget
 from surrogate.optimizers.threshold_proof import ThresholdProof, judged
-from surrogate.optimizers.threshold_result import ThresholdResult
-from surrogate.optimizers.threshold_search import GradientAscent, ThresholdSearch
+from surrogate.optimizers.threshold_result import Judged, ThresholdResult
+from surrogate.optimizers.threshold_search import GradientAscent, Pool, ThresholdSearch
 from surrogate.optimizers.threshold_space import ThresholdSpace
 
 __all__ = ["tune_thresholds"]
@@ -71,39 +71,26 @@ def tune_thresholds(
         return tune_by_backlog(
             space, loss_target=loss_target, bands=bands, seed=seed, verify=verify
         )
-    state = np.random.SeedSequence(seed).generate_state(3, np.uint32).tolist()
-    asked = _covering(evaluator)
+    seeds = np.random.SeedSequence(seed).generate_state(3, np.uint32).tolist()
     chosen_search = search or GradientAscent(
         predictor=LossPredictor(start, space.exits, network_of(evaluator))
     )
     seconds = float("inf") if budget is None or budget.seconds is None else budget.seconds
+    proof = None
+    if verify:
+        proof = ThresholdProof(space, selection_seed=seeds[1], verification_seed=seeds[2])
     searching = time.perf_counter()
-    pool = chosen_search.run(space, loss_target, seconds, np.random.default_rng(state[0]))
-    levels, routing, accuracy, loss = pool.arrays()
-    proof = ThresholdProof(space, selection_seed=state[1], verification_seed=state[2])
-    if verify:
-        row = proof.selected(levels, routing, accuracy, loss, loss_target)
-    else:
-        kept = np.flatnonzero(loss <= loss_target)
-        row = int(kept[np.argmax(accuracy[kept])]) if len(kept) else int(np.argmin(loss))
+    pool = chosen_search.run(space, loss_target, seconds, np.random.default_rng(seeds[0]))
+    chosen = _chosen(pool, proof, loss_target)
     spent = time.perf_counter() - searching
-    chosen = space.candidates(levels[[row]], routing[[row]])
-    predicted = judged(space, asked.evaluate(chosen), 0)
-    simulated = None
-    if verify:
-        first = space.start()
-        both = space.of_thresholds(
-            np.concatenate([np.asarray(c.thresholds) for c in (first, chosen)]),
-            np.concatenate([np.asarray(c.routing) for c in (first, chosen)]),
-        )
-        simulated = proof.verified(both)
-    verified = None if simulated is None else judged(space, simulated, 1)
-    judge = predicted if verified is None else verified
+    predicted = judged(space, _covering(evaluator).evaluate(chosen), 0)
+    first, verified = (None, None) if proof is None else _verified(space, proof, chosen)
+    judge = verified or predicted
     return ThresholdResult(
         deployment=chosen.deployment(0),
         loss_target=loss_target,
         predicted=predicted,
-        start=None if simulated is None else judged(space, simulated, 0),
+        start=first,
         verified=verified,
         evaluations=len(pool),
         seconds=spent,
@@ -111,6 +98,31 @@ def tune_thresholds(
         status="time_limit" if spent > seconds else "completed",
         feasible=judge.loss_ratio <= loss_target,
     )
+
+
+def _chosen(pool: Pool, proof: ThresholdProof | None, loss_target: float) -> Candidates:
+    """Choose among everything visited: by simulation, or else as predicted."""
+    levels, routing, accuracy, loss = pool.arrays()
+    if proof is not None:
+        row = proof.selected(levels, routing, accuracy, loss, loss_target)
+    else:
+        kept = np.flatnonzero(loss <= loss_target)
+        row = int(kept[np.argmax(accuracy[kept])]) if len(kept) else int(np.argmin(loss))
+    return pool.space.candidates(levels[[row]], routing[[row]])
+
+
+def _verified(
+    space: ThresholdSpace, proof: ThresholdProof, chosen: Candidates
+) -> tuple[Judged, Judged]:
+    """Simulate the start and what was chosen on the verification seeds."""
+    both = (space.start(), chosen)
+    simulated = proof.verified(
+        space.of_thresholds(
+            np.concatenate([np.asarray(c.thresholds) for c in both]),
+            np.concatenate([np.asarray(c.routing) for c in both]),
+        )
+    )
+    return judged(space, simulated, 0), judged(space, simulated, 1)
 
 
 def network_of(evaluator: Evaluator) -> ChainNet | None:

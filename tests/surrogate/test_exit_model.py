@@ -58,3 +58,17 @@ def test_gradients_of_smooth_counts() -> None:
         return leaving.mix, leaving.right
 
     assert torch.autograd.gradcheck(both, (levels.requires_grad_(),))
+
+
+def test_rough_counts_are_those_of_evenly_spread_samples() -> None:
+    model = TraceExits(small_trace())
+    levels = torch.rand(5, model.exits - 1, generator=torch.Generator().manual_seed(3))
+    levels.requires_grad_()
+    whole, rough = model.roughly(levels, len(model.rank)), model.roughly(levels, 100)
+    assert torch.equal(whole.mix, model(levels).mix)
+    assert not torch.equal(rough.mix, whole.mix)
+    assert (rough.mix - whole.mix).abs().max() < 0.1
+    assert torch.allclose(rough.mix.sum(dim=1), torch.ones(5))
+    torch.autograd.backward(rough.right.sum())
+    assert levels.grad is not None
+    assert (levels.grad != 0).any()
