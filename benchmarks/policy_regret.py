@@ -27,7 +27,7 @@ LONGEST = 0.8
 EXPLORATION = 0.1
 """Weight of the bound: rewards spread over a tenth or two."""
 
-ROUNDS = 64_000
+ROUNDS = 32_000
 SEEDS = 4
 
 
