@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Measures
@@ -24,11 +25,18 @@ from datagen.store.split import topology_hash
 from surrogate.error_scale import Chains
 from surrogate.errors import CalibrationWarning
 from surrogate.evaluator import Pass, passes
-from surrogate.intervals import Intervals
+from surrogate.intervals import Intervals, crossed_coverage
 from surrogate.models import DeploymentNetwork
 from surrogate.targets import TARGETS
 
-__all__ = ["Labelled", "fit_intervals", "label_noise", "require_unseen", "warn_of_noise"]
+__all__ = [
+    "Labelled",
+    "fit_intervals",
+    "fitted_coverage",
+    "label_noise",
+    "require_unseen",
+    "warn_of_noise",
+]
 
 MOST_NOISE = 0.2
 """Largest label noise over the error of predictions: adding independent noise of a fifth to an
@@ -130,12 +138,28 @@ def fit_intervals(sets: Sequence[Labelled]) -> Intervals:
     Returns:
         The intervals.
     """
-    chains = Chains.joined([part.chains() for part in sets])
+    return Intervals.fit(*_joined(sets))
+
+
+def fitted_coverage(sets: Sequence[Labelled]) -> dict[str, dict[str, float | None]]:
+    """Tell what intervals are worth that are calibrated so.
+
+    Args:
+        sets: Labelled deployments.
+
+    Returns:
+        As :func:`~surrogate.intervals.crossed_coverage` says.
+    """
+    return crossed_coverage(*_joined(sets))
+
+
+def _joined(sets: Sequence[Labelled]) -> tuple[Chains, dict[str, Tensor]]:
+    """Return the chains of all sets, and target -> labels [C]."""
     true = {
         name: torch.from_numpy(np.concatenate([part.true(name) for part in sets])).float()
         for name in TARGETS
     }
-    return Intervals.fit(chains, true)
+    return Chains.joined([part.chains() for part in sets]), true
 
 
 def label_noise(part: Labelled) -> dict[str, float | None]:

@@ -113,6 +113,19 @@ class Chains:
             predicted=predicted_targets(prediction),
         )
 
+    def select(self, kept: Tensor) -> Chains:
+        """Return some of the chains.
+
+        Args:
+            kept: Whether each is one of them [C].
+
+        Returns:
+            Their description, in the same order.
+        """
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        predicted = {name: values[kept] for name, values in plain.pop("predicted").items()}
+        return Chains(predicted=predicted, **{name: values[kept] for name, values in plain.items()})
+
     @classmethod
     def joined(cls, parts: Sequence[Chains]) -> Chains:
         """Join descriptions end to end; the deployments of each part are others.

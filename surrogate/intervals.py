@@ -24,7 +24,7 @@ from torch import Tensor
 from surrogate.error_scale import Chains, ErrorScale
 from surrogate.targets import TARGETS
 
-__all__ = ["LEVEL", "Intervals"]
+__all__ = ["FEW_CHAINS", "LEVEL", "Intervals", "crossed_coverage"]
 
 LEVEL = 0.9
 """Share of the true values that lie inside."""
@@ -46,6 +46,9 @@ MIN_CHAINS = 100
 CAUTION = 1.0
 """Standard deviations of the number of errors inside that are added to it: a bin's coverage then
 falls short by chance in one case of six instead of one of two, were its errors independent."""
+
+FEW_CHAINS = 100
+"""With fewer chains, a share that should be 90 % varies by several per cent."""
 
 FOLDS = 5
 """Parts of the deployments; the errors of each are measured by the scale found on the others, as
@@ -156,6 +159,52 @@ class Intervals:
                 raise ValueError(f"intervals.radius.{name} must have shape {SHAPE}, got {got}.")
         scale = ErrorScale.from_json(document["scale"])  # type: ignore[arg-type]
         return cls(scale=scale, radius=radius)
+
+
+def crossed_coverage(
+    chains: Chains, true: Mapping[str, Tensor]
+) -> dict[str, dict[str, float | None]]:
+    """Tell how often the truth lies inside intervals that were fitted to other deployments.
+
+    Args:
+        chains: Chains of deployments that no training saw.
+        true: Target -> label [C]; NaN where undefined.
+
+    Returns:
+        Target -> share of all chains inside, and the least share of any bin of load and of any bin
+        of length with :data:`FEW_CHAINS` or more; None where there are no such.
+    """
+    inside = {name: torch.full_like(chains.load, torch.nan) for name in TARGETS}
+    for fold in range(FOLDS):
+        # Not the parts that the fit itself takes turns with, of which one would be missing.
+        own = chains.deployment.div(FOLDS, rounding_mode="floor") % FOLDS == fold
+        if not bool(own.any()) or bool(own.all()):
+            continue
+        others = {name: values[~own] for name, values in true.items()}
+        bounds = Intervals.fit(chains.select(~own), others).bounds(chains.select(own))
+        for name, (low, high) in bounds.items():
+            value = true[name][own]
+            held = ((low <= value) & (value <= high)).to(low.dtype)
+            inside[name][own] = torch.where(torch.isfinite(value), held, torch.nan)
+    load, length, _ = _bins(chains)
+    return {
+        name: {
+            "covered": _share(held, 1),
+            "least_of_any_load": _least_share(held, load),
+            "least_of_any_length": _least_share(held, length),
+        }
+        for name, held in inside.items()
+    }
+
+
+def _share(held: Tensor, fewest: int) -> float | None:
+    known = held[torch.isfinite(held)]
+    return float(known.mean()) if len(known) >= fewest else None
+
+
+def _least_share(held: Tensor, place: Tensor) -> float | None:
+    shares = [_share(held[place == own], FEW_CHAINS) for own in torch.unique(place)]
+    return min((share for share in shares if share is not None), default=None)
 
 
 def _radii(apart: Tensor, bins: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from datagen.store.compare import compare_measures
 from surrogate.calibration import (
     Labelled,
     fit_intervals,
+    fitted_coverage,
     label_noise,
     require_unseen,
     warn_of_noise,
@@ -26,13 +27,11 @@ from surrogate.coverage import Coverage
 from surrogate.evaluator import SurrogateEvaluator
 from surrogate.features.arrays import flow_arrays
 from surrogate.folders import best_state
+from surrogate.intervals import FEW_CHAINS
 from surrogate.models import DeploymentNetwork
 from surrogate.training.data import DeploymentData
 
 __all__ = ["release_run"]
-
-FEW_CHAINS = 100
-"""With fewer chains, a share that should be 90 % varies by several per cent."""
 
 COVERAGE_SAMPLE = 20_000
 """Deployments whose features set the ranges of the coverage."""
@@ -83,6 +82,7 @@ def release_run(
             }
             for part in calibrating
         },
+        "calibration_coverage": fitted_coverage(calibrating),
         "held_out": held_out_errors(SurrogateEvaluator(release), judged),
         "parameters": sum(values.numel() for values in network.parameters()),
     }
@@ -195,7 +195,7 @@ def card(name: str, metrics: Mapping[str, Any]) -> str:
         "",
         *_coverage_lines(metrics["held_out"]),
         "",
-        *_calibration_lines(metrics["calibrated_on"]),
+        *_calibration_lines(metrics["calibrated_on"], metrics["calibration_coverage"]),
         "",
         "Trained on (generated with `datagen generate`; full configuration in `metrics.json`):",
         "",
@@ -236,7 +236,8 @@ def _error_lines(held_out: Mapping[str, Any]) -> list[str]:
 def _coverage_lines(held_out: Mapping[str, Any]) -> list[str]:
     """Return the lines that say what intervals are worth."""
     return [
-        "Share of the true values inside the 90 % intervals, and their mean and median width:",
+        "Share of the true values inside the 90 % intervals, and their mean and median width (of",
+        "p95 in seconds):",
         "",
         "| data | target | inside | least of any load | least of any length | width | median |",
         "|---|---|---|---|---|---|---|",
@@ -249,18 +250,28 @@ def _coverage_lines(held_out: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _calibration_lines(parts: Mapping[str, Any]) -> list[str]:
-    """Return the lines that say what intervals were made from."""
+def _calibration_lines(parts: Mapping[str, Any], coverage: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say what intervals were made from, and how well that worked."""
+    targets = list(coverage)
     return [
-        "Intervals were calibrated on (label noise: of the mean error of predictions):",
+        "Intervals were calibrated on (noise of labels, of the mean error of predictions):",
         "",
-        "| data | deployments | noise of throughput labels | of latency labels |",
-        "|---|---|---|---|",
+        f"| data | deployments | {' | '.join(targets)} |",
+        "|---|---|" + "---|" * len(targets),
         *(
             f"| {data} | {made['deployments']} | "
-            + " | ".join(_number(ratio) for ratio in made["label_noise"].values())
+            + " | ".join(_number(made["label_noise"].get(target)) for target in targets)
             + " |"
             for data, made in parts.items()
+        ),
+        "",
+        "There, share of the true values inside intervals fitted to the other deployments:",
+        "",
+        "| target | inside | least of any load | least of any length |",
+        "|---|---|---|---|",
+        *(
+            f"| {target} | {' | '.join(_number(share, 3) for share in shares.values())} |"
+            for target, shares in coverage.items()
         ),
     ]
 

@@ -12,7 +12,7 @@ import torch
 from datagen.evaluation import pack
 from surrogate.error_scale import Chains
 from surrogate.features.arrays import flow_arrays
-from surrogate.intervals import LEVEL, SHAPE, Intervals
+from surrogate.intervals import LEVEL, SHAPE, Intervals, crossed_coverage
 from surrogate.targets import TARGETS
 from tests.surrogate.cases import random_deployments
 from tests.surrogate.releases import small_network
@@ -93,6 +93,33 @@ def test_undefined_labels_do_not_count() -> None:
         "throughput_ratio",
         "p95",
     }
+
+
+def test_coverage_is_told_of_deployments_that_no_fit_saw() -> None:
+    chains, true = made_up(900, seed=7)
+    found = crossed_coverage(chains, true)
+    assert set(found) == set(TARGETS)
+    for shares in found.values():
+        assert LEVEL - 0.02 <= (shares["covered"] or 0) <= LEVEL + 0.04
+        for name in ("least_of_any_load", "least_of_any_length"):
+            least = shares[name]
+            assert least is not None
+            assert LEVEL - 0.08 <= least <= (shares["covered"] or 0) + 0.02
+    # What differs between deployments as a whole is never seen beforehand, and so never covered.
+    name = "throughput_ratio"
+    scale = TARGETS[name].scale
+    shift = torch.where(chains.deployment == 3, 9.0, 0.0)
+    true[name] = scale.unspread(scale.spread(chains.predicted[name]) + shift)
+    shares = crossed_coverage(chains, true)[name]
+    covered = 1.0 - float((chains.deployment == 3).float().mean())
+    assert shares["covered"] == pytest.approx(covered, abs=1e-6)
+
+
+def test_coverage_of_few_chains_is_left_open() -> None:
+    chains, true = made_up(12, seed=8)
+    shares = crossed_coverage(chains, true)["latency_ratio"]
+    assert shares["covered"] is not None
+    assert shares["least_of_any_load"] is None
 
 
 def test_joined_chains_keep_their_deployments_apart() -> None:

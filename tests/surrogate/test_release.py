@@ -98,9 +98,15 @@ def test_the_card_marks_what_is_undefined() -> None:
         "held_out": {"none": errors},
         "trained_on": {"none": made},
         "calibrated_on": calibrated,
+        "calibration_coverage": {
+            "throughput_ratio": {"covered": None, "load": None, "length": None},
+            "latency_ratio": {"covered": 0.91, "load": 0.87, "length": 0.88},
+        },
         "parameters": 9,
     }
     text = card("tiny", metrics)
     assert "| none | 1 | - | - | - | - | - | - |" in text
     assert "| none | 20 | 1 | 7 |" in text
     assert "| sharp | 3 | - | 0.12 |" in text
+    assert "| throughput_ratio | - | - | - |" in text
+    assert "| latency_ratio | 0.910 | 0.870 | 0.880 |" in text
