@@ -196,35 +196,38 @@ def test_every_source_that_is_cited_is_listed() -> None:
     assert not missing, missing
 
 
-@pytest.mark.skipif(find_spec("mkdocs") is None, reason="the extra docs is not installed")
-class TestSite:
-    @pytest.fixture(scope="class")
-    def site(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("site")
-        done = subprocess.run(
-            [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(folder)],
-            cwd=REPOSITORY,
-            env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return folder
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation as `make docs` builds it."""
+    if find_spec("mkdocs") is None:
+        pytest.skip("the extra docs is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(folder)],
+        cwd=REPOSITORY,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
 
-    def test_every_page_is_there(self, site: Path) -> None:
-        for page in DOCS.rglob("*.md"):
-            assert (site / page.relative_to(DOCS)).with_suffix(".html").is_file(), page
-        reference = (site / "reference" / "optimizers.html").read_text(encoding="utf-8")
-        assert 'id="surrogate.optimizers.place.place"' in reference
-        assert ":class:`" not in reference
 
-    def test_no_page_fetches_anything_from_elsewhere(self, site: Path) -> None:
-        files = [file for kind in ("html", "css") for file in site.rglob(f"*.{kind}")]
-        assert len(files) > 20
-        wrong = {
-            f"{file.relative_to(site)}: {found}"
-            for file in files
-            for found in ADDRESS.findall(LINK.sub("", file.read_text(encoding="utf-8")))
-        }
-        assert not wrong, sorted(wrong)
+def test_the_site_has_every_page(site: Path) -> None:
+    for page in DOCS.rglob("*.md"):
+        assert (site / page.relative_to(DOCS)).with_suffix(".html").is_file(), page
+    reference = (site / "reference" / "optimizers.html").read_text(encoding="utf-8")
+    assert 'id="surrogate.optimizers.place.place"' in reference
+    assert ":class:`" not in reference
+
+
+def test_no_page_of_the_site_fetches_anything_from_elsewhere(site: Path) -> None:
+    files = [file for kind in ("html", "css") for file in site.rglob(f"*.{kind}")]
+    assert len(files) > 20
+    wrong = {
+        f"{file.relative_to(site)}: {found}"
+        for file in files
+        for found in ADDRESS.findall(LINK.sub("", file.read_text(encoding="utf-8")))
+    }
+    assert not wrong, sorted(wrong)

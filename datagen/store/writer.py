@@ -168,7 +168,7 @@ class DatasetWriter:
         """
         expected = len(self.rows_of(number)) - len(failed)
         if len(table) != expected:
-            raise ValueError(f"shard {number} must have {expected} rows.")
+            raise ValueError(f"shard {number} must have {expected} rows, got rows={len(table)}.")
         digests = write_shard(self.path_of(number), without_empty_labels(table))
         self._shards[number] = Shard(
             file=shard_name(number),
