@@ -148,7 +148,14 @@ class DatasetWriter:
         return range(first, min(first + self.rows_per_shard, self.rows))
 
     def path_of(self, number: int) -> Path:
-        """Return the file of a shard."""
+        """Return the file of a shard.
+
+        Args:
+            number: 0-based shard.
+
+        Returns:
+            Its path, whether it is there or not.
+        """
         return self.folder / shard_name(number)
 
     def failed_rows(self) -> dict[int, tuple[FailedRow, ...]]:
