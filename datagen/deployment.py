@@ -280,7 +280,9 @@ class Chain:
 
     def __post_init__(self) -> None:
         _named(self.name)
-        require(isinstance(self.arrivals, Arrivals), "arrivals", "be a process", self.arrivals)
+        require(
+            isinstance(self.arrivals, Arrivals), "arrivals", "be an arrival process", self.arrivals
+        )
         object.__setattr__(self, "fragments", tuple(self.fragments))
         object.__setattr__(self, "variants", tuple(self.variants))
         require(len(self.fragments) > 0, "fragments", "hold at least one", self.fragments)

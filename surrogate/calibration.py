@@ -94,7 +94,14 @@ class Labelled:
         return self.path.name
 
     def true(self, target: str) -> Floats:
-        """Return the labels of a target [C]; NaN where undefined, cut short or not measured."""
+        """Return the labels of a target.
+
+        Args:
+            target: Name of a measure of chains.
+
+        Returns:
+            Labels [C]; NaN where undefined, cut short or not measured.
+        """
         unknown = np.full(len(self.batch.chain_rate), np.nan)
         values = np.array(self.labels.chain.get(target, unknown), dtype=np.float64)
         truncated = np.asarray(self.labels.deployment["truncated"], dtype=bool)

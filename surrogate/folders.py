@@ -152,8 +152,10 @@ def weights_of(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
         weights = (folder / WEIGHTS).read_bytes()
     except FileNotFoundError:
         raise CheckpointError(f"checkpoint must hold {WEIGHTS}, got {folder}.") from None
-    if hashlib.sha256(weights).hexdigest() != config["sha256"]:
-        raise CheckpointError(f"{folder / WEIGHTS} must have the sha256 that {CONFIG} says.")
+    digest = hashlib.sha256(weights).hexdigest()
+    if digest != config["sha256"]:
+        rule = f"have the sha256 that {CONFIG} says, {config['sha256']}"
+        raise CheckpointError(f"{folder / WEIGHTS} must {rule}, got {digest}.")
     try:
         return load(weights)
     except SafetensorError as error:

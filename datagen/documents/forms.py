@@ -175,7 +175,7 @@ def require_keys(found: Mapping[str, object], path: str, known: Mapping[str, obj
     for key, value in found.items():
         if key not in known:
             field = f"{path}.{key}" if path else key
-            raise InvalidInputError(field, f"be one of {', '.join(known)}", value)
+            raise InvalidInputError(field, f"be one of the keys {', '.join(known)}", value)
 
 
 def build(cls: type[Any], content: Mapping[str, Any], path: str) -> Any:

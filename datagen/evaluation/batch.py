@@ -26,6 +26,10 @@ class DeploymentBatch:
     joined without rewriting them. ``X_start`` are offsets into level X, one more than its parent
     has rows. Fragments, laws and arrival parameters are needed to draw random numbers only and may
     be absent (None).
+
+    Args:
+        device_names: Names of all devices, in order [D], or None.
+        chain_names: Names of all chains, in order [C], or None.
     """
 
     key: Ints = column("deployment", "int64", "1", "problem key of the random streams")
@@ -162,7 +166,14 @@ class DeploymentBatch:
             yield self.select(np.array([index]))
 
     def has(self, level: str) -> bool:
-        """Return whether the rows of a level are present."""
+        """Tell whether the rows of a level are present.
+
+        Args:
+            level: One of :data:`datagen.evaluation.fields.PARENTS`.
+
+        Returns:
+            Whether they are.
+        """
         return getattr(self, f"{level}_start") is not None
 
     def counts(self, level: str) -> Ints:

@@ -291,6 +291,10 @@ class _Row:
 class NamedMeasures:
     """One deployment's measures by name; its own measures are attributes.
 
+    Args:
+        measures: Measures of several deployments.
+        index: 0-based deployment.
+
     Example:
         ``measures[0].chains["camera"].loss_ratio``
     """

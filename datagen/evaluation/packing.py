@@ -162,7 +162,13 @@ class DeploymentTables(PlacedWeights):
         routing: Floats | None = None,
         laws: bool = True,
     ) -> dict[str, Any]:
-        """Return what :meth:`rows` makes a batch of, with the same arguments.
+        """Return what :meth:`rows` makes a batch of.
+
+        Args:
+            placement: As for :meth:`rows`.
+            thresholds: As for :meth:`rows`.
+            routing: As for :meth:`rows`.
+            laws: As for :meth:`rows`.
 
         Returns:
             Columns and offsets by name.

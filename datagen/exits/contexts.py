@@ -50,7 +50,14 @@ class Contexts(ABC):
 
     @abstractmethod
     def shares(self, contexts: int) -> NDArray[np.float64]:
-        """Return the long-run share of jobs in each of a number of contexts [K]."""
+        """Return the long-run share of jobs in each context.
+
+        Args:
+            contexts: Number of contexts K, >= 1.
+
+        Returns:
+            Shares [K], which sum to 1.
+        """
 
     @abstractmethod
     def check(self, field: str, contexts: int, rate: float) -> None:

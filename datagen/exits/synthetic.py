@@ -123,6 +123,9 @@ class SyntheticExits:
         Returns:
             The model.
 
+        Raises:
+            InvalidInputError: If an argument is out of its range.
+
         Example:
             >>> model = SyntheticExits.of_accuracy([0.6, 0.8, 0.9])
             >>> model.accuracy.round(3).tolist()
@@ -157,6 +160,9 @@ class SyntheticExits:
         Returns:
             The model: quantiles of the confidences by context and exit, shifted where accuracies
             would fall; rank correlations between neighbouring exits; agreement of their answers.
+
+        Raises:
+            InvalidInputError: If the chance is outside [0, 1) or a context has one sample.
         """
         require(0 <= chance < 1, "chance", "lie in [0, 1)", chance)
         context = np.zeros(trace.samples, np.int64) if trace.context is None else trace.context
@@ -190,6 +196,9 @@ class SyntheticExits:
 
         Returns:
             The trace; its samples stand context by context, each having its share of them.
+
+        Raises:
+            InvalidInputError: If there are too few samples for the contexts.
         """
         require(samples >= 1, "samples", "be >= 1", samples)
         bounds = np.round(np.cumsum(self.shares) * samples).astype(np.int64)

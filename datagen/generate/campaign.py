@@ -54,13 +54,27 @@ class CampaignLimits:
     chunk_rows: int | None = None
 
     def failures_of(self, rows: int) -> int:
-        """Return how many of some rows may fail."""
+        """Return how many of some rows may fail.
+
+        Args:
+            rows: Number of rows, >= 1.
+
+        Returns:
+            The number given, or the tolerated share.
+        """
         if self.most_failures is not None:
             return self.most_failures
         return max(int(TOLERATED_SHARE * rows), min(ALWAYS_TOLERATED, rows - 1))
 
     def chunk_of(self, rows: int) -> int:
-        """Return how many of some rows are labelled at a time."""
+        """Return how many of some rows are labelled at a time.
+
+        Args:
+            rows: Number of rows, >= 1.
+
+        Returns:
+            The number given, or one that keeps workers busy and progress visible.
+        """
         if self.chunk_rows is not None:
             return self.chunk_rows
         fewest, most = CHUNK_ROWS

@@ -90,7 +90,14 @@ class GenerateConfig:
 
 
 def options_document(options: SimulationOptions) -> dict[str, Any]:
-    """Return simulation options as plain values, the seed left out."""
+    """Return simulation options as plain values, the seed left out.
+
+    Args:
+        options: The options.
+
+    Returns:
+        Option -> value.
+    """
     return {name: getattr(options, name) for name in _OPTIONS}
 
 

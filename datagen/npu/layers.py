@@ -172,6 +172,9 @@ def convolution(
 
     Returns:
         The layer.
+
+    Raises:
+        InvalidInputError: If channels are no multiple of the groups.
     """
     height, width = (size, size) if isinstance(size, int) else size
     tall, wide = (kernel, kernel) if isinstance(kernel, int) else kernel

@@ -54,7 +54,12 @@ CAPACITY = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moments:
-    """Mean [s] and variance [s^2] of a time."""
+    """First two moments of a time.
+
+    Args:
+        mean: Mean [s], >= 0.
+        variance: Variance [s^2], >= 0.
+    """
 
     mean: float = 0.0
     variance: float = 0.0

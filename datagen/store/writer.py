@@ -148,7 +148,14 @@ class DatasetWriter:
         return range(first, min(first + self.rows_per_shard, self.rows))
 
     def path_of(self, number: int) -> Path:
-        """Return the file of a shard."""
+        """Return the file of a shard.
+
+        Args:
+            number: 0-based shard.
+
+        Returns:
+            Its path, whether it is there or not.
+        """
         return self.folder / shard_name(number)
 
     def failed_rows(self) -> dict[int, tuple[FailedRow, ...]]:
@@ -168,7 +175,7 @@ class DatasetWriter:
         """
         expected = len(self.rows_of(number)) - len(failed)
         if len(table) != expected:
-            raise ValueError(f"shard {number} must have {expected} rows.")
+            raise ValueError(f"shard {number} must have {expected} rows, got rows={len(table)}.")
         digests = write_shard(self.path_of(number), without_empty_labels(table))
         self._shards[number] = Shard(
             file=shard_name(number),

@@ -82,12 +82,29 @@ def single(
 
 
 def of_chain(measure: str, value: float, max_rel_se: float = 0.005, name: str = "c") -> Exact:
-    """Return an exact measure of a chain; see :class:`Exact` for the arguments."""
+    """Return an exact measure of a chain.
+
+    Args:
+        measure: As in :class:`Exact`.
+        value: As in :class:`Exact`.
+        max_rel_se: As in :class:`Exact`.
+        name: The chain.
+
+    Returns:
+        The measure.
+    """
     return Exact(measure=measure, value=value, max_rel_se=max_rel_se, level="chain", name=name)
 
 
 def finite_queue(queue: FiniteQueueMeasures) -> tuple[Exact, ...]:
-    """Return what theory says of device d with chain c alone on it."""
+    """Return what theory says of device d with chain c alone on it.
+
+    Args:
+        queue: Exact measures of the device's queue.
+
+    Returns:
+        Measures of the chain and of the device.
+    """
     return (
         of_chain("loss_ratio", queue.loss_probability, 0.01),
         of_chain("latency", queue.mean_latency),

@@ -36,6 +36,9 @@ def record_logits(
 
     Returns:
         Logits [N, E, C], and per sample ``labels`` and where present ``context`` and ``group`` [N].
+
+    Raises:
+        InvalidInputError: If there are no batches, or they or the answers are not as described.
     """
     parameter = next(model.parameters(), torch.empty(0))
     was_training = model.training
@@ -138,6 +141,9 @@ def measure_latency(
 
     Returns:
         Latency of an answer at each exit, the way to it included [s], [E]; non-decreasing.
+
+    Raises:
+        InvalidInputError: If there are no repeats.
     """
     require(repeats >= 1, "repeats", "be >= 1", repeats)
     seconds = np.empty((repeats, exits))

@@ -85,6 +85,9 @@ class TraceNet(nn.Module):
 
         Args:
             table: One of C contexts, E exits and M knots.
+
+        Raises:
+            InvalidInputError: If an array has another shape than the network's own.
         """
         for name, values in table._asdict().items():
             own = getattr(self, name)

@@ -73,7 +73,14 @@ class Targets:
     step_completed: Tensor
 
     def to(self, device: torch.device | str, **_: Any) -> Targets:
-        """Return the same targets on another device."""
+        """Return the same targets on another device.
+
+        Args:
+            device: Where to.
+
+        Returns:
+            Copies there, or these where they are there already.
+        """
         moved = {item.name: getattr(self, item.name).to(device) for item in fields(self)}
         return replace(self, **moved)
 
@@ -91,7 +98,14 @@ class Example:
     targets: Targets
 
     def to(self, device: torch.device | str, **_: Any) -> Example:
-        """Return the same example on another device."""
+        """Return the same example on another device.
+
+        Args:
+            device: Where to.
+
+        Returns:
+            Copies there, or this where it is there already.
+        """
         return Example(arrays=self.arrays.to(device), targets=self.targets.to(device))
 
     def __len__(self) -> int:

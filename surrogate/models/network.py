@@ -45,7 +45,11 @@ class Standardised(nn.Module):
         )
 
     def fit(self, values: Tensor) -> None:
-        """Take shift and scale from a sample [N, inputs]; constant features stay as they are."""
+        """Take shift and scale from a sample; constant features stay as they are.
+
+        Args:
+            values: Features of the sample [N, inputs].
+        """
         std = values.std(dim=0, correction=0)
         self.mean.copy_(values.mean(dim=0))
         self.std.copy_(torch.where(std > 1e-4, std, torch.ones_like(std)))

@@ -116,7 +116,14 @@ class ThresholdResult:
 
 
 def decisions(deployment: Deployment) -> dict[str, list[float]]:
-    """Return the thresholds of every chain of a deployment that is decided by some."""
+    """Return the thresholds of every chain of a deployment that is decided by some.
+
+    Args:
+        deployment: The deployment.
+
+    Returns:
+        Chain -> thresholds [E - 1].
+    """
     exits = deployment.exits or {}
     return {
         name: list(decision.tau)

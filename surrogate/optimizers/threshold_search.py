@@ -46,7 +46,14 @@ class Pool:
         self._loss: list[Floats] = []
 
     def add(self, levels: Floats, routing: Floats, accuracy: Floats, loss: Floats) -> None:
-        """Remember candidates: levels [B, T], routing [B, P], accuracy [B], loss ratio [B]."""
+        """Remember candidates.
+
+        Args:
+            levels: Levels of thresholds [B, T].
+            routing: Path probabilities [B, P].
+            accuracy: Accuracy over offered jobs [B]; NaN counts as 0.
+            loss: Loss ratio [B]; NaN counts as 1.
+        """
         self._levels.append(np.array(levels, dtype=np.float64))
         self._routing.append(np.array(routing, dtype=np.float64))
         self._accuracy.append(np.nan_to_num(np.asarray(accuracy, dtype=np.float64)))

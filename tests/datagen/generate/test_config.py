@@ -56,7 +56,7 @@ def test_every_way_to_simulate_is_configured() -> None:
         ),
         (
             {"scenario": {"name": "type1"}, "simulation": {"seed": 1}},
-            "simulation.seed must be one of engine",
+            "simulation.seed must be one of the keys engine",
         ),
         (
             {"scenario": {"name": "type1"}, "simulation": {"events": -1.0}},
@@ -64,7 +64,7 @@ def test_every_way_to_simulate_is_configured() -> None:
         ),
         ({"scenario": {"name": "type1"}, "rows_per_shard": 0}, "rows_per_shard must be a whole"),
         ({"scenario": {"name": "type1"}, "rows_per_shard": 2.5}, "rows_per_shard must be a whole"),
-        ({"scenario": {"name": "type1"}, "rows": 2}, "rows must be one of scenario"),
+        ({"scenario": {"name": "type1"}, "rows": 2}, "rows must be one of the keys scenario"),
     ],
 )
 def test_bad_configurations_are_refused(document: dict[str, Any], message: str) -> None:
