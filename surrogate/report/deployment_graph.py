@@ -12,9 +12,9 @@ import numpy as np
 from plotly.subplots import make_subplots
 
 from datagen.deployment import Deployment
+from datagen.report.page import percent
+from datagen.report.style import styled
 from surrogate.optimizers.result import Outcome
-from surrogate.report.accuracy import styled
-from surrogate.report.page import percent
 
 __all__ = ["View", "deployment_figure"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from datagen.report.page import Page, percent, seconds
+from datagen.report.style import styled
 from surrogate.optimizers.goal import EXCEEDED
 from surrogate.optimizers.result import Outcome, SearchResult, placement_of
-from surrogate.report.accuracy import styled
 from surrogate.report.deployment_graph import View, deployment_figure
-from surrogate.report.page import Page, percent, seconds
 from surrogate.report.utilization import UTILIZATION_NOTE, utilization_figure
 
 __all__ = ["add_placement", "history_figure", "placement_report"]

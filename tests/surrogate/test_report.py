@@ -158,10 +158,15 @@ def test_evaluation_report(judged: Judged, tmp_path: Path) -> None:
     evaluation_report(judged, path)
     report = read(path)
     assert_self_contained(report)
-    assert len(report.figures) == 2
-    parity = report.figures["figure-1"]
+    assert len(report.figures) == 3
+    parity, _, boxes = report.figures.values()
     regimes = {trace["name"] for trace in parity["data"] if trace["mode"] == "markers"}
     assert len(regimes) == 5
+    assert [trace["type"] for trace in boxes["data"]] == ["box", "box"]
+    for trace in boxes["data"]:  # predictions are 2 % off wherever they are not clipped to 1
+        assert set(trace["x"]) <= regimes
+        assert trace["median"][-1] == pytest.approx(2.0, rel=0.01)
+        assert max(trace["upperfence"]) <= 2.0
     for said in ("0.123 ms", "5.00 ms", "throughput ratio", "latency ratio", "load ≥ 1.5"):
         assert said in report.words
 
