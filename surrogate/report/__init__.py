@@ -5,6 +5,7 @@ from surrogate.report.accuracy_figures import error_figure, parity_figure, regim
 from surrogate.report.combined import quickstart_report
 from surrogate.report.deployment_graph import View, deployment_figure
 from surrogate.report.judged import Judged
+from surrogate.report.pareto import front_figure
 from surrogate.report.placement import placement_report
 from surrogate.report.utilization import utilization_figure
 
@@ -14,6 +15,7 @@ __all__ = [
     "deployment_figure",
     "error_figure",
     "evaluation_report",
+    "front_figure",
     "parity_figure",
     "placement_report",
     "quickstart_report",
