@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ORDER: dict[str, list[set[str]]] = {
     "datagen": [
         {"errors"},
-        {"compiled", "frozen"},
+        {"compiled", "frozen", "report"},
         {"distributions", "npu"},
         {"arrivals", "deployment", "exits"},
         {"documents"},

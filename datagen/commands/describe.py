@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from datagen.commands.options import Parser, write_json, write_line
@@ -26,6 +27,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--report", metavar="OUT.html", help="write plots to a page")
     parser.add_json()
     given = parser.parse_args(arguments)
+    if given.report is not None:
+        from datagen.report import require_target
+
+        require_target(Path(given.report))
 
     from datagen.store import read_dataset
     from datagen.store.describe import describe_dataset, gather
@@ -33,14 +38,14 @@ def main(arguments: list[str]) -> None:
     dataset = read_dataset(given.path)
     numbers = gather(dataset)
     report = describe_dataset(dataset, numbers)
-    if given.report is not None:
-        from datagen.store.plots import write_plots
-
-        write_plots(given.report, f"Data set {given.path}", numbers)
     if given.json:
         write_json({"path": given.path, **report})
     else:
         _write_tables(given.path, report)
+    if given.report is not None:  # last: the figures are out by now, whatever happens to the page
+        from datagen.store.plots import write_plots
+
+        write_plots(given.report, f"Data set {given.path}", numbers)
 
 
 def _write_tables(path: str, report: dict[str, Any]) -> None:

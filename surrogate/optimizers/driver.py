@@ -134,16 +134,18 @@ def _proved(
     verified = _verified(proof, np.concatenate([space.start[None], rows]))
     objectives = {"predicted": Valued.of(goal, predicted, 0)}
     broken: list[Violation | LimitViolation] = [*violations(space, chosen)]
+    chosen_deployment = space.candidates(rows).deployment(0)
     outcomes = [Outcome.unknown()] * 2
     if verified is not None:
-        outcomes = [Outcome.of(verified, index) for index in (0, 1)]
+        both = (space.base, chosen_deployment)
+        outcomes = [Outcome.of(verified, index, item) for index, item in enumerate(both)]
         objectives["start"] = Valued.of(goal, verified, 0)
         objectives["verified"] = Valued.of(goal, verified, 1)
     for constraint in goal.constraints:
         judged = (predicted, 0) if verified is None else (verified, 1)
         broken += constraint.violations(*judged)
     return SearchResult(
-        deployment=space.candidates(rows).deployment(0),
+        deployment=chosen_deployment,
         start_deployment=space.base,
         predicted=Outcome.of(predicted, 0),
         start=outcomes[0],

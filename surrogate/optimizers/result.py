@@ -51,7 +51,8 @@ class Outcome:
         loss_ratio: System loss ratio, in [0, 1]; NaN where undefined.
         ci95: Its 95 % interval, or None where the source gives none.
         chains: Chain -> measure -> value.
-        devices: Device -> measure -> value.
+        devices: Device -> measure -> value; ``loss_ratio`` is the share of the jobs that arrive at
+            the device, from outside or from another, and find too little room there.
         reason: Why a surrogate does not vouch for it, or None.
     """
 
@@ -63,12 +64,14 @@ class Outcome:
     reason: str | None = None
 
     @classmethod
-    def of(cls, measures: Measures, index: int) -> Outcome:
+    def of(cls, measures: Measures, index: int, deployment: Deployment | None = None) -> Outcome:
         """Read one row of measures.
 
         Args:
             measures: Measures of several deployments.
             index: 0-based row.
+            deployment: The deployment of that row, to tell what each device loses; None leaves
+                that out.
 
         Returns:
             The outcome.
@@ -76,6 +79,7 @@ class Outcome:
         row = measures[index]
         low = float(measures.deployment["loss_ratio_low"][index])
         high = float(measures.deployment["loss_ratio_high"][index])
+        lost = None if deployment is None else _device_losses(measures, index, deployment)
         return cls(
             source=measures.source,
             loss_ratio=float(measures.deployment["loss_ratio"][index]),
@@ -86,6 +90,7 @@ class Outcome:
             },
             devices={
                 name: {value: float(getattr(device, value)) for value in DEVICE_VALUES}
+                | ({} if lost is None else {"loss_ratio": lost[name]})
                 for name, device in row.devices.items()
             },
             reason=row.reason,
@@ -106,6 +111,19 @@ class Outcome:
             "chains": {k: {n: _plain(x) for n, x in v.items()} for k, v in self.chains.items()},
             "devices": {k: {n: _plain(x) for n, x in v.items()} for k, v in self.devices.items()},
         }
+
+
+def _device_losses(measures: Measures, index: int, deployment: Deployment) -> dict[str, float]:
+    """Return the share of the arriving jobs that each device loses, NaN where none arrives."""
+    rows = slice(*measures.step_start[index : index + 2].tolist())
+    names = [device.name for device in deployment.problem.devices]
+    devices = [step.device for chain in deployment.steps() for path in chain for step in path]
+    offered, lost = (
+        np.bincount(devices, weights=measures.step[name][rows], minlength=len(names))
+        for name in ("offered", "lost")
+    )
+    with np.errstate(invalid="ignore"):
+        return dict(zip(names, (lost / offered).tolist(), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

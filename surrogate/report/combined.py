@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from datagen.report.page import Page
 from surrogate.optimizers.result import SearchResult
-from surrogate.report.accuracy import (
-    RATIO_NOTE,
-    Judged,
-    add_summary,
-    error_figure,
-    parity_figure,
-)
-from surrogate.report.page import Page
+from surrogate.report.accuracy import add_summary
+from surrogate.report.accuracy_figures import error_figure, parity_figure
+from surrogate.report.judged import RATIO_NOTE, Judged
 from surrogate.report.placement import add_placement
 
 __all__ = ["quickstart_report"]

@@ -1,4 +1,4 @@
-"""A picture of a deployment: devices coloured by utilization, chains as paths through them."""
+"""A picture of a deployment: devices coloured by utilization and loss, chains as paths."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from plotly.subplots import make_subplots
 
 from datagen.deployment import Deployment
+from datagen.report.page import percent
+from datagen.report.style import styled
 from surrogate.optimizers.result import Outcome
-from surrogate.report.accuracy import styled
-from surrogate.report.page import percent
 
 __all__ = ["View", "deployment_figure"]
 
@@ -42,6 +42,14 @@ REACH_X, REACH_Y = 2.2, 1.65
 
 SIDEWAYS = 0.3
 """Devices further from the middle than this have labels beside them, others above or below."""
+
+
+USED_COLOURS = ("#eef3e2", "#f3c766", "#d1495b")
+LOST_COLOURS = ("#ffffff", "#b9a3d6", "#4b1d8f")
+"""Colour scales of utilization and of losses: from pale to strong, in hues that differ."""
+
+LEAST_SCALE = 1.0
+"""Losses [%] that the scale of rings spans at least: hardly any shall not look like many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +83,7 @@ def deployment_figure(views: Sequence[View]) -> Any:
         for number, chain in enumerate(view.deployment.placement):
             figure.add_trace(_chain_trace(view, places, chain, number), row=1, col=column)
             figure.data[-1].showlegend = column == 1
+        figure.add_trace(_loss_trace(view, places), row=1, col=column)
         figure.add_trace(_device_trace(view, places), row=1, col=column)
         anchor = "" if column == 1 else str(column)
         refs = {"axref": f"x{anchor}", "ayref": f"y{anchor}"}
@@ -85,19 +94,8 @@ def deployment_figure(views: Sequence[View]) -> Any:
         figure.update_yaxes(range=[-REACH_Y, REACH_Y], scaleanchor=f"x{anchor}", **hidden)
     styled(figure, height=580)
     figure.update_layout(
-        coloraxis={
-            "cmin": 0,
-            "cmax": 100,
-            "colorscale": [[0, "#eef3e2"], [0.5, "#f3c766"], [1, "#d1495b"]],
-            "colorbar": {
-                "title": {"text": "utilization [%]", "side": "top"},
-                "orientation": "h",
-                "thickness": 12,
-                "len": 0.3,
-                "x": 0.84,
-                "y": -0.14,
-            },
-        },
+        coloraxis=_colour_axis("utilization (circle) [%]", USED_COLOURS, 100.0, 0.84),
+        coloraxis2=_colour_axis("lost there (ring) [%]", LOST_COLOURS, _most_lost(views), 0.5),
         showlegend=len(views[0].deployment.placement) <= LEGEND,
         legend={"orientation": "h", "y": -0.02, "title": {"text": "chain "}},
         margin={"l": 10, "r": 10, "t": 60, "b": 80},
@@ -105,6 +103,31 @@ def deployment_figure(views: Sequence[View]) -> Any:
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)
     return figure
+
+
+def _colour_axis(title: str, colours: Sequence[str], most: float, x: float) -> dict[str, Any]:
+    bar = {
+        "title": {"text": title, "side": "top"},
+        "orientation": "h",
+        "thickness": 12,
+        "len": 0.28,
+        "x": x,
+        "y": -0.14,
+    }
+    scale = [[share, colour] for share, colour in zip((0, 0.5, 1), colours, strict=True)]
+    return {"cmin": 0, "cmax": most, "colorscale": scale, "colorbar": bar}
+
+
+def _shares(view: View, measure: str) -> list[float]:
+    """Return a measure of every device; NaN where nobody knows."""
+    outcome = view.outcome.devices
+    names = (device.name for device in view.deployment.problem.devices)
+    return [outcome.get(name, {}).get(measure, math.nan) for name in names]
+
+
+def _most_lost(views: Sequence[View]) -> float:
+    lost = [100 * share for view in views for share in _shares(view, "loss_ratio")]
+    return max([LEAST_SCALE, *filter(math.isfinite, lost)])
 
 
 def _places(devices: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -157,6 +180,29 @@ def _chain_trace(
     }
 
 
+def _loss_trace(view: View, places: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    """Draw a ring around each device, coloured by the share of the jobs it loses."""
+    lost = _shares(view, "loss_ratio")
+    known = any(map(math.isfinite, lost))
+    return {
+        "type": "scatter",
+        "x": [place[0] for place in places.values()],
+        "y": [place[1] for place in places.values()],
+        "mode": "markers",
+        "marker": {
+            "size": 32 if len(places) >= CROWDED else 84,
+            # What nothing arrives at loses nothing.
+            "color": [100 * share if math.isfinite(share) else 0.0 for share in lost],
+            "coloraxis": "coloraxis2",
+            "opacity": 1.0 if known else 0.0,
+            "line": {"color": "#8a8f98", "width": 1},
+        },
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
 def _device_trace(view: View, places: dict[str, tuple[float, float]]) -> dict[str, Any]:
     crowded = len(places) >= CROWDED
     hosted = {
@@ -169,16 +215,16 @@ def _device_trace(view: View, places: dict[str, tuple[float, float]]) -> dict[st
         ]
         for name in places
     }
-    used = [view.outcome.devices.get(name, {}).get("utilization", math.nan) for name in places]
+    used, lost = _shares(view, "utilization"), _shares(view, "loss_ratio")
     known = all(map(math.isfinite, used))
     text = [
         name if crowded else f"<b>{name}</b><br>{percent(value, 0)}"
         for name, value in zip(places, used, strict=True)
     ]
     hover = [
-        f"<b>{name}</b>: {percent(value, 1)} busy<br>"
+        f"<b>{name}</b>: {percent(value, 1)} busy, {percent(share)} of what arrives is lost<br>"
         + ("<br>".join(dict.fromkeys(hosted[name])) or "nothing placed here")
-        for name, value in zip(places, used, strict=True)
+        for name, value, share in zip(places, used, lost, strict=True)
     ]
     return {
         "type": "scatter",
@@ -235,7 +281,7 @@ def _chain_notes(view: View, places: dict[str, tuple[float, float]]) -> list[dic
             "arrowcolor": colour,
             "arrowwidth": 1.2,
             "arrowhead": 2,
-            "standoff": 34 if len(places) < CROWDED else 12,
+            "standoff": 43 if len(places) < CROWDED else 17,
             "bgcolor": "rgba(255,255,255,0.85)",
         })
     return notes

@@ -8,11 +8,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from datagen.report.page import Page, percent, seconds
+from datagen.report.style import styled
 from surrogate.optimizers.goal import EXCEEDED
 from surrogate.optimizers.result import Outcome, SearchResult, placement_of
-from surrogate.report.accuracy import styled
 from surrogate.report.deployment_graph import View, deployment_figure
-from surrogate.report.page import Page, percent, seconds
+from surrogate.report.pareto import FRONT_NOTE, front_figure
 from surrogate.report.utilization import UTILIZATION_NOTE, utilization_figure
 
 __all__ = ["add_placement", "history_figure", "placement_report"]
@@ -26,8 +27,9 @@ STATUS = {
 
 GRAPH_NOTE = (
     "Circles are devices, coloured by the share of time they are busy in simulation; the number in "
-    "a circle is that share. Each chain of requests enters at the arrow beside its name (with the "
-    "share of its requests that is lost) and follows the path of its colour. "
+    "a circle is that share. The ring around it is coloured by the share of the requests arriving "
+    "there that find the queue full. Each chain of requests enters at the arrow beside its name "
+    "(with the share of its requests that is lost) and follows the path of its colour. "
     "Pieces that follow each other on one device draw no path; hover over a device to see them."
 )
 
@@ -161,6 +163,9 @@ def add_placement(page: Page, result: SearchResult) -> None:
     page.figure(deployment_figure(views), GRAPH_NOTE)
     page.heading("How busy the devices are")
     page.figure(utilization_figure(result), UTILIZATION_NOTE)
+    if result.front:
+        page.heading("What is traded for what")
+        page.figure(front_figure(result), FRONT_NOTE)
     page.heading("Chain by chain")
     _add_chains(page, result)
     page.heading("Progress of the search")

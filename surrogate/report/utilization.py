@@ -7,8 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from datagen.report.style import styled
 from surrogate.optimizers.result import Outcome, SearchResult
-from surrogate.report.accuracy import styled
 
 __all__ = ["UTILIZATION_NOTE", "utilization_figure"]
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,69 +14,17 @@ from datagen.errors import InvalidInputError
 from datagen.evaluation import DeploymentBatch, Measures, pack
 from datagen.store.compare import compare_measures
 from surrogate.optimizers.archive import Improvement
-from surrogate.optimizers.result import Outcome, SearchResult, Violation
-from surrogate.report import Judged, evaluation_report, placement_report, quickstart_report
+from surrogate.optimizers.result import FrontPoint, Outcome, SearchResult, Valued, Violation
+from surrogate.report import (
+    Judged,
+    evaluation_report,
+    front_figure,
+    placement_report,
+    quickstart_report,
+)
 from surrogate.report.target import require_target
+from tests.report_pages import assert_self_contained, assert_shown_by_a_browser, read
 from tests.surrogate.cases import made_up_labels, random_deployments
-
-ADDRESS = re.compile(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", re.IGNORECASE)
-
-
-@dataclass
-class Report(HTMLParser):
-    """What a test asks of a page: figures by id, holders, words, what is outside of plotly.js."""
-
-    figures: dict[str, Any] = field(default_factory=dict)
-    holders: set[str] = field(default_factory=set)
-    words: str = ""
-    rest: str = ""
-    policy: str = ""
-    scripts: int = 0
-    _inside: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        assert not {"src", "href"} & set(given), f"<{tag}> refers to something outside"
-        if tag == "script":
-            self.scripts += 1
-            self._inside = given.get("data-figure") or given.get("id") or "script"
-        elif tag == "meta" and "http-equiv" in given:
-            self.policy = given["content"] or ""
-        elif tag == "div" and "id" in given:
-            self.holders.add(given["id"] or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "script":
-            self._inside = None
-
-    def handle_data(self, data: str) -> None:
-        if self._inside is None:
-            self.words += data
-        elif self._inside.startswith("figure-"):
-            self.figures[self._inside] = json.loads(data)
-        if self._inside != "plotly":
-            self.rest += data
-
-
-def read(path: Path) -> Report:
-    report = Report()
-    report.feed(path.read_text(encoding="utf-8"))
-    report.close()
-    return report
-
-
-def assert_self_contained(report: Report) -> None:
-    assert report.policy.startswith("default-src 'none'")
-    assert ADDRESS.search(report.rest) is None
-    assert report.scripts == len(report.figures) + 2  # plotly.js, once, and the one that draws
-    assert report.holders == set(report.figures)
-    for figure in report.figures.values():
-        assert figure["data"]
-        axes = [figure["layout"][key] for key in figure["layout"] if re.match(r"[xy]axis", key)]
-        assert all("title" in axis or axis.get("visible") is False for axis in axes)
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +51,13 @@ def outcome(loss: float, source: str, chains: list[str], devices: list[str]) -> 
         loss_ratio=loss,
         ci95=(0.9 * loss, 1.1 * loss) if source == "simulation" else None,
         chains={name: {"loss_ratio": loss, "throughput": 1.0, "latency": 0.4} for name in chains},
-        devices={name: {"utilization": 0.5} for name in devices},
+        devices={name: {"utilization": 0.5, "loss_ratio": loss / 2} for name in devices},
     )
 
 
-def searched(*, chains: int = 2, devices: int = 3, proved: bool = True) -> SearchResult:
+def searched(
+    *, chains: int = 2, devices: int = 3, proved: bool = True, objectives: tuple[str, ...] = ()
+) -> SearchResult:
     names = [f"chain <{n}>" for n in range(chains)]
     hosts = [f"board {n}" for n in range(devices)]
     fragments = tuple(Fragment(name=f"f{k}", service=Deterministic(mean=0.1)) for k in range(3))
@@ -133,6 +78,11 @@ def searched(*, chains: int = 2, devices: int = 3, proved: bool = True) -> Searc
         for shift in (0, 1)
     )
     simulated = [outcome(loss, "simulation", names, hosts) for loss in (0.2, 0.04)]
+
+    def valued(source: str, share: float) -> Valued:
+        values = (share, 1.0 - share, -share)
+        return Valued(source=source, values=dict(zip(objectives, values, strict=False)))
+
     return SearchResult(
         deployment=chosen,
         start_deployment=start,
@@ -150,6 +100,19 @@ def searched(*, chains: int = 2, devices: int = 3, proved: bool = True) -> Searc
             Improvement(evaluations=640, seconds=1.2, value=0.05),
         ),
         seed=0,
+        objectives={
+            "start": valued("simulation", 0.8),
+            "predicted": valued("surrogate", 0.1),
+            "verified": valued("simulation", 0.2),
+        },
+        front=tuple(
+            FrontPoint(
+                deployment=chosen,
+                predicted=valued("surrogate", share),
+                verified=valued("simulation", share + 0.05) if share < 0.5 else None,
+            )
+            for share in (0.1, 0.4, 0.6) * bool(objectives)
+        ),
     )
 
 
@@ -158,10 +121,15 @@ def test_evaluation_report(judged: Judged, tmp_path: Path) -> None:
     evaluation_report(judged, path)
     report = read(path)
     assert_self_contained(report)
-    assert len(report.figures) == 2
-    parity = report.figures["figure-1"]
+    assert len(report.figures) == 3
+    parity, _, boxes = report.figures.values()
     regimes = {trace["name"] for trace in parity["data"] if trace["mode"] == "markers"}
     assert len(regimes) == 5
+    assert [trace["type"] for trace in boxes["data"]] == ["box", "box"]
+    for trace in boxes["data"]:  # predictions are 2 % off wherever they are not clipped to 1
+        assert set(trace["x"]) <= regimes
+        assert trace["median"][-1] == pytest.approx(2.0, rel=0.01)
+        assert max(trace["upperfence"]) <= 2.0
     for said in ("0.123 ms", "5.00 ms", "throughput ratio", "latency ratio", "load ≥ 1.5"):
         assert said in report.words
 
@@ -186,9 +154,14 @@ def test_placement_report(chains: int, devices: int, tmp_path: Path) -> None:
     assert_self_contained(report)
     assert len(report.figures) == 3
     graph = report.figures["figure-1"]
-    assert len(graph["data"]) == 2 * (chains + 1)
-    coloured = [trace for trace in graph["data"] if trace.get("marker", {}).get("coloraxis")]
-    assert len(coloured) == 2
+    assert len(graph["data"]) == 2 * (chains + 2)
+    colours = {
+        axis: [t["marker"]["color"] for t in graph["data"] if t["marker"].get("coloraxis") == axis]
+        for axis in ("coloraxis", "coloraxis2")
+    }
+    assert colours["coloraxis"] == [[50.0] * devices] * 2  # how busy
+    assert colours["coloraxis2"] == [[10.0] * devices, [2.0] * devices]  # what is lost there
+    assert graph["layout"]["coloraxis2"]["cmax"] == 10.0  # one scale for both panels
     notes = [note["text"] for note in graph["layout"]["annotations"]]
     assert sum("20.00 % lost" in note for note in notes) == 1 + chains
     assert sum("4.00 % lost" in note for note in notes) == 1 + chains
@@ -197,6 +170,47 @@ def test_placement_report(chains: int, devices: int, tmp_path: Path) -> None:
     assert [bar["y"] for bar in bars] == [[50.0] * devices] * 2
     for said in ("[18.000 %, 22.000 %]", "5.000 %", "4.000 %", "1,234", "chain <0>"):
         assert said in report.words
+
+
+@pytest.mark.parametrize("objectives", [("loss_ratio", "latency"), ("loss_ratio", "x", "energy")])
+def test_a_front_is_shown_with_the_chosen_point(
+    objectives: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    placement_report(searched(objectives=objectives), path)
+    report = read(path)
+    assert_self_contained(report)
+    assert len(report.figures) == 4
+    figure = report.figures["figure-3"]
+    panels = len(objectives) * (len(objectives) - 1) // 2
+    named = [trace.get("name") for trace in figure["data"]]
+    assert named == [
+        None, "predicted", "verified by simulation", "start, simulated", "chosen, verified",
+    ] * panels  # fmt: skip
+    lines, predicted, verified, start, chosen = figure["data"][:5]
+    assert predicted["x"] == pytest.approx([10.0, 40.0, 60.0])  # losses in percent
+    assert verified["x"] == pytest.approx([15.0, 45.0])  # of the third, nothing was proved
+    assert verified["y"] == pytest.approx([0.85, 0.55])
+    assert lines["x"] == pytest.approx([10.0, 15.0, None, 40.0, 45.0, None])
+    assert (start["x"], chosen["x"]) == ([pytest.approx(80.0)], [pytest.approx(20.0)])
+    assert [trace["showlegend"] for trace in figure["data"][:5]] == [False, True, True, True, True]
+    assert figure["layout"]["xaxis"]["title"]["text"] == "loss ratio [%]"
+
+
+def test_throughput_grows_to_the_right(tmp_path: Path) -> None:
+    """It is minimised with its sign changed, which no reader should meet."""
+    figure = front_figure(searched(objectives=("throughput", "latency")))
+    assert list(figure.data[1].x) == pytest.approx([-0.1, -0.4, -0.6])
+
+
+@pytest.mark.parametrize("kind", ["evaluation", "placement"])
+def test_a_browser_shows_every_figure(kind: str, judged: Judged, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    if kind == "evaluation":
+        evaluation_report(judged, path)
+    else:
+        placement_report(searched(objectives=("loss_ratio", "latency")), path)
+    assert_shown_by_a_browser(path, tmp_path)
 
 
 def test_an_unproved_misfit_is_reported_as_such(tmp_path: Path) -> None:

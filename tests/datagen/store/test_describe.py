@@ -16,6 +16,7 @@ from datagen.store.plots import write_plots
 from tests.datagen.generate.campaigns import CONFIG, SEED, task, writer
 from tests.datagen.generate.sources import BadSource
 from tests.helpers import tandem
+from tests.report_pages import assert_self_contained, assert_shown_by_a_browser, read
 
 
 def test_a_summary_is_of_what_is_there(tmp_path: Path) -> None:
@@ -68,26 +69,50 @@ def test_thresholds_are_counted_once_per_exit(tmp_path: Path) -> None:
     assert report["effects"]["exits=thresholds"] > 0
 
 
-def test_labels_may_be_missing(tmp_path: Path) -> None:
+def unlabelled(folder: Path) -> Dataset:
     batch = pack([tandem(0, 1)])
     table = table_of(batch, Measures.of(batch, "measured"), [to_json(tandem(0, 1))], np.arange(1))
-    target = DatasetWriter(
-        folder=tmp_path / "set", rows=1, rows_per_shard=1, identity={}, source="measured"
-    )
+    target = DatasetWriter(folder=folder, rows=1, rows_per_shard=1, identity={}, source="measured")
     target.open(resume=False)
     target.write(0, table)
     target.close({})
-    report = describe_dataset(read_dataset(tmp_path / "set"))
+    return read_dataset(folder)
+
+
+def test_labels_may_be_missing(tmp_path: Path) -> None:
+    report = describe_dataset(unlabelled(tmp_path / "set"))
     assert report["losses"]["chain"]["n"] == 0
     assert report["losses"]["chain"]["classes"]["0"] is None
     assert report["latencies"]["latency"] == {"n": 0}
 
 
 def test_plots_are_on_one_page_that_needs_no_network(exits: Dataset, tmp_path: Path) -> None:
-    page = tmp_path / "plots.html"
-    write_plots(page, "A <set>", gather(exits))
-    text = page.read_text()
-    assert "A &lt;set&gt;" in text
-    assert text.count('class="plotly-graph-div"') >= 5
-    assert "Share of jobs that leave at each exit" in text
-    assert 'src="http' not in text
+    path = tmp_path / "plots.html"
+    numbers = gather(exits)
+    write_plots(path, "A <set>", numbers)
+    page = read(path)
+    assert_self_contained(page)
+    assert len(page.figures) == 11
+    assert "A <set>" in page.words
+    assert f"6 deployments with {len(numbers['chain_load'])} request chains" in page.words
+    regimes, loads, losses, *_ = page.figures.values()
+    assert sum(regimes["data"][0]["y"]) == pytest.approx(100.0)
+    assert sum(loads["data"][0]["y"]) == len(numbers["device_load"])  # each device is in a bar
+    assert losses["data"][0]["x"] == pytest.approx(numbers["chain_load"].tolist())
+    figures = page.figures.values()
+    (leaving,) = (f for f in figures if f["layout"]["xaxis"]["title"]["text"] == "exit")
+    assert sum(leaving["data"][0]["y"]) == pytest.approx(100.0)
+
+
+def test_a_browser_shows_every_plot(exits: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "plots.html"
+    write_plots(path, "A set", gather(exits))
+    assert_shown_by_a_browser(path, tmp_path)
+
+
+def test_what_no_label_tells_is_not_plotted(tmp_path: Path) -> None:
+    path = tmp_path / "plots.html"
+    write_plots(path, "Measured", gather(unlabelled(tmp_path / "set")))
+    page = read(path)
+    assert_self_contained(page)
+    assert "Mean latency of chains: there is nothing to show." in page.words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +54,24 @@ def test_verified_loss_agrees_with_an_independent_long_simulation() -> None:
     width = high - low
     assert low - width <= long.deployment["loss_ratio"][0] <= high + width
     assert low <= result.verified.loss_ratio <= high
+
+
+def test_devices_tell_what_they_lose() -> None:
+    result = place(small_problem(), AnalyticEvaluator(), Budget(evaluations=200), seed=2)
+    outcome, deployment = result.verified, result.deployment
+    long = simulate([deployment], events=2e6, seed=12345)
+    devices = [step.device for chain in deployment.steps() for path in chain for step in path]
+    for number, device in enumerate(deployment.problem.devices):
+        here = np.array(devices) == number
+        said = outcome.devices[device.name]["loss_ratio"]
+        if not here.any():
+            assert math.isnan(said)  # nothing arrives there
+            continue
+        lost, offered = (long.step[name][here].sum() for name in ("lost", "offered"))
+        assert said == pytest.approx(lost / offered, rel=0.15, abs=1e-3)
+    assert max(device["loss_ratio"] for device in outcome.devices.values()) > 0
+    written = json.loads(result.to_json())["verified"]["devices"]
+    assert all("loss_ratio" in device for device in written.values())
 
 
 def test_any_evaluator_guides_the_search() -> None:
