@@ -9,8 +9,8 @@ from surrogate.optimizers.budget import Budget, Clock
 
 __all__ = ["Pace"]
 
-LARGEST_BATCH = 256
-"""Candidates at once; models gain little from more, and searches lose rounds."""
+LARGEST_BATCH = 512
+"""Candidates at once: enough for two threads to gain all they can, and searches lose rounds."""
 
 ROUNDS = 1000
 """Batches that a budget in seconds should hold: annealing makes one step of each row per batch, and
