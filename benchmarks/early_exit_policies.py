@@ -35,7 +35,7 @@ from policy_questions import text as questions_text
 from policy_regret import regrets
 from policy_regret import text as regret_text
 from policy_report import plot, report_of, result_text
-from result_file import REPOSITORY, add_output_options, deliver, machine
+from result_file import REPOSITORY, BenchmarkParser, deliver, machine
 
 from datagen.exits import ExitTrace
 from datagen.simulator.options import SimulationOptions
@@ -116,8 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     named = os.environ.get("EDGE_SURROGATE_DATA", "../shared/data")
     parser.add_argument(
         "--data", metavar="FOLDER", type=Path, default=Path(named), help="public data"
@@ -152,8 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--report-only", action="store_true", help="measure nothing")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="accuracy by load")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     if not given.report_only:
         with given.rows.open("a") as file:
             for row in sweep(given, {key_of(row) for row in read_rows(given.rows)}):
@@ -175,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report["notes"] = [*regret_text(regret), *questions_text(asked)]
     if given.plot is not None:
         plot(rows, given.target, given.plot)
-    deliver("early_exit_policies", report, given, words, result_text=result_text)
+    deliver("early_exit_policies", report, given, result_text=result_text)
     return 0
 
 

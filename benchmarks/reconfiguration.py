@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from placement_cases import EVALUATION_SEED, cases
 from placement_trial import judged, searched
-from result_file import add_output_options, deliver, head, machine
+from result_file import BenchmarkParser, deliver, head, machine
 
 from datagen.analytic.decomposition import AnalyticEvaluator
 from datagen.deployment import Deployment
@@ -317,8 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     add = parser.add_argument
     add("--checkpoint", metavar="NAME", default="chainnet", help="name, folder, or analytic")
     add("--problems", metavar="N", type=int, default=12, help="problems looked at")
@@ -326,9 +325,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--bandwidth", metavar="B", type=float, default=1e6, help="bytes per second of a move")
     add("--seconds", metavar="B", type=float, default=2.0, help="budget of each search [s]")
     add("--time", choices=("processor", "wall"), default="processor", help="time of the budgets")
-    add_output_options(parser)
-    given = parser.parse_args(words)
-    deliver("reconfiguration", measure(given), given, words, result_text=result_text)
+    given = parser.given(arguments)
+    deliver("reconfiguration", measure(given), given, result_text=result_text)
     return 0
 
 

@@ -9,7 +9,6 @@ the reward is that of the bandits, a half for being in time and a half for accur
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from result_file import add_output_options, deliver, machine
+from result_file import BenchmarkParser, deliver, machine
 from split_report import plot, result_text
 
 from datagen.splitting import (
@@ -282,8 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
     parser.add_argument("--repeats", metavar="R", type=int, default=10, help="runs for deciders")
     parser.add_argument("--tasks", metavar="N", type=int, default=2000, help="tasks of each")
@@ -292,8 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--placed-tasks", metavar="N", type=int, default=300, help="tasks of each")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="measures against arrivals")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     torch.set_num_threads(1)  # one small network at a time: threads would only wait for each other
     report = measure(
         given.checkpoint,
@@ -304,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if given.plot is not None:
         plot(report["rows"], given.plot)
-    deliver("split_decision", report, given, words, result_text=result_text)
+    deliver("split_decision", report, given, result_text=result_text)
     return 0
 
 

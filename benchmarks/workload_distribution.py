@@ -10,14 +10,13 @@ all requests of our figure relative to that of the other strategy.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from result_file import add_output_options, deliver, head, machine
+from result_file import BenchmarkParser, deliver, head, machine
 from workload_cluster import ACCURACY, CLUSTERS, NOISE
 
 from datagen.workload import Change, ManagerOptions, Node, Outcome, Request, play
@@ -310,16 +309,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("--repeats", metavar="R", type=int, default=10, help="runs of each")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="rates and accuracies")
-    add_output_options(parser)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     report = measure(given.repeats)
     if given.plot is not None:
         plot(report["rows"], given.plot)
-    deliver("workload_distribution", report, given, words, result_text=result_text)
+    deliver("workload_distribution", report, given, result_text=result_text)
     return 0
 
 

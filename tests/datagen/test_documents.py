@@ -121,7 +121,11 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["devices", 0, "capcity"], 5, r"devices\[0\]\.capcity must be one of name, speed"),
+        (
+            ["devices", 0, "capcity"],
+            5,
+            r"devices\[0\]\.capcity must be one of the keys name, speed",
+        ),
         (["devices", 1, "capacity"], 0, r"devices\[1\]\.capacity must be a whole number >= 1"),
         (["devices", 1, "capacity"], 2.5, r"devices\[1\]\.capacity must be a whole number >= 1"),
         (["devices", 1, "capacity"], "many", r"devices\[1\]\.capacity must be a number"),
@@ -140,7 +144,11 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         ),
         (["chains", 0, "arrivals", "law"], "poison", r"chains\[0\]\.arrivals\.law must be one of"),
         (["chains", 0, "fragments", 1, "service", "mean"], 10**400, r"service\.mean must be below"),
-        (["chains", 0, "fragments", 1, "service", "scv"], 1, r"service\.scv must be one of mean"),
+        (
+            ["chains", 0, "fragments", 1, "service", "scv"],
+            1,
+            r"service\.scv must be one of the keys mean",
+        ),
         (["chains", 0, "fragments", 0, "allowed"], ["tpu"], "allowed must name a device"),
         (
             ["chains", 0, "contexts"],
@@ -173,7 +181,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         (["exits"], {"camera": {"mux": [1]}}, "exits.camera.mux must be one of"),
         (["overflow"], "drip", "overflow must be drop or block"),
         (["fuse"], 1, "fuse must be true or false"),
-        (["devises"], [], "devises must be one of devices"),
+        (["devises"], [], "devises must be one of the keys devices"),
     ],
 )
 def test_errors_name_the_path(path: list[Any], value: object, message: str) -> None:
@@ -242,7 +250,7 @@ def test_problems_name_trace_files_too(tmp_path: Path, file: str) -> None:
         ({"correct": [[1]]}, r"traces\[0\]\.correct must have shape \(1, 2\)"),
         ({"context": [1]}, r"traces\[0\]\.context\[0\] must be a whole number"),
         ({"cost": [1]}, r"traces\[0\]\.cost must have shape \(2,\)"),
-        ({"cots": [1]}, r"traces\[0\]\.cots must be one of name"),
+        ({"cots": [1]}, r"traces\[0\]\.cots must be one of the keys name"),
     ],
 )
 def test_bad_traces_are_named_by_path(changed: dict[str, Any], message: str) -> None:
