@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datagen.commands.options import Parser, write_json, write_line
+from datagen.commands.options import Parser, progress_bar, write_json, write_line
 
 __all__ = ["main"]
 
@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> None:
     from datagen.store.describe import describe_dataset, gather
 
     dataset = read_dataset(given.path)
-    numbers = gather(dataset)
+    with progress_bar(len(dataset), quiet=given.json) as progress:
+        numbers = gather(dataset, progress)
     report = describe_dataset(dataset, numbers)
     if given.report is not None:
         from datagen.store.plots import write_plots

@@ -158,6 +158,7 @@ def main(arguments: list[str]) -> None:
 
     from datagen.documents import read_problem
     from surrogate import optimizers
+    from surrogate.commands.search_bar import search_bar
     from surrogate.optimizers import Budget, LatencyLimit, place
 
     budget = Budget(seconds=seconds, evaluations=evaluations)
@@ -168,16 +169,18 @@ def main(arguments: list[str]) -> None:
     search = None
     if given.search is not None:
         search = getattr(optimizers, SEARCHES[given.search]).driven_by(evaluator, objective)
-    result = place(
-        problem,
-        evaluator,
-        budget,
-        seed,
-        start,
-        search=search,
-        objective=objective,
-        constraints=() if limit is None else (LatencyLimit(limit),),
-    )
+    with search_bar(budget, quiet=given.json) as callback:
+        result = place(
+            problem,
+            evaluator,
+            budget,
+            seed,
+            start,
+            callback,
+            search=search,
+            objective=objective,
+            constraints=() if limit is None else (LatencyLimit(limit),),
+        )
     if given.json:
         write_json(result.to_dict())
     else:
