@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from surrogate.models import DeploymentNetwork
-from surrogate.optimizers import proof
 from tests.conftest import REPOSITORY
 from tests.contracts.models import ModelContract
 from tests.pages import Block, blocks, insert, run_page
@@ -52,30 +51,6 @@ def written_pages() -> list[Path]:
 
 def pages_run_here() -> list[Path]:
     return [page for page in written_pages() if name(page) not in IN_THE_SOURCES and blocks(page)]
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder like the clone's, with nothing to spoil, as working directory and import path."""
-    import torch
-
-    for folder in ("configs", "examples", "checkpoints"):
-        (tmp_path / folder).symlink_to(REPOSITORY / folder)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(proof, "SELECTION_EVENTS", 3e4)
-    monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 2e5)
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-    known, threads = set(sys.modules), torch.get_num_threads()
-    precision = torch.get_float32_matmul_precision()
-    torch.set_num_threads(1)
-    yield tmp_path
-    torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision(precision)
-    for module in set(sys.modules) - known:
-        home = getattr(sys.modules[module], "__file__", None)
-        if home is not None and Path(home).is_relative_to(tmp_path):
-            del sys.modules[module]
 
 
 @pytest.mark.parametrize("page", pages_run_here(), ids=name)

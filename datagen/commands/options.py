@@ -135,7 +135,7 @@ def hidden(quiet: bool) -> bool:
 @contextmanager
 def progress_bar(
     total: int | None, *, quiet: bool, unit: str = "deployment"
-) -> Iterator[Callable[[int], object]]:
+) -> Iterator[Callable[..., object]]:
     """Show the progress of a command on standard error, if a person is there to see it.
 
     Args:
@@ -144,12 +144,18 @@ def progress_bar(
         unit: What is counted.
 
     Yields:
-        A function to call with the number of units just done.
+        A function to call with the number of units just done, and perhaps with the total, once it
+        is known.
     """
     from tqdm import tqdm
 
     with tqdm(total=total, unit=unit, disable=hidden(quiet), file=sys.stderr, delay=SLOW) as bar:
-        yield bar.update
+
+        def advance(done: int, of: int | None = None) -> None:
+            bar.total = bar.total if of is None else of
+            bar.update(done)
+
+        yield advance
 
 
 def write_json(report: dict[str, Any]) -> None:

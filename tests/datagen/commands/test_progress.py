@@ -13,7 +13,10 @@ import pytest
 from datagen.__main__ import main
 from datagen.commands import options
 from datagen.commands.options import progress_bar
+from datagen.documents import to_yaml
 from datagen.generate import generate, read_config
+from tests.datagen.store.test_chainnet import lay_out
+from tests.helpers import tandem
 
 SMALL = """
 scenario: {name: type1, chains: [1, 2], length: [2, 3], pool: 4}
@@ -49,6 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generate(root / "whole", read, num=8, seed=1, workers=1)
     for part in (1, 2):
         generate(root / f"part{part}", read, num=8, seed=1, workers=1, part=(part, 2))
+    lay_out(root / "public")
+    (root / "one.yaml").write_text(to_yaml(tandem(0, 1)))
+    (root / "log.csv").write_text("deployment,chain,latency\none.yaml,c,0.5\n")
     return root
 
 
@@ -67,8 +73,18 @@ COMMANDS = {
     "validate": ["validate", "{at}/whole"],
     "describe": ["describe", "{at}/whole"],
     "compare": ["compare", "{at}/whole", "{at}/whole"],
+    "import-chainnet": ["import-chainnet", "{at}/public", "{new}"],
+    "import-measured": ["import-measured", "{at}/log.csv", "{new}"],
     "merge": ["merge", "{new}", "{at}/part1", "{at}/part2"],
 }
+
+DONE = {
+    "import-chainnet": "4/4",  # two deployments, read and written
+    "import-measured": "1/1",
+    "merge": "2/2",
+    "simulate": "8deployment",
+}
+"""Command -> its last count, where that is not of eight deployments."""
 
 
 def words(name: str, folder: Path, new: Path) -> list[str]:
@@ -79,7 +95,7 @@ def words(name: str, folder: Path, new: Path) -> list[str]:
 def test_a_person_sees_how_far_it_is(name: str, folder: Path, tmp_path: Path) -> None:
     with terminal() as seen:
         assert main(words(name, folder, tmp_path / "new")) == 0
-    done = {"merge": "2/2", "simulate": "8deployment"}.get(name, "8/8")
+    done = DONE.get(name, "8/8")
     assert done in seen.getvalue()
 
 
