@@ -69,6 +69,32 @@ def test_every_block_is_of_a_language_that_is_run() -> None:
     assert not wrong, wrong
 
 
+def test_a_block_that_does_not_work_is_found(desk: Path) -> None:
+    wrong = {
+        "a failing command": "```sh\ndatagen validate nowhere\n```\n",
+        "failing Python": "```python\nassert 1 == 2\n```\n",
+        "an unknown option": "```bash\ndatagen describe data --fast\n```\n",
+        "an unknown command": "```bash\nsurrogate guess data\n```\n",
+    }
+    for text in wrong.values():
+        (desk / "page.md").write_text(text)
+        with pytest.raises(AssertionError):
+            run_page(desk / "page.md")
+
+
+def test_a_block_finds_its_place_or_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "part.py"
+    file.write_text("one\n    two,\nthree\n")
+    page = tmp_path / "page.md"
+    page.write_text('```text title="part.py, below: two,"\n    new,\n```\n')
+    (block,) = blocks(page)
+    insert(block, tmp_path)
+    assert file.read_text() == "one\n    two,\n    new,\nthree\n"
+    file.write_text("two,\ntwo,\n")
+    with pytest.raises(AssertionError, match="in 2 lines"):
+        insert(block, tmp_path)
+
+
 def documented_additions(page: str) -> tuple[list[Block], str]:
     """The blocks of a page that belong into the sources, and the code that uses them."""
     found = blocks(DOCS / page)
