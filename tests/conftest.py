@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,29 @@ def public_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"public data are absent: EDGE_SURROGATE_DATA={named} is no folder")
     return folder
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder like the clone's, with nothing to spoil, as working directory and import path."""
+    import torch
+
+    from surrogate.optimizers import proof
+
+    for folder in ("configs", "examples", "checkpoints"):
+        (tmp_path / folder).symlink_to(REPOSITORY / folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(proof, "SELECTION_EVENTS", 3e4)
+    monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 2e5)
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    known, threads = set(sys.modules), torch.get_num_threads()
+    precision = torch.get_float32_matmul_precision()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(precision)
+    for module in set(sys.modules) - known:
+        home = getattr(sys.modules[module], "__file__", None)
+        if home is not None and Path(home).is_relative_to(tmp_path):
+            del sys.modules[module]

@@ -27,6 +27,9 @@ LIGHTNING = [f"surrogate {name}" for name in ("fit", "validate", "test", "predic
 SMOKE = {"--num": 12.0, "--horizon": 2e3, "--events": 2e4, "--seconds": 0.3}
 """Option -> its largest value in a test."""
 
+SECONDS = re.compile(r"Budget\(seconds=[\d.]+\)")
+"""A budget of time in Python, which is cut short like that of a command."""
+
 MORE_WORDS = {
     "datagen generate": ("--workers", "1"),
     "datagen simulate": ("--workers", "1"),
@@ -126,7 +129,8 @@ def run_page(page: Path) -> None:
             Path(block.title).write_text(block.text, encoding="utf-8")
         elif block.language == "python":
             # Blank lines put a traceback on the line of the page.
-            source = "\n" * (block.line - 1) + block.text
+            text = SECONDS.sub(f"Budget(seconds={SMOKE['--seconds']})", block.text)
+            source = "\n" * (block.line - 1) + text
             exec(compile(source, str(page), "exec"), names)
         elif block.language in ("sh", "bash"):
             act = run_command if block.language == "sh" else check_command

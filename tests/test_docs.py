@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from surrogate.models import DeploymentNetwork
-from surrogate.optimizers import proof
 from tests.conftest import REPOSITORY
 from tests.contracts.models import ModelContract
 from tests.pages import Block, blocks, insert, run_page
@@ -54,30 +53,6 @@ def pages_run_here() -> list[Path]:
     return [page for page in written_pages() if name(page) not in IN_THE_SOURCES and blocks(page)]
 
 
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder like the clone's, with nothing to spoil, as working directory and import path."""
-    import torch
-
-    for folder in ("configs", "examples", "checkpoints"):
-        (tmp_path / folder).symlink_to(REPOSITORY / folder)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(proof, "SELECTION_EVENTS", 3e4)
-    monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 2e5)
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-    known, threads = set(sys.modules), torch.get_num_threads()
-    precision = torch.get_float32_matmul_precision()
-    torch.set_num_threads(1)
-    yield tmp_path
-    torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision(precision)
-    for module in set(sys.modules) - known:
-        home = getattr(sys.modules[module], "__file__", None)
-        if home is not None and Path(home).is_relative_to(tmp_path):
-            del sys.modules[module]
-
-
 @pytest.mark.parametrize("page", pages_run_here(), ids=name)
 def test_the_blocks_of_a_page_run(page: Path, desk: Path) -> None:
     run_page(page)
@@ -92,6 +67,32 @@ def test_every_block_is_of_a_language_that_is_run() -> None:
         if block.language not in known or (block.language == "yaml" and block.title is None)
     ]
     assert not wrong, wrong
+
+
+def test_a_block_that_does_not_work_is_found(desk: Path) -> None:
+    wrong = {
+        "a failing command": "```sh\ndatagen validate nowhere\n```\n",
+        "failing Python": "```python\nassert 1 == 2\n```\n",
+        "an unknown option": "```bash\ndatagen describe data --fast\n```\n",
+        "an unknown command": "```bash\nsurrogate guess data\n```\n",
+    }
+    for text in wrong.values():
+        (desk / "page.md").write_text(text)
+        with pytest.raises(AssertionError):
+            run_page(desk / "page.md")
+
+
+def test_a_block_finds_its_place_or_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "part.py"
+    file.write_text("one\n    two,\nthree\n")
+    page = tmp_path / "page.md"
+    page.write_text('```text title="part.py, below: two,"\n    new,\n```\n')
+    (block,) = blocks(page)
+    insert(block, tmp_path)
+    assert file.read_text() == "one\n    two,\n    new,\nthree\n"
+    file.write_text("two,\ntwo,\n")
+    with pytest.raises(AssertionError, match="in 2 lines"):
+        insert(block, tmp_path)
 
 
 def documented_additions(page: str) -> tuple[list[Block], str]:

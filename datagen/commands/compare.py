@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datagen.commands.options import Parser, write_json, write_line
+from datagen.commands.options import Parser, progress_bar, write_json, write_line
 
 __all__ = ["main"]
 
@@ -26,7 +26,9 @@ def main(arguments: list[str]) -> None:
     from datagen.store import read_dataset
     from datagen.store.compare import compare_datasets
 
-    report = compare_datasets(read_dataset(given.candidate), read_dataset(given.reference))
+    candidate, reference = read_dataset(given.candidate), read_dataset(given.reference)
+    with progress_bar(len(reference), quiet=given.json) as progress:
+        report = compare_datasets(candidate, reference, progress)
     if given.json:
         write_json(report)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from datagen.commands.options import Parser, write_json, write_line
+from datagen.commands.options import Parser, progress_bar, write_json, write_line
 
 __all__ = ["main"]
 
@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> None:
     from datagen.store.describe import describe_dataset, gather
 
     dataset = read_dataset(given.path)
-    numbers = gather(dataset)
+    with progress_bar(len(dataset), quiet=given.json) as progress:
+        numbers = gather(dataset, progress)
     report = describe_dataset(dataset, numbers)
     if given.json:
         write_json({"path": given.path, **report})

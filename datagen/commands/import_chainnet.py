@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datagen.commands.options import Parser, write_json, write_line
+from datagen.commands.options import Parser, progress_bar, write_json, write_line
 
 __all__ = ["main"]
 
@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> None:
 
     from datagen.store.chainnet import import_chainnet
 
-    count = import_chainnet(given.source, given.out)
+    with progress_bar(None, quiet=given.json) as progress:
+        count = import_chainnet(given.source, given.out, progress)
     if given.json:
         write_json({"path": given.out, "deployments": count})
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datagen.commands.options import Parser, write_json, write_line
+from datagen.commands.options import Parser, progress_bar, write_json, write_line
 
 __all__ = ["main"]
 
@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> None:
 
     from datagen.store.measured import import_measured
 
-    count = import_measured(given.source, given.out)
+    with progress_bar(None, quiet=given.json) as progress:
+        count = import_measured(given.source, given.out, progress)
     if given.json:
         write_json({"path": given.out, "deployments": count})
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datagen.commands.options import Parser, write_json, write_line
+from datagen.commands.options import Parser, progress_bar, write_json, write_line
 
 __all__ = ["main"]
 
@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> None:
 
     from datagen.store.merge import merge_datasets
 
-    count = merge_datasets(given.parts, given.out)
+    with progress_bar(len(given.parts), quiet=given.json, unit="part") as progress:
+        count = merge_datasets(given.parts, given.out, progress)
     if given.json:
         write_json({"path": given.out, "deployments": count, "parts": len(given.parts)})
     else:

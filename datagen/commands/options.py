@@ -15,6 +15,7 @@ from datagen.errors import InvalidInputError, require
 __all__ = [
     "Parser",
     "available_cores",
+    "hidden",
     "number",
     "progress_bar",
     "whole",
@@ -115,22 +116,46 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+SLOW = 2.0
+"""Seconds after which a bar appears: what ends sooner needs none."""
+
+
+def hidden(quiet: bool) -> bool:
+    """Tell whether progress is to be kept to oneself.
+
+    Args:
+        quiet: Whether nothing is wanted.
+
+    Returns:
+        Whether it is not, or nobody is there to see it.
+    """
+    return quiet or not sys.stderr.isatty()
+
+
 @contextmanager
-def progress_bar(total: int | None, *, quiet: bool) -> Iterator[Callable[[int], object]]:
+def progress_bar(
+    total: int | None, *, quiet: bool, unit: str = "deployment"
+) -> Iterator[Callable[..., object]]:
     """Show the progress of a command on standard error, if a person is there to see it.
 
     Args:
-        total: Number of deployments, or None where it is not known yet.
+        total: Number of units of work, or None where it is not known yet.
         quiet: Whether to show nothing.
+        unit: What is counted.
 
     Yields:
-        A function to call with the number of deployments just done.
+        A function to call with the number of units just done, and perhaps with the total, once it
+        is known.
     """
     from tqdm import tqdm
 
-    hidden = quiet or not sys.stderr.isatty()
-    with tqdm(total=total, unit="deployment", disable=hidden, file=sys.stderr) as bar:
-        yield bar.update
+    with tqdm(total=total, unit=unit, disable=hidden(quiet), file=sys.stderr, delay=SLOW) as bar:
+
+        def advance(done: int, of: int | None = None) -> None:
+            bar.total = bar.total if of is None else of
+            bar.update(done)
+
+        yield advance
 
 
 def write_json(report: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datagen.commands.options import Parser, write_json, write_line
+from datagen.commands.options import Parser, progress_bar, write_json, write_line
 
 __all__ = ["main"]
 
@@ -18,9 +18,11 @@ def main(arguments: list[str]) -> None:
     parser.add_json()
     given = parser.parse_args(arguments)
 
+    from datagen.store import read_dataset
     from datagen.store.validate import validate_dataset
 
-    report = validate_dataset(given.path)
+    with progress_bar(len(read_dataset(given.path)), quiet=given.json) as progress:
+        report = validate_dataset(given.path, progress)
     if given.json:
         write_json(report)
     else:

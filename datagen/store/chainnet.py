@@ -12,7 +12,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +46,22 @@ ROWS_PER_SHARD = 4096
 Labels = dict[str, NDArray[np.float64]]
 
 
-def read_chainnet(source: str | Path) -> tuple[list[Deployment], Labels]:
+Progress = Callable[[int, int], object]
+"""Called with the deployments just done and with how many there are: each is read, then written."""
+
+
+def _unseen(done: int, total: int) -> None:
+    del done, total
+
+
+def read_chainnet(
+    source: str | Path, progress: Progress = _unseen
+) -> tuple[list[Deployment], Labels]:
     """Read a folder of ChainNet's text files.
 
     Args:
         source: The folder, or the one above its ``raw``.
+        progress: Told of every deployment that was read.
 
     Returns:
         The deployments, and the labels present by chain measure [C], with the loss ratio, which is
@@ -83,7 +94,11 @@ def read_chainnet(source: str | Path) -> tuple[list[Deployment], Labels]:
     }
     if "throughput_ratio" in labels:
         labels["loss_ratio"] = 1.0 - labels["throughput_ratio"]
-    return list(_deployments(classes, nodes, rows)), labels
+    deployments = []
+    for deployment in _deployments(classes, nodes, rows):
+        deployments.append(deployment)
+        progress(1, 2 * len(classes))
+    return deployments, labels
 
 
 def _deployments(
@@ -172,12 +187,13 @@ def _row(place: str, line: str, width: int | None) -> list[float]:
     return row
 
 
-def import_chainnet(source: str | Path, out: str | Path) -> int:
+def import_chainnet(source: str | Path, out: str | Path, progress: Progress = _unseen) -> int:
     """Write a folder of ChainNet's text files as a data set.
 
     Args:
         source: The folder, or the one above its ``raw``.
         out: A new or empty folder.
+        progress: Told of every deployment that was read, and again when it is written.
 
     Returns:
         Number of deployments.
@@ -185,7 +201,7 @@ def import_chainnet(source: str | Path, out: str | Path) -> int:
     Raises:
         InvalidInputError: If the files do not fit each other, or ``out`` holds something.
     """
-    deployments, labels = read_chainnet(source)
+    deployments, labels = read_chainnet(source, progress)
     writer = DatasetWriter(
         folder=Path(out),
         rows=len(deployments),
@@ -205,6 +221,7 @@ def import_chainnet(source: str | Path, out: str | Path) -> int:
             measures = Measures.of(batch, "simulation", chain=chain)
             first = last
             writer.write(number, table_of(batch, measures, map(to_json, part), np.array(rows)))
+            progress(len(rows), 2 * len(deployments))
     except BaseException:
         writer.abandon()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -195,12 +196,17 @@ def _plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def compare_datasets(candidate: Dataset, reference: Dataset) -> dict[str, Any]:
+def compare_datasets(
+    candidate: Dataset,
+    reference: Dataset,
+    progress: Callable[[int], object] = lambda rows: None,
+) -> dict[str, Any]:
     """Compare the labels of two data sets.
 
     Args:
         candidate: What is judged.
         reference: What is taken as true.
+        progress: Called with the number of rows whose deployments were just compared.
 
     Returns:
         What :func:`compare_measures` says, with the number of ``deployments``.
@@ -212,9 +218,12 @@ def compare_datasets(candidate: Dataset, reference: Dataset) -> dict[str, Any]:
     rule = "hold the deployments of the reference"
     if len(candidate) != len(reference):
         raise InvalidInputError("candidate", f"{rule}, {len(reference)}", len(candidate))
-    for row, (a, b) in enumerate(zip(candidate.documents(), reference.documents(), strict=True)):
-        if a != b:
-            raise InvalidInputError("candidate", rule, f"another in row {row}")
+    for rows in reference.row_groups():
+        pairs = zip(candidate.documents(rows), reference.documents(rows), strict=True)
+        for row, (a, b) in zip(rows, pairs, strict=True):
+            if a != b:
+                raise InvalidInputError("candidate", rule, f"another in row {row}")
+        progress(len(rows))
     batch = reference.batch(laws=False)
     report = compare_measures(batch, candidate.measures(), reference.measures())
     return {"deployments": len(reference), **report}

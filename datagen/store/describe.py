@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -102,22 +102,23 @@ def _exits(batch: DeploymentBatch) -> tuple[NDArray[np.int64], Floats]:
     return np.arange(len(shares)) - first + 1, np.asarray(shares)
 
 
-def gather(dataset: Dataset) -> dict[str, NDArray[Any]]:
+def gather(
+    dataset: Dataset, progress: Callable[[int], object] = lambda rows: None
+) -> dict[str, NDArray[Any]]:
     """Return the numbers that tables and plots are made of, read window by window.
 
     Args:
         dataset: The data set.
+        progress: Called with the number of rows just gathered.
 
     Returns:
         Arrays by name, each with one value per deployment, chain, path, device or exit.
     """
-    windows: Iterator[dict[str, NDArray[Any]]] = (
-        _parts(batch, measures) for batch, measures in stream(dataset, groups=GROUPS, labels=LABELS)
-    )
     collected: dict[str, list[NDArray[Any]]] = {}
-    for parts in windows:
-        for name, values in parts.items():
+    for batch, measures in stream(dataset, groups=GROUPS, labels=LABELS):
+        for name, values in _parts(batch, measures).items():
             collected.setdefault(name, []).append(values)
+        progress(len(batch))
     return {name: np.concatenate(values) for name, values in collected.items()}
 
 

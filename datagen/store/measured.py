@@ -10,7 +10,7 @@ those of the whole deployment. An empty cell is a label that is not known. Units
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +67,22 @@ def _known(level: str) -> set[str]:
     }
 
 
-def read_measured(path: str | Path) -> tuple[list[Deployment], Measures]:
+Progress = Callable[[int, int], object]
+"""Called with the deployments just read and with how many there are."""
+
+
+def _unseen(done: int, total: int) -> None:
+    del done, total
+
+
+def read_measured(
+    path: str | Path, progress: Progress = _unseen
+) -> tuple[list[Deployment], Measures]:
     """Read a CSV file of measured labels.
 
     Args:
         path: The file.
+        progress: Told of every deployment that was read.
 
     Returns:
         The deployments in the order they are first named, and their measures. Ratios that follow
@@ -85,7 +96,10 @@ def read_measured(path: str | Path) -> tuple[list[Deployment], Measures]:
     lines = list(_lines(file))
     require(len(lines) > 0, file.name, "hold at least one line of labels", 0)
     sources = list(dict.fromkeys(line["deployment"] for _, line in lines))
-    deployments = [_deployment(file, lines, source) for source in sources]
+    deployments = []
+    for source in sources:
+        deployments.append(_deployment(file, lines, source))
+        progress(1, len(sources))
     batch = pack(deployments)
     rows = {("deployment", source, ""): n for n, source in enumerate(sources)}
     for level, start in (("chain", batch.chain_start), ("device", batch.device_start)):
@@ -194,12 +208,13 @@ def _unloaded_latency(batch: DeploymentBatch) -> NDArray[np.float64]:
     return np.where(plain[batch.owner("chain")], total, np.nan)
 
 
-def import_measured(path: str | Path, out: str | Path) -> int:
+def import_measured(path: str | Path, out: str | Path, progress: Progress = _unseen) -> int:
     """Write a CSV file of measured labels as a data set.
 
     Args:
         path: The file.
         out: A new or empty folder.
+        progress: Told of every deployment that was read.
 
     Returns:
         Number of deployments.
@@ -207,7 +222,7 @@ def import_measured(path: str | Path, out: str | Path) -> int:
     Raises:
         InvalidInputError: If a line is not as described, or ``out`` holds something.
     """
-    deployments, measures = read_measured(path)
+    deployments, measures = read_measured(path, progress)
     texts = [to_json(deployment) for deployment in deployments]
     table = table_of(pack(deployments), measures, texts, np.arange(len(texts)))
     writer = DatasetWriter(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,17 @@ IDENTITY = ("program", "config", "seed")
 """Entries that the one who generated the parts gave."""
 
 
-def merge_datasets(parts: Sequence[str | Path], out: str | Path) -> int:
+def merge_datasets(
+    parts: Sequence[str | Path],
+    out: str | Path,
+    progress: Callable[[int], object] = lambda parts: None,
+) -> int:
     """Put the parts of a data set together.
 
     Args:
         parts: Folders of all its parts, each finished, in any order.
         out: A new or empty folder.
+        progress: Called with the number of parts just taken in.
 
     Returns:
         Number of deployments.
@@ -59,6 +64,7 @@ def merge_datasets(parts: Sequence[str | Path], out: str | Path) -> int:
                 part.verify(number)
                 _copy(part.files[number], writer.folder / shard.file, shard.sha256)
                 writer.vouch(numbers[shard.file], shard)
+            progress(1)
     except BaseException:
         writer.abandon()
         raise

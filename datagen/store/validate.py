@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,14 @@ RATIO_SLACK = 1e-9
 """Slack of ratios and identities for the rounding of sums."""
 
 
-def validate_dataset(path: str | Path) -> dict[str, Any]:
+def validate_dataset(
+    path: str | Path, progress: Callable[[int], object] = lambda rows: None
+) -> dict[str, Any]:
     """Check a data set as a whole.
 
     Args:
         path: Folder with a manifest.
+        progress: Called with the number of rows whose file was just checked.
 
     Returns:
         Plain values: ``deployments``, ``chains``, ``shards`` and the ``checks`` that passed.
@@ -54,7 +58,7 @@ def validate_dataset(path: str | Path) -> dict[str, Any]:
         CorruptDataError: If a check fails; it names the file, row group or row.
     """
     dataset = read_dataset(path)
-    _check_files(dataset)
+    _check_files(dataset, progress)
     batch = dataset.batch()
     _check_rows(dataset, batch)
     measures = dataset.measures()
@@ -67,7 +71,7 @@ def validate_dataset(path: str | Path) -> dict[str, Any]:
     }
 
 
-def _check_files(dataset: Dataset) -> None:
+def _check_files(dataset: Dataset, progress: Callable[[int], object]) -> None:
     known = known_fields()
     last = -1
     for number, file in enumerate(dataset.files):
@@ -83,6 +87,7 @@ def _check_files(dataset: Dataset) -> None:
         if failed & set(index[1:].tolist()):
             raise CorruptDataError(f"{file} must not hold rows that failed, {sorted(failed)}.")
         last = int(index[-1])
+        progress(len(table))
 
 
 def _check_rows(dataset: Dataset, batch: DeploymentBatch) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datagen.commands.options import Parser
+from datagen.commands.options import Parser, progress_bar
 
 if TYPE_CHECKING:
     from surrogate.report import Judged
@@ -24,6 +25,9 @@ WARM_UPS = 2
 THREADS = 2
 TIMED = 4096
 """How speed is measured: see the contract of ``ms_per_deployment`` in the documentation."""
+
+ALL_PASSES = 1 + WARM_UPS + PASSES + 1
+"""Passes of a judgement: for errors, for the time of batches, for that of single deployments."""
 
 
 def evaluate(checkpoint: str, dataset_path: str) -> dict[str, Any]:
@@ -39,13 +43,20 @@ def evaluate(checkpoint: str, dataset_path: str) -> dict[str, Any]:
     return dict(judge(checkpoint, dataset_path).result)
 
 
-def judge(checkpoint: str, dataset_path: str, name: str | None = None) -> Judged:
+def judge(
+    checkpoint: str,
+    dataset_path: str,
+    name: str | None = None,
+    progress: Callable[[int], object] = lambda passes: None,
+) -> Judged:
     """Judge a checkpoint on a data set; keep what a report shows of it.
 
     Args:
         checkpoint: Folder or shipped name.
         dataset_path: Folder of a labelled data set.
         name: What to call it; its own name by default.
+        progress: Called with the number of passes over the data just made, :data:`ALL_PASSES` in
+            all.
 
     Returns:
         Deployments, predictions and labels, and the figures of :func:`evaluate`.
@@ -62,11 +73,13 @@ def judge(checkpoint: str, dataset_path: str, name: str | None = None) -> Judged
     dataset = read_dataset(dataset_path)
     batch, labels = dataset.batch(laws=False), dataset.measures()
     measures = surrogate.evaluate(batch)
+    progress(1)
     result = compare_measures(batch, measures, labels)
     inside = float(np.mean(measures.deployment["in_distribution"]))
     result |= {"deployments": len(batch), "in_distribution": inside}
-    result["ms_per_deployment"] = _batched_ms(surrogate, batch)
+    result["ms_per_deployment"] = _batched_ms(surrogate, batch, progress)
     result["ms_single"] = _single_ms(surrogate, dataset)
+    progress(1)
     return Judged(
         name=name or Path(checkpoint).name,
         batch=batch,
@@ -76,7 +89,7 @@ def judge(checkpoint: str, dataset_path: str, name: str | None = None) -> Judged
     )
 
 
-def _batched_ms(surrogate: Any, batch: Any) -> float:
+def _batched_ms(surrogate: Any, batch: Any, progress: Callable[[int], object]) -> float:
     rows = np.arange(min(TIMED, len(batch)))
     parts = [batch.select(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
     seconds = []
@@ -86,6 +99,7 @@ def _batched_ms(surrogate: Any, batch: Any) -> float:
             surrogate.evaluate(part)
         if index >= WARM_UPS:
             seconds.append(time.perf_counter() - begin)
+        progress(1)
     return 1e3 * float(np.median(seconds)) / len(rows)
 
 
@@ -116,7 +130,8 @@ def main(arguments: list[str]) -> None:
         from surrogate.report.target import require_target
 
         require_target(report)
-    judged = judge(given.checkpoint, given.dataset)
+    with progress_bar(ALL_PASSES, quiet=given.json, unit="pass") as progress:
+        judged = judge(given.checkpoint, given.dataset, progress=progress)
     result = dict(judged.result)
     if given.json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")

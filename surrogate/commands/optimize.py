@@ -204,6 +204,7 @@ def _place(given: Namespace, seconds: float | None, evaluations: int | None, see
         require_target(report)
 
     from datagen.documents import read_problem
+    from surrogate.commands.search_bar import search_bar
     from surrogate.optimizers import Budget, LatencyLimit, place
 
     budget = Budget(seconds=seconds, evaluations=evaluations)
@@ -212,16 +213,19 @@ def _place(given: Namespace, seconds: float | None, evaluations: int | None, see
     default = "latency" if given.kind == "split" else "loss"
     objective = objective_named(given.objective or default, problem)
     limit = number("max_latency", given.max_latency)
-    result = place(
-        problem,
-        evaluator,
-        budget,
-        seed,
-        start,
-        search=search_named(given.search, given.kind, evaluator, objective),
-        objective=objective,
-        constraints=() if limit is None else (LatencyLimit(limit),),
-    )
+    search = search_named(given.search, given.kind, evaluator, objective)
+    with search_bar(budget, quiet=given.json) as callback:
+        result = place(
+            problem,
+            evaluator,
+            budget,
+            seed,
+            start,
+            callback,
+            search=search,
+            objective=objective,
+            constraints=() if limit is None else (LatencyLimit(limit),),
+        )
     if given.json:
         write_json(result.to_dict())
     else:

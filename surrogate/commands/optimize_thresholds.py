@@ -7,7 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from datagen.commands.options import number, whole, write_json, write_line
+from datagen.commands.options import number, progress_bar, whole, write_json, write_line
+from datagen.deployment import Deployment
 from datagen.documents import read_problem
 from datagen.errors import require
 from surrogate.commands.optimize import evaluator_named
@@ -57,7 +58,14 @@ def run(given: argparse.Namespace, seconds: float | None, seed: int) -> None:
     else:
         _write_summary(result)
     if given.lookup is not None:
-        lookup_table(start, FACTORS, partial(tune, verify=False)).save(given.lookup)
+        with progress_bar(len(FACTORS), quiet=given.json, unit="load") as progress:
+
+            def tuned(deployment: Deployment) -> ThresholdResult:
+                found = tune(deployment, verify=False)
+                progress(1)
+                return found
+
+            lookup_table(start, FACTORS, tuned).save(given.lookup)
 
 
 def _write_summary(result: ThresholdResult) -> None:
