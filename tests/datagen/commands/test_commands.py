@@ -94,6 +94,8 @@ def test_parts_are_generated_merged_described_and_reproduced(run: Run, tmp_path:
     status, out, _ = run("describe", merged)
     assert status == 0
     assert "loss of a chain" in out
+    nowhere = run("describe", merged, "--report", tmp_path / "no" / "where.html")
+    assert_refused(nowhere, "describe", "report must lie in a folder that exists")
     status, out, _ = run("reproduce", merged, "--index", 4, "--json")
     found = json.loads(out)
     assert (status, found["identical"], found["index"]) == (0, True, 4)
