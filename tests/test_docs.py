@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from surrogate.models import DeploymentNetwork
-from surrogate.optimizers import proof
+from surrogate.optimizers import proof, reconfiguration
+from surrogate.policies import price_tables
 from tests.conftest import REPOSITORY
 from tests.contracts.models import ModelContract
 from tests.pages import Block, blocks, insert, run_page
@@ -65,6 +66,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(proof, "SELECTION_EVENTS", 3e4)
     monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 2e5)
+    monkeypatch.setattr(reconfiguration, "PHASE_REQUESTS", 2e3)
+    monkeypatch.setattr(price_tables, "LOADS", price_tables.LOADS[::6])
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     known, threads = set(sys.modules), torch.get_num_threads()
     precision = torch.get_float32_matmul_precision()
