@@ -46,7 +46,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder like the clone's, with nothing to spoil, as working directory and import path."""
     import torch
 
-    from surrogate.optimizers import proof
+    from surrogate.optimizers import proof, reconfiguration
+    from surrogate.policies import price_tables
 
     for folder in ("configs", "examples", "checkpoints"):
         (tmp_path / folder).symlink_to(REPOSITORY / folder)
@@ -54,6 +55,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(proof, "SELECTION_EVENTS", 3e4)
     monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 2e5)
+    monkeypatch.setattr(reconfiguration, "PHASE_REQUESTS", 2e3)
+    monkeypatch.setattr(price_tables, "LOADS", price_tables.LOADS[::6])
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     known, threads = set(sys.modules), torch.get_num_threads()
     precision = torch.get_float32_matmul_precision()

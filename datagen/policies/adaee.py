@@ -7,10 +7,10 @@ classifier (*original*), and of one classifier with a bandit for every length of
 rewards also pay for those who wait (*queue-aware*).
 
 References:
-    Pacheco, Shifrin, Couto, Menasche, Hawash and Campista, AdaEE: adaptive early-exit DNN inference
-    through multi-armed bandits, ICC 2023. Github imperial-qore/CEED (BSD 3-Clause), ``adaee*``;
-    there losses of confidence are not clipped, times come without a unit, bandits start by
-    undefined numbers, and the line is counted once for the choice and again for the reward.
+    Pacheco, Shifrin, Couto, Menasche, Hanawal and Campista, AdaEE: adaptive early-exit DNN
+    inference through multi-armed bandits, ICC 2023. Github imperial-qore/CEED (BSD 3-Clause),
+    ``adaee*``; there losses of confidence are not clipped, times come without a unit, bandits start
+    by undefined numbers, and the line is counted once for the choice and again for the reward.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ split: all contexts of an image are in the same part, for they are anything but 
 
 References:
     Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI machine learning repository,
-    1998. Pacheco, Couto and Simeone, AdaEE: adaptive early-exit DNN inference through multi-armed
-    bandits, ICC 2023 (contexts of blur and noise).
+    1998. Pacheco, Shifrin, Couto, Menasche, Hanawal and Campista, AdaEE: adaptive early-exit DNN
+    inference through multi-armed bandits, ICC 2023 (contexts of blur and noise).
 """
 
 from __future__ import annotations

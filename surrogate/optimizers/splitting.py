@@ -42,7 +42,7 @@ def neurosurgeon(task: SplitTask, goal: SplitGoal = "latency") -> Split:
         InvalidInputError: If layers branch, or the goal is unknown.
     """
     _check_goal(goal)
-    require(task.is_line, "layers", "each read the one before (see min_cut)", task.reads())
+    require(task.is_line, "layers", "read the one before each (see min_cut)", task.reads())
     names = [layer.name for layer in task.layers]
     splits = [task.split(names[:cut]) for cut in range(len(names) + 1)]
     return min(splits, key=lambda split: split.value(goal))

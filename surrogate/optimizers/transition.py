@@ -65,7 +65,7 @@ class Timeline:
     def __post_init__(self) -> None:
         rising = 0 < self.warmup < self.change <= self.moved < self.end < np.inf
         times = (self.warmup, self.change, self.moved, self.end)
-        require(rising, "timeline", "rise from warmup over change and moved to end", times)
+        require(rising, "timeline", "ascend from warmup over change and moved to end", times)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -184,7 +184,7 @@ def test_a_task_is_read_from_yaml(tmp_path: Path) -> None:
 def test_what_cannot_be_split_is_refused() -> None:
     layers = (Layer(name="a", device=0.1), Layer(name="b", device=0.1, inputs=()))
     task = SplitTask(layers=layers, bandwidth=1.0)
-    with pytest.raises(InvalidInputError, match="layers must each read the one before"):
+    with pytest.raises(InvalidInputError, match="layers must read the one before each"):
         neurosurgeon(task)
     with pytest.raises(InvalidInputError, match="goal must be one of latency, energy"):
         min_cut(task, "speed")  # type: ignore[arg-type]

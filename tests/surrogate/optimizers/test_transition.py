@@ -108,7 +108,7 @@ def test_queues_go_on_across_the_change() -> None:
 
 
 def test_refused_timelines_and_arrivals() -> None:
-    with pytest.raises(InvalidInputError, match="timeline must rise"):
+    with pytest.raises(InvalidInputError, match="timeline must ascend"):
         Timeline(warmup=5.0, change=4.0, moved=4.0, end=6.0)
     old = deployment("a", "a", rate=1.0)
     chains = tuple(
