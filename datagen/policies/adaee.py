@@ -87,14 +87,36 @@ class AdaEE(ExitPolicy):
 
     @abstractmethod
     def arms(self, stage: Stage) -> list[tuple[float, ...]]:
-        """Return the vectors of thresholds that a stage's bandits choose from."""
+        """Return the vectors of thresholds that a stage's bandits choose from.
+
+        Args:
+            stage: The stage.
+
+        Returns:
+            Vectors, each with a threshold per classifier of the stage.
+        """
 
     def lines(self, stage: Stage) -> int:
-        """Return the number of bandits of a stage."""
+        """Return the number of bandits of a stage.
+
+        Args:
+            stage: The stage.
+
+        Returns:
+            One for each length of the line that is told apart, >= 1.
+        """
         return 1
 
     def queue_cost(self, stage: Stage, line: int) -> float:
-        """Return what going on costs those who wait."""
+        """Return what going on costs those who wait.
+
+        Args:
+            stage: The stage.
+            line: 0-based number of the bandit, which stands for the length of the line.
+
+        Returns:
+            The cost, on the scale of rewards, >= 0.
+        """
         return 0.0
 
     def begin(self, scene: Scene, rng: np.random.Generator) -> None:

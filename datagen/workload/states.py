@@ -80,6 +80,9 @@ class StateMachine:
 
         Returns:
             The new state.
+
+        Raises:
+            InvalidInputError: If the event is not possible in the present state.
         """
         known = (self.state, event) in TRANSITIONS
         require(known, "event", f"be possible when {self.state.value}", event.value)

@@ -65,7 +65,14 @@ class PostTable:
     accuracy: Floats = field(repr=False)
 
     def row(self, rate: float) -> int:
-        """Return the row of the rate nearest on a logarithmic scale to a rate [1/s], > 0."""
+        """Return the row of the nearest rate on a logarithmic scale.
+
+        Args:
+            rate: Arrival rate at the device [1/s], > 0.
+
+        Returns:
+            0-based row.
+        """
         return int(np.abs(np.log(self.rates / rate)).argmin())
 
 
