@@ -30,10 +30,14 @@ from policy_cells import (
     policies,
     prepare,
 )
-from policy_questions import answers, text
+from policy_questions import answers
+from policy_questions import text as questions_text
+from policy_regret import regrets
+from policy_regret import text as regret_text
 from policy_report import plot, report_of, result_text
 from result_file import REPOSITORY, add_output_options, deliver, machine
 
+from datagen.exits import ExitTrace
 from datagen.simulator.options import SimulationOptions
 from datagen.simulator.policies import PolicyRun, simulate_policies
 
@@ -47,10 +51,10 @@ WARMUP = 0.1
 SEED = 11
 
 
-def measured_row(cell: Cell, policy: str, run: PolicyRun) -> dict[str, Any]:
+def measured_row(cell: Cell, policy: str, run: PolicyRun, jobs: int) -> dict[str, Any]:
     """Return the figures of one policy in one cell."""
     chain, mix = run.measures.chain, run.mixes[CHAIN]
-    said: dict[str, Any] = asdict(cell) | {"policy": policy}
+    said: dict[str, Any] = asdict(cell) | {"policy": policy, "jobs": jobs}
     for name in ("accuracy_offered", "accuracy_completed", "loss_ratio", "latency", "p95"):
         said[name] = float(chain[name][0])
         error = float(chain[f"{name}_se"][0]) if f"{name}_se" in chain else float("nan")
@@ -88,7 +92,7 @@ def sweep(given: argparse.Namespace, done: set[tuple[object, ...]]) -> Iterator[
                     options,
                     calibration={CHAIN: prepared.traces.calibration},
                 )
-                yield measured_row(cell, name, run)
+                yield measured_row(cell, name, run, given.jobs)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -143,6 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--rows", metavar="FILE", type=Path, required=True, help="rows measured so far"
     )
     parser.add_argument("--questions", metavar="FILE", type=Path, help="rows of the open questions")
+    parser.add_argument(
+        "--notes", metavar="FILE", type=Path, help="comments for the result file, in Markdown"
+    )
     parser.add_argument("--report-only", action="store_true", help="measure nothing")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="accuracy by load")
     add_output_options(parser)
@@ -161,8 +168,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     file.flush()
     rows = read_rows(given.rows)
     asked = [] if given.questions is None else read_rows(given.questions)
-    report = report_of(rows, given.target) | {"jobs": given.jobs, "machine": machine()}
-    report |= {"questions": asked, "notes": text(asked)}
+    report = report_of(rows, given.target) | {"machine": machine()}
+    said = [] if given.notes is None else given.notes.read_text().splitlines()
+    regret = regrets(ExitTrace.load(NETWORK / "test.npz"))
+    report |= {"questions": asked, "regret": regret, "comments": said}
+    report["notes"] = [*regret_text(regret), *questions_text(asked)]
     if given.plot is not None:
         plot(rows, given.target, given.plot)
     deliver("early_exit_policies", report, given, words, result_text=result_text)

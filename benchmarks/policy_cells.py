@@ -32,7 +32,7 @@ from datagen.policies.threshold_table import TabledThresholds, ThresholdTable
 from datagen.policies.worth import Confidence
 from datagen.simulator.policies import policy_scene
 from surrogate.policies.bayesian_tables import MOST_RATES, bayesian_table
-from surrogate.policies.price_tables import PriceTables, price_tables
+from surrogate.policies.price_tables import PriceTables, tables_of
 from surrogate.policies.queue_aware import DriftAware, QueueAware
 from surrogate.policies.static import StaticThresholds
 
@@ -153,7 +153,7 @@ def prepare(topology: str, difficulty: str, folder: Path, ceed: Path, target: fl
     rates = np.geomspace(QUIET * LOADS[0] * rate, BUSY * LOADS[-1] * rate, MOST_RATES)
     return Prepared(
         traces=traces,
-        tables=price_tables(scene),
+        tables=tables_of(scene),
         bayesian=bayesian_table(scene, rates.tolist(), target),
     )
 

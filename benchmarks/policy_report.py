@@ -114,21 +114,22 @@ def report_of(rows: Sequence[Row], target: float) -> dict[str, Any]:
     """Return everything that is reported.
 
     Args:
-        rows: What was measured.
+        rows: What was measured; cells that lack a policy are left out.
         target: Largest loss ratio.
 
     Returns:
         Rows, verdicts by cell, averages by policy, the matrix and a summary.
     """
-    cells = cells_of(rows)
+    cells = {key: cell for key, cell in cells_of(rows).items() if len(cell) == len(FAMILIES)}
+    complete = [row for cell in cells.values() for row in cell.values()]
     verdicts = [
         dict(zip(CELL, key, strict=True)) | verdict(cell, target) for key, cell in cells.items()
     ]
     leads = [found["lead"] for found in verdicts if found["lead"] is not None]
-    policies = averages(rows, target)
+    policies = averages(complete, target)
     return {
         "loss_target": target,
-        "rows": list(rows),
+        "rows": complete,
         "cells": verdicts,
         "policies": policies,
         "matrix": matrix(policies),
@@ -145,7 +146,7 @@ def result_text(report: dict[str, Any], command: str, hardware: str | None = Non
     """Return the result file.
 
     Args:
-        report: What :func:`report_of` gave, with ``jobs`` and ``machine``.
+        report: What :func:`report_of` gave, with ``machine``.
         command: How it was measured.
         hardware: Class of the machine; this one's by default.
 
@@ -153,10 +154,11 @@ def result_text(report: dict[str, Any], command: str, hardware: str | None = Non
         Markdown.
     """
     target = report["loss_target"]
+    jobs = " or ".join(map(str, sorted({row["jobs"] for row in report["rows"]})))
     lines = head(
         "Online exit policies",
         report["machine"],
-        configuration=f"{report['jobs']} offered jobs per cell and policy in 4 runs, the first"
+        configuration=f"{jobs} offered jobs per cell and policy in 4 runs, the first"
         f" tenth not counted, loss target {target:g}, 10 jobs per device; bursts: half and twice"
         f" the mean rate for {QUIET_JOBS:g} and {QUIET_JOBS / 2:g} mean gaps; drift: five contexts,"
         f" each for {HELD_JOBS:g} jobs; shipped traces, calibration known and test met; equal"
@@ -164,7 +166,8 @@ def result_text(report: dict[str, Any], command: str, hardware: str | None = Non
         command=command,
         hardware=hardware,
     )
-    lines += [*_summary(report), *_averages(report["policies"]), *_matrix(report["matrix"])]
+    lines += [*_summary(report), *report.get("comments", []), ""]
+    lines += [*_averages(report["policies"]), *_matrix(report["matrix"])]
     lines += [*_verdicts(report["cells"]), *_rows(report["rows"])]
     return "\n".join([*lines, *report.get("notes", []), ""])
 

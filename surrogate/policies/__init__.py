@@ -1,7 +1,7 @@
 """Online policies that are made by optimizers or need torch."""
 
 from surrogate.policies.bayesian_tables import bayesian_table
-from surrogate.policies.price_tables import PriceTables, price_tables
+from surrogate.policies.price_tables import PriceTables, tables_of
 from surrogate.policies.queue_aware import DriftAware, QueueAware
 from surrogate.policies.static import StaticThresholds
 
@@ -11,5 +11,5 @@ __all__ = [
     "QueueAware",
     "StaticThresholds",
     "bayesian_table",
-    "price_tables",
+    "tables_of",
 ]

@@ -23,7 +23,8 @@ TESTED = (6, 12, 24, 48)
 ones."""
 
 SIGNIFICANT = 3.3
-"""Standard deviations by which they have to differ: one false alarm in a thousand looks."""
+"""Standard deviations of a logarithm by which they have to differ: a false alarm every few hundred
+arrivals, after which a steady rate is soon known again."""
 
 SILENCE = 4.0
 """Mean gaps without an arrival from which the silence itself is taken for a lower rate."""

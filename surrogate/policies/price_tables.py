@@ -28,7 +28,7 @@ from datagen.policies.exit_policy import Decision, Scene
 from surrogate.policies.belief import believed, calibration_curves
 from surrogate.policies.stage_actions import StageActions, shares_passed, stage_actions
 
-__all__ = ["PRICES", "PostTable", "PriceTables", "price_tables"]
+__all__ = ["PRICES", "PostTable", "PriceTables", "tables_of"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -106,7 +106,7 @@ class PriceTables:
         return found
 
 
-def price_tables(scene: Scene, *, seed: int = 0) -> PriceTables:
+def tables_of(scene: Scene, *, seed: int = 0) -> PriceTables:
     """Make the tables of a chain.
 
     Args:

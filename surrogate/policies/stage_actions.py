@@ -166,4 +166,5 @@ def shares_passed(actions: StageActions, samples: int) -> Floats:
         Mean number of the jobs passed on by the sample they hold [N].
     """
     passed = (actions.option == actions.stage.options - 1).mean(axis=0)
-    return np.asarray(np.bincount(actions.rows, weights=passed, minlength=samples), np.float64)
+    counted = np.bincount(actions.rows, weights=passed, minlength=samples)
+    return np.asarray(counted, dtype=np.float64)

@@ -24,7 +24,13 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def row(policy: str, accuracy: float, loss: float = 0.001, **said: Any) -> dict[str, Any]:
-    plain = {"topology": "gateway", "difficulty": "clean", "arrivals": "poisson", "load": 1.0}
+    plain: dict[str, Any] = {
+        "jobs": 10,
+        "topology": "gateway",
+        "difficulty": "clean",
+        "arrivals": "poisson",
+        "load": 1.0,
+    }
     figures = {"accuracy_offered": accuracy, "accuracy_completed": accuracy, "loss_ratio": loss}
     times = {"latency": 0.1, "p95": 0.3, "decision_us": 5.0}
     errors = {"accuracy_offered_se": 0.001, "latency_se": None, "loss_low": 0.0, "loss_high": 0.01}
@@ -51,9 +57,14 @@ def test_only_those_within_the_target_compete(benchmark: ModuleType) -> None:
     assert alone["lead"] is None
 
 
-def test_the_report_counts_cells_and_drops(benchmark: ModuleType) -> None:
+def test_the_report_counts_cells_and_drops(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = import_module("policy_report")
+    families = {"ours: static": "ours", "knapsack": "knapsack"}
+    monkeypatch.setattr(report, "FAMILIES", families)
     rows = [
+        row("knapsack", 0.99, load=2.0),  # a cell without ours, which is not complete
         row("ours: static", 0.90),
         row("knapsack", 0.88),
         row("ours: static", 0.80, arrivals="mmpp"),
@@ -70,11 +81,10 @@ def test_the_report_counts_cells_and_drops(benchmark: ModuleType) -> None:
     assert ours["lost_to_bursts"] == pytest.approx(0.1)
     assert ours["lost_to_drift"] is None
     assert ours["worst_gap"] == pytest.approx(0.008)
-    families = [line["family"] for line in found["matrix"]]
-    assert families == ["knapsack", "ours"]
+    assert [line["family"] for line in found["matrix"]] == ["ours", "knapsack"]
     about = {"machine": {"date": "2026-01-01", "commit": "c", "clean": True, "versions": {}}}
     about["machine"] |= {"system": "s", "architecture": "a", "cores": 1}
-    text = report.result_text(found | about | {"jobs": 10}, "command", "machine")
+    text = report.result_text(found | about, "command", "machine")
     assert "in 50% of 2 cells; its smallest lead is -0.80 points" in text
 
 

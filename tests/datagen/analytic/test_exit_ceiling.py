@@ -112,7 +112,8 @@ def test_a_price_leads_to_the_optimum_for_the_loss_it_comes_to(rate: float, pric
     queue = profiled(rate)
     found = queue.priced(price)
     best = queue.queue_aware(min(found.loss_ratio + 1e-12, 1.0))
-    assert found.accuracy_offered == pytest.approx(best.accuracy_offered, abs=1e-7)
+    # The linear program keeps its limit to a tolerance of 1e-7.
+    assert found.accuracy_offered == pytest.approx(best.accuracy_offered, abs=1e-6)
     assert set(np.unique(found.policy)) == {0.0, 1.0}  # nothing is drawn
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from datagen.exits import ExitTrace
 from datagen.policies.adaee import (
     AdaEE,
     AdaEEMultiGate,
@@ -21,10 +18,7 @@ from datagen.policies.adaee import (
 from datagen.policies.exit_policy import Made, Outcome, Scene, Seen
 from datagen.policies.ucb import Ucb
 from datagen.simulator.policies import policy_scene
-from tests.conftest import REPOSITORY
 from tests.datagen.policies.contract import CHAIN, recorded, system
-
-Floats = NDArray[np.float64]
 
 
 def scene(edges: bool = False) -> Scene:
@@ -103,44 +97,6 @@ def test_late_rewards_do_not_repeat_an_arm() -> None:
     assert [bandit.pull() for _ in range(3)] == [0, 1, 2]
     bandit.reward(2, 1.0)
     assert bandit.pull() == 2  # the only one that anything is known of
-
-
-def rewards_of(trace: ExitTrace, gate: int) -> Floats:
-    """Reward of every sample under every arm, by AdaEE's own rule [N, A]."""
-    times, last = np.linspace(0.05, 0.8, trace.exits), trace.exits - 1
-    gain = np.maximum(trace.confidences[:, last] - trace.confidences[:, gate], 0.0)
-    going_on = gain - 0.1 * (times[last] - times[gate])
-    arms = np.array(AdaEEOriginal().thresholds)
-    leaves = trace.confidences[:, [gate]] >= arms
-    return np.where(leaves, 0.0, going_on[:, None])
-
-
-@pytest.mark.parametrize("contexts", [(0,), (1, 2), (3, 4)], ids=["clean", "blur", "noise"])
-def test_regret_is_sublinear_on_recorded_contexts(contexts: tuple[int, ...]) -> None:
-    path = Path(REPOSITORY) / "checkpoints" / "eenn-network" / "test.npz"
-    trace = ExitTrace.load(path)
-    assert trace.context is not None
-    # An early gate, where leaving at once is worse than going on.
-    rewards = rewards_of(trace, gate=0)[np.isin(trace.context, contexts)]
-    rewards = rewards[:, ::10]
-    means = rewards.mean(axis=0)
-    gaps = means.max() - means
-    rng, rounds = np.random.default_rng(4), 16_000
-    curves = np.zeros(rounds)
-    for _ in range(4):
-        bandit = Ucb(len(means), 0.1)  # rewards spread over a tenth or two
-        pulled = np.empty(rounds)
-        for number, sample in enumerate(rng.integers(len(rewards), size=rounds).tolist()):
-            arm = bandit.pull()
-            bandit.reward(arm, rewards[sample, arm])
-            pulled[number] = gaps[arm]
-        curves += np.cumsum(pulled) / 4
-    at = [1000, 2000, 4000, 8000, 16000]
-    regret = curves[np.array(at) - 1]
-    growth = np.diff(np.log(regret)) / np.log(2.0)  # 1 if linear, 0 if none
-    assert np.all(growth < 0.9), growth
-    # Far from what arms pulled at random would have cost.
-    assert regret[-1] < 0.3 * gaps.mean() * rounds
 
 
 def test_a_cube_covers_every_threshold() -> None:

@@ -95,7 +95,7 @@ def test_a_policy_sees_the_true_queue() -> None:
     run = simulate_policies(
         system(False, rate=2.0), {CHAIN: policy}, SimulationOptions(horizon=500.0, replications=1)
     )
-    assert policy.most == 4
+    assert policy.most == 3  # one has just left wherever a buffer of 4 was full
     assert run.measures.chain["loss_ratio"][0] > 0.1
 
 

@@ -11,7 +11,7 @@ from datagen.policies.exit_policy import ExitPolicy
 from datagen.policies.threshold_table import TabledThresholds
 from datagen.simulator.policies import policy_scene
 from surrogate.policies.bayesian_tables import bayesian_table
-from surrogate.policies.price_tables import PriceTables, price_tables
+from surrogate.policies.price_tables import PriceTables, tables_of
 from surrogate.policies.queue_aware import DriftAware, QueueAware
 from surrogate.policies.static import StaticThresholds
 from tests.datagen.policies.contract import CHAIN, ExitPolicyContract, recorded, system
@@ -22,7 +22,7 @@ TARGET = 0.02
 @cache
 def tables(edges: bool) -> PriceTables:
     """Tables of the small system, made once."""
-    return price_tables(policy_scene(system(edges), CHAIN, recorded(2)))
+    return tables_of(policy_scene(system(edges), CHAIN, recorded(2)))
 
 
 def bayesian(edges: bool) -> ExitPolicy:

@@ -14,7 +14,7 @@ from datagen.simulator.options import SimulationOptions
 from datagen.simulator.policies import policy_scene, simulate_policies
 from surrogate.policies.bayesian_tables import bayesian_table, predicted
 from surrogate.policies.belief import believed, calibration_curves
-from surrogate.policies.price_tables import PriceTables, price_tables
+from surrogate.policies.price_tables import PriceTables, tables_of
 from surrogate.policies.queue_aware import QueueAware
 from surrogate.policies.static import StaticThresholds
 from tests.datagen.policies.contract import CHAIN, recorded, system
@@ -27,7 +27,7 @@ def tables(edges: bool) -> PriceTables:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("surrogate.policies.price_tables.LOADS", LOADS)
         patch.setattr("surrogate.policies.stage_actions.PRICES", 8)
-        return price_tables(policy_scene(system(edges), CHAIN, recorded(2)))
+        return tables_of(policy_scene(system(edges), CHAIN, recorded(2)))
 
 
 def test_one_device_has_the_optimum_of_the_program() -> None:
