@@ -18,7 +18,7 @@ ORDER: dict[str, list[set[str]]] = {
     "datagen": [
         {"errors"},
         {"compiled", "frozen"},
-        {"distributions", "npu"},
+        {"distributions", "npu", "policies", "steps"},
         {"arrivals", "deployment", "exits"},
         {"documents"},
         {"graph", "profiles"},

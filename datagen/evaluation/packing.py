@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.arrivals import ARRIVAL_NAMES
-from datagen.deployment import DISCIPLINES, Deployment, Problem, run_starts
+from datagen.deployment import DISCIPLINES, Deployment, Problem
 from datagen.distributions import LAW_NAMES, Law
 from datagen.errors import require
 from datagen.evaluation.batch import DeploymentBatch, joined
+from datagen.evaluation.batching_tables import BatchingTables
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.exit_tables import ExitTables
 from datagen.evaluation.fields import ranges, starts_of
 from datagen.evaluation.varied_exits import VariedExits
+from datagen.steps import run_starts, stays
 
 __all__ = ["DeploymentTables", "pack"]
 
@@ -74,12 +76,20 @@ class DeploymentTables:
         return {
             "chain_rate": np.array([c.arrivals.rate for c in chains]),
             "chain_scv": np.array([c.arrivals.scv for c in chains]),
+            "chain_model": np.array(self.models, dtype=np.int32),
             "chain_priority": np.array([c.priority for c in chains], dtype=np.int32),
             "chain_deadline": np.array([_optional(c.deadline, np.nan) for c in chains]),
             "chain_arrivals": np.array(
                 [ARRIVAL_NAMES.index(c.arrivals.name) for c in chains], dtype=np.int8
             ),
         }
+
+    @cached_property
+    def models(self) -> list[int]:
+        """Which network each chain runs, in the order of their first chains [C]."""
+        names = [str(chain.model) for chain in self.base.problem.chains]
+        known = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        return [known[name] for name in names]
 
     @cached_property
     def arrival_parameters(self) -> list[tuple[float, ...]]:
@@ -215,17 +225,17 @@ class DeploymentTables:
     def laws(self) -> list[list[tuple[Law, float] | None]]:
         """Service law and divisor of each slot on each device; None where it may not run."""
         problem = self.base.problem
-        fragments = [problem.chains[c].fragments[f] for c, f in self.slots]
+        slots = [(problem.chains[c], f) for c, f in self.slots]
         if self.placed_only:
             rows: list[list[tuple[Law, float] | None]] = [
-                [None] * len(problem.devices) for _ in fragments
+                [None] * len(problem.devices) for _ in slots
             ]
-            for row, item, place in zip(rows, fragments, self.base_placement(), strict=True):
-                row[place] = item.time_on(problem.devices[place])
+            for row, (chain, f), place in zip(rows, slots, self.base_placement(), strict=True):
+                row[place] = chain.time_on(f, problem.devices[place])
             return rows
         return [
-            [item.time_on(d) if item.may_run_on(d.name) else None for d in problem.devices]
-            for item in fragments
+            [chain.time_on(f, d) if chain.may_run_on(f, d) else None for d in problem.devices]
+            for chain, f in slots
         ]
 
     @cached_property
@@ -255,6 +265,11 @@ class DeploymentTables:
         curves = [device.power or () for device in self.base.problem.devices]
         counts = np.array([len(curve) for curve in curves], dtype=np.int64)
         return counts, np.array([watts for curve in curves for watts in curve], dtype=np.float64)
+
+    @cached_property
+    def batching(self) -> BatchingTables:
+        """How accelerators form batches, and how long these take."""
+        return BatchingTables(self.base, self.slots)
 
     @cached_property
     def law_columns(self) -> tuple[NDArray[np.int8], Floats, Ints, Floats]:
@@ -314,7 +329,8 @@ class DeploymentTables:
             Columns and offsets by name.
         """
         count, slots = placement.shape
-        first = run_starts(placement, self.path_first, self.base.fuse)
+        segmented = self.batching.segmented(placement)
+        first = run_starts(placement, self.path_first, self.base.fuse, segmented)
         begin = np.flatnonzero(first.ravel())
         slot = np.broadcast_to(np.arange(slots), placement.shape).ravel()
         device = placement.ravel()
@@ -343,7 +359,7 @@ class DeploymentTables:
             "step_mean": step_mean,
             "step_scv": step_variance / square,
             "step_reached": reached,
-            "step_demand": np.maximum.reduceat(self.demand[slot], begin),
+            "step_demand": self._demands(placement, slot, begin),
             "step_weights": np.add.reduceat(self.weights[slot], begin),
             "device_names": tuple(d.name for d in self.base.problem.devices) * count,
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
@@ -351,6 +367,7 @@ class DeploymentTables:
         points, watts = self.power
         several = _tiled(points, count) if len(watts) else np.zeros(count * len(points), int)
         content |= {"power_start": starts_of(several), "power_watts": _tiled(watts, count)}
+        content |= self.batching.rows(slot, device, begin, count)
         content |= leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
         content |= {name: _tiled(values, count) for name, values in self.devices.items()}
@@ -360,6 +377,16 @@ class DeploymentTables:
             content |= leaving.head_rows(place, device)
             content |= leaving.draw_rows(count)
         return content
+
+    def _demands(self, placement: NDArray[np.int32], slot: Ints, begin: Ints) -> Floats:
+        """Return the units that a job occupies at each step: on accelerators, in the visit."""
+        demand = self.demand[slot]
+        demands = np.maximum.reduceat(demand, begin)
+        if not self.batching.accelerated.any():
+            return np.asarray(demands)
+        visit = np.flatnonzero(~stays(placement, self.path_first).ravel())
+        largest = np.maximum.reduceat(demand, visit)[np.searchsorted(visit, begin, "right") - 1]
+        return np.where(self.batching.accelerated[placement.ravel()[begin]], largest, demands)
 
     def _moments(
         self,
@@ -428,7 +455,9 @@ class DeploymentTables:
     def _revisits(self, placement: NDArray[np.int32], first: NDArray[np.bool_]) -> Ints:
         """Return the REVISIT bit of each placement whose paths come back to a device [B]."""
         count = len(placement)
-        row, slot = np.nonzero(first)
+        # The segments of one visit to an accelerator are no visits of their own.
+        stayed = self.batching.accelerated[placement] & stays(placement, self.path_first)
+        row, slot = np.nonzero(first & ~stayed)
         devices, paths = len(self.base.problem.devices), len(self.path_probability)
         visit = (row * paths + self.slot_path[slot]) * devices + placement[row, slot]
         visits = np.bincount(visit, minlength=count * paths * devices)

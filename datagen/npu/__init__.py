@@ -1,5 +1,6 @@
 """Batching accelerators: layers, processing arrays, and how long a batch takes."""
 
+from datagen.npu.accelerator import Npu
 from datagen.npu.arrays import ARRAYS, ProcessingArray, processing_array
 from datagen.npu.latency import VARIANTS, layer_seconds, layer_utilization, segment_seconds
 from datagen.npu.layers import Block, Layer, Network, convolution, dense
@@ -14,6 +15,7 @@ __all__ = [
     "Block",
     "Layer",
     "Network",
+    "Npu",
     "ProcessingArray",
     "convolution",
     "dense",
