@@ -9,15 +9,18 @@ the compiled loop gives the same event log.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 from simpy.events import Event
 
-from datagen.simulator.engine import Engine, Run
+from datagen.simulator.batching import NO_ACCELERATOR
+from datagen.simulator.engine import BatchCounts, Engine, Run
 from datagen.simulator.event_log import ARRIVED, FINISHED, LEFT, LOST, MOVED, SENT, event_log
 from datagen.simulator.keys import ADMIT, FINISH, JOB_SHIFT, event_key
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws
+from datagen.simulator.simpy_accelerators import Accelerator, BatchSums
 from datagen.simulator.simpy_devices import Device, PriorityDevice, Token
 from datagen.simulator.simpy_events import KeyedEnvironment, Life
 from datagen.simulator.simpy_sums import ChainSums, Route, routes, tally_of
@@ -35,6 +38,7 @@ class System:
     def __init__(self, network: Network, length: RunLength, log: bool) -> None:
         self.env = KeyedEnvironment()
         self.length = length
+        self.batches = None if network.batching is None else BatchSums(network.batching, length)
         self.devices = [self.device(index, network) for index in range(network.devices)]
         self.chains = [ChainSums(deadline) for deadline in network.deadline.tolist()]
         self.steps, self.routes = routes(network, self.devices)
@@ -45,6 +49,9 @@ class System:
 
     def device(self, index: int, network: Network) -> Device:
         """Return a device of the network."""
+        if network.batching is not None and network.batching.policy[index] != NO_ACCELERATOR:
+            assert self.batches is not None
+            return Accelerator(self.env, index, network, self.batches, self.note)
         size = (int(network.servers[index]), float(network.capacity[index]))
         if network.features is None or not network.features.prioritized[index]:
             return Device(self.env, *size)
@@ -75,13 +82,17 @@ class System:
         counts = int(batch >= 0)  # 1 for a job of the cohort: only these enter the sums
         self.pending += counts
         sums.offered[batch] += counts
-        sojourns = []
+        sojourns: list[float] = []
+        stays = False
         for index, step in enumerate(route.steps):
-            if index > 0 and not env.comes_next(delivery, admit_key + index):
-                yield env.at(delivery, admit_key + index)
+            device, demand, visit = step.device, step.demand, step.visit
+            # After an accelerator, what comes next is not known before its whole batch has ended.
+            if index > 0 and not stays:
+                batched = route.steps[index - 1].visit is not None
+                if batched or not env.comes_next(delivery, admit_key + index):
+                    yield env.at(delivery, admit_key + index)
             step.offered += counts
-            device, demand = step.device, step.demand
-            if not device.has_room(demand):
+            if not stays and not device.has_room(demand):
                 note(ARRIVED, chain, job, index, LOST)
                 step.lost += counts
                 sums.lost[batch] += counts
@@ -89,21 +100,33 @@ class System:
                 return
             entered = env.now
             finished = Event(env)
-            service, key = services[step.place], finish_key + index
-            outcome = device.enter(demand, Token(finished, service, key, chain, job, index))
-            note(ARRIVED, chain, job, index, outcome)
+            token = Token(finished, services[step.place], finish_key + index, chain, job, index)
+            if stays:
+                cast("Accelerator", device).stay(token)
+            else:
+                if visit is None:
+                    outcome = device.enter(demand, token)
+                else:
+                    outcome = cast("Accelerator", device).await_batch(
+                        demand, visit.line, token, arrival
+                    )
+                note(ARRIVED, chain, job, index, outcome)
             yield finished
             self.events += 1
             last = index == route.last
+            stays = visit is not None and visit.stays and not last
             kept = 0.0 if last else step.kept
-            device.finish(demand - kept)
+            if visit is None:
+                device.finish(demand - kept)
+            elif not stays:
+                cast("Accelerator", device).leave(demand - kept)
             note(FINISHED, chain, job, index, LEFT if last else MOVED)
             sojourns.append(env.now - entered)
             step.served += counts
             step.sojourn += counts * sojourns[-1]
             delivery = env.now + step.delay
             if kept:
-                yield env.at(delivery, key)
+                yield env.at(delivery, finish_key + index)
                 device.free(kept)
                 note(SENT, chain, job, index, MOVED)
         if counts:
@@ -159,4 +182,7 @@ class SimpyEngine(Engine):
             truncated=truncated,
             log=records,
             route_completed=None if network.features is None else np.array(completed),
+            batches=None
+            if system.batches is None
+            else BatchCounts(system.batches.sizes, system.batches.preemptions),
         )

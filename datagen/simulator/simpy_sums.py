@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from datagen.simulator.network import Network
+from datagen.simulator.simpy_accelerators import Segments, segments_of
 from datagen.simulator.simpy_devices import Device
 from datagen.simulator.tally import BATCHES, HISTOGRAM_BINS, Tally, latency_bin
 
@@ -52,6 +53,7 @@ class Step:
         demand: Units it takes there.
         delay: Time that a job travels afterwards [s].
         kept: Units that it keeps meanwhile.
+        visit: The visit to an accelerator that it belongs to, or None.
     """
 
     place: int
@@ -59,6 +61,7 @@ class Step:
     demand: float
     delay: float
     kept: float
+    visit: Segments | None = None
     offered: int = 0
     lost: int = 0
     served: int = 0
@@ -100,13 +103,16 @@ def routes(network: Network, devices: list[Device]) -> tuple[list[Step], list[li
     delay = np.zeros(network.steps) if features is None else features.step_delay
     kept = np.zeros(network.steps) if features is None else features.step_held * network.step_demand
     steps = [
-        Step(place=at, device=devices[device], demand=demand, delay=seconds, kept=units)
-        for at, device, demand, seconds, units in zip(
+        Step(
+            place=at, device=devices[device], demand=demand, delay=seconds, kept=units, visit=visit
+        )
+        for at, device, demand, seconds, units, visit in zip(
             place.tolist(),
             network.step_device.tolist(),
             network.step_demand.tolist(),
             delay.tolist(),
             kept.tolist(),
+            segments_of(network),
             strict=True,
         )
     ]

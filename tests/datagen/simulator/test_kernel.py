@@ -20,7 +20,8 @@ from datagen.evaluation import pack
 from datagen.exits import ExitMix
 from datagen.simulator import kernel, numba_engine, simpy_engine, warm_up
 from datagen.simulator.engine import Run
-from datagen.simulator.kernel import _batch_of, _latency_bin
+from datagen.simulator.kernel import _batch_of
+from datagen.simulator.leave_kernel import latency_bin as _latency_bin
 from datagen.simulator.network import Network
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.randomness import ChainDraws, Chunk
