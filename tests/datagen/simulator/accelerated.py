@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
+from typing import TypeVar
 
 import numpy as np
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from datagen.arrivals import Poisson
+from datagen.arrivals import Arrivals, MarkovModulated, Periodic, Poisson
 from datagen.deployment import (
     BatchConfig,
     Chain,
@@ -22,131 +22,150 @@ from datagen.deployment import (
     Npu,
     Problem,
 )
-from datagen.distributions import Deterministic
+from datagen.distributions import Deterministic, Exponential
 from datagen.exits import ExitMix, Thresholds
 from datagen.npu import BatchTable
 from datagen.policies import BATCH_POLICIES
-from tests.datagen.simulator.systems import (
-    CHANGES,
-    GRID,
-    MIXES,
-    ROUTING,
-    TAUS,
-    TRACES,
-    laws,
-    processes,
-)
+from tests.datagen.simulator.systems import BURSTY, CHANGES, GRID, MIXES, ROUTING, TAUS, TRACES
+
+Item = TypeVar("Item")
 
 WAITS = ("dynamic", "edf", "lazy", "exit_aware")
 
+GROWTH = ((0, 0, 0, 0, 0), (0, 1, 0, 1, 0), (1, 1, 1, 1, 1), (0, 0, 2, 0, 0), (0, 0, 0, 0, 0))
+"""What each sample more adds to the time of a batch, in multiples of GRID: from nothing to all."""
 
-@st.composite
-def configurations(draw: st.DrawFn) -> BatchConfig:
-    """Any policy with any of its options."""
-    policy = draw(st.sampled_from([*BATCH_POLICIES, "exit_aware", "lazy"]))
+
+class _Draw:
+    """Draws from lists, all items alike."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def any(self, items: Sequence[Item]) -> Item:
+        return items[int(self.rng.integers(len(items)))]
+
+    def flag(self) -> bool:
+        return bool(self.rng.random() < 0.5)
+
+    def number(self, least: int, most: int) -> int:
+        return int(self.rng.integers(least, most + 1))
+
+
+def _configuration(draw: _Draw) -> BatchConfig:
+    """Any policy with any of its options; those that interrupt are frequent."""
+    policy = draw.any([*BATCH_POLICIES, "exit_aware", "exit_aware", "lazy"])
     return BatchConfig(
         policy=policy,
-        max_batch=1 if policy == "serial" else draw(st.sampled_from([1, 2, 3, 6])),
-        timeout=draw(st.sampled_from([0.0, 0.0, GRID, 1.1])) if policy in WAITS else 0.0,
-        compaction=draw(st.booleans()),
-        survivors=draw(st.sampled_from(["worst", "expected"]))
-        if policy == "exit_aware"
-        else "worst",
+        max_batch=1 if policy == "serial" else draw.any([2, 3, 6, 6]),
+        timeout=draw.any([0.0, 0.0, GRID, 1.1]) if policy in WAITS else 0.0,
+        compaction=draw.flag(),
+        survivors=draw.any(["worst", "expected"]) if policy == "exit_aware" else "worst",
     )
 
 
-@st.composite
-def tables(draw: st.DrawFn, fragments: int) -> BatchTable:
+def _table(draw: _Draw, fragments: int) -> BatchTable:
     """Times on the grid that batching makes anything from useless to nearly free."""
-    first = draw(st.lists(st.integers(1, 3), min_size=fragments, max_size=fragments))
-    steps = draw(
-        st.sampled_from([(0, 0, 0, 0, 0), (0, 1, 0, 1, 0), (1, 1, 1, 1, 1), (0, 0, 2, 0, 0)])
-    )
-    grown = np.cumsum([0, *steps])
-    return BatchTable(seconds=(np.array(first)[:, None] + grown) * GRID)
+    first = draw.rng.integers(1, 3, size=(fragments, 1))
+    return BatchTable(seconds=(first + np.cumsum([0, *draw.any(GROWTH)])) * GRID)
 
 
-@st.composite
-def accelerated(draw: st.DrawFn) -> Deployment:
-    """1-2 accelerators and up to two other devices; chains share models, and come back.
+def _process(draw: _Draw) -> Arrivals:
+    gap = draw.any([0.15, 0.3, 0.7, 1.0])
+    kinds = [Poisson(rate=1.0 / gap), Periodic(period=gap), BURSTY[MarkovModulated](gap)]
+    return draw.any(kinds)
 
-    Chains 0 and 1 run one model, chain 2 another one.
-    """
-    lengths = {"m": draw(st.integers(1, 4)), "own": draw(st.integers(1, 3))}
-    accelerators = tuple(
+
+def _devices(draw: _Draw, lengths: dict[str, int]) -> tuple[Device, ...]:
+    accelerators = [
         Device(
             name=f"npu{k}",
-            capacity=draw(st.sampled_from([1, 3, 8, 20, None])),
-            npu=Npu(table={model: draw(tables(length)) for model, length in lengths.items()}),
+            capacity=draw.any([1, 3, 8, 20, None]),
+            npu=Npu(table={model: _table(draw, length) for model, length in lengths.items()}),
         )
-        for k in range(draw(st.integers(1, 2)))
-    )
-    others = tuple(
+        for k in range(draw.number(1, 2))
+    ]
+    others = [
         Device(
             name=f"d{k}",
-            servers=draw(st.integers(1, 2)),
-            capacity=draw(st.sampled_from([1, 3, None])),
-            discipline=draw(st.sampled_from(["fcfs", "priority"])),
+            servers=draw.number(1, 2),
+            capacity=draw.any([1, 3, None]),
+            discipline=draw.any(["fcfs", "priority"]),
         )
-        for k in range(draw(st.integers(0, 2)))
+        for k in range(draw.number(0, 2))
+    ]
+    return (*accelerators, *others)
+
+
+def _paths(draw: _Draw, devices: Sequence[Device], length: int) -> tuple[tuple[str, ...], ...]:
+    """One or two paths; most stay on one accelerator, some go anywhere."""
+    names = [device.name for device in devices]
+    accelerators = [device.name for device in devices if device.npu is not None]
+    return tuple(
+        tuple(draw.any(names) for _ in range(length))
+        if draw.number(0, 3) == 0
+        else (draw.any(accelerators),) * length
+        for _ in range(draw.any([1, 1, 2]))
     )
-    names = [device.name for device in (*accelerators, *accelerators, *others)]
+
+
+def _links(draw: _Draw, devices: Sequence[Device]) -> tuple[Link, ...]:
+    pairs = permutations([device.name for device in devices], 2)
+    release = draw.any(["sent", "start"])
+    linked = [pair for pair in pairs if draw.flag()] if draw.flag() else []
+    return tuple(
+        Link(source=a, target=b, bandwidth=4e6, latency=GRID, release=release) for a, b in linked
+    )
+
+
+def random_deployment(seed: int) -> Deployment:
+    """1-2 accelerators and up to two other devices; chains 0 and 1 run one model, 2 another."""
+    draw = _Draw(seed)
+    lengths = {"m": draw.number(1, 4), "own": draw.number(1, 3)}
     kinds = {
-        model: draw(st.lists(st.sampled_from([None, Exit()]), min_size=length, max_size=length))
+        model: [draw.any([None, Exit(), Exit()]) for _ in range(length)]
         for model, length in lengths.items()
     }
+    devices = _devices(draw, lengths)
     chains, placement, routing, exits = [], {}, {}, {}
-    for index, model in enumerate(["m", "m", "own"][: draw(st.integers(1, 3))]):
-        name, length = f"c{index}", lengths[model]
+    for index, model in enumerate(["m", "m", "own"][: draw.number(1, 3)]):
+        name = f"c{index}"
         classifiers = sum(kind is not None for kind in kinds[model])
+        fragments = tuple(
+            Fragment(
+                name=f"f{k}",
+                service=Exponential(mean=0.2),
+                demand=draw.any([1, 1, 2]),
+                exit=kind,
+                output=draw.any([0.0, 1e6]),
+            )
+            for k, kind in enumerate(kinds[model])
+        )
         chains.append(
             Chain(
                 name=name,
                 model=model,
-                arrivals=draw(processes()),
-                fragments=tuple(
-                    Fragment(
-                        name=f"f{k}",
-                        service=draw(laws()),
-                        demand=draw(st.sampled_from([1, 1, 2])),
-                        exit=kinds[model][k],
-                        output=draw(st.sampled_from([0.0, 1e6])),
-                    )
-                    for k in range(length)
-                ),
-                deadline=draw(st.sampled_from([None, 1.0, 3.0, 10.0])),
+                arrivals=_process(draw),
+                fragments=fragments,
+                deadline=draw.any([None, 1.0, 3.0, 10.0]),
                 trace=TRACES[classifiers].name,
-                contexts=draw(st.sampled_from(CHANGES)),
-                priority=draw(st.integers(-1, 1)),
+                contexts=draw.any(CHANGES),
+                priority=draw.number(-1, 1),
             )
         )
-        if draw(st.integers(0, 3)):
-            exits[name] = draw(
-                st.sampled_from([MIXES[classifiers], Thresholds(tau=TAUS[:classifiers])])
-            )
-        whole = st.sampled_from(names).map(lambda host, length=length: (host,) * length)
-        mixed = st.lists(st.sampled_from(names), min_size=length, max_size=length).map(tuple)
-        paths = draw(st.lists(whole | whole | mixed, min_size=1, max_size=2))
-        placement[name], routing[name] = tuple(paths), ROUTING[len(paths)]
-    hosts = sorted({*names})
-    linked = [pair for pair in permutations(hosts, 2) if draw(st.booleans())]
-    release = draw(st.sampled_from(["sent", "start"]))
-    links = tuple(
-        Link(source=a, target=b, bandwidth=4e6, latency=GRID, release=release) for a, b in linked
-    )
-    problem = Problem(
-        devices=(*accelerators, *others),
-        chains=tuple(chains),
-        links=draw(st.sampled_from([(), links])),
-        traces=TRACES,
-    )
+        if draw.number(0, 3):
+            exits[name] = draw.any([MIXES[classifiers], Thresholds(tau=TAUS[:classifiers])])
+        placement[name] = _paths(draw, devices, lengths[model])
+        routing[name] = ROUTING[len(placement[name])]
+    links = _links(draw, devices)
+    problem = Problem(devices=devices, chains=tuple(chains), links=links, traces=TRACES)
     return Deployment(
         problem=problem,
         placement=placement,
         routing=routing,
         exits=exits,
-        batching={device.name: draw(configurations()) for device in accelerators},
-        fuse=draw(st.booleans()),
+        batching={own.name: _configuration(draw) for own in devices if own.npu is not None},
+        fuse=draw.flag(),
     )
 
 
