@@ -128,7 +128,7 @@ def choose_batch(
         _start(device, now, run, state, tally, log, batched)
         return
     alarm = alarm_time(device, state, batched)
-    if alarm < run.limit and not batched.alarmed[device]:
+    if alarm <= run.limit and not batched.alarmed[device]:
         batched.alarmed[device] = True
         push(
             state.heap, alarm, (TIMER << PHASE_SHIFT) | signed(device), _event_of(2, device, state)
