@@ -10,24 +10,10 @@ from datagen.simulator.engine import Run
 from datagen.simulator.standard_errors import run_ratio
 from datagen.simulator.tally import RunLength
 
-__all__ = ["batch_measures", "batch_sizes"]
+__all__ = ["batch_measures"]
 
 Floats = NDArray[np.float64]
 Named = dict[str, Floats]
-
-
-def batch_sizes(runs: list[Run], batching: Batching) -> list[NDArray[np.int64]]:
-    """Return how often batches of every size began the segments of each line.
-
-    Args:
-        runs: Independent runs, at least one.
-        batching: The accelerators of their network.
-
-    Returns:
-        Counts over all runs, for batches of 1, 2, ...: of each line [segments, B].
-    """
-    counts = sum(run.batches.sizes for run in runs if run.batches is not None)
-    return np.split(np.asarray(counts), batching.line_start[1:-1])
 
 
 def batch_measures(batching: Batching, runs: list[Run], length: RunLength) -> tuple[Named, Named]:

@@ -19,36 +19,23 @@ from datagen.simulator.simpy_devices import Device, Note, Token
 from datagen.simulator.simpy_events import KeyedEnvironment
 from datagen.simulator.tally import RunLength
 
-__all__ = ["Accelerator", "BatchSums", "Segments", "segments_of"]
+__all__ = ["Accelerator", "BatchSums", "visits"]
 
 
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """The visit to an accelerator that a step belongs to.
-
-    Args:
-        line: Line of the visit.
-        stays: Whether the next step belongs to the same visit.
-    """
-
-    line: int
-    stays: bool
-
-
-def segments_of(network: Network) -> list[Segments | None]:
-    """Return the visit of every step of a network; None of steps that no accelerator serves.
+def visits(network: Network) -> list[tuple[int | None, bool]]:
+    """Return of every step its line and whether the next one belongs to the same visit.
 
     Args:
         network: The network.
 
     Returns:
-        A list with an entry per step.
+        A list with an entry per step; the line is None where no accelerator runs it.
     """
     batching = network.batching
     if batching is None:
-        return [None] * network.steps
+        return [(None, False)] * network.steps
     steps = zip(batching.step_line.tolist(), batching.step_stays.tolist(), strict=True)
-    return [None if line == NO_ACCELERATOR else Segments(line, stays) for line, stays in steps]
+    return [(None if line == NO_ACCELERATOR else line, stays) for line, stays in steps]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -124,39 +111,24 @@ class Accelerator(Device):
         self.told: _Guest
         self.kept: list[Sample] = []
 
-    def await_batch(self, demand: float, line: int, token: Token, arrival: float) -> int:
-        """Let a sample in, to wait for a batch of its line.
-
-        Args:
-            demand: Units that it takes.
-            line: Its line.
-            token: The job as it stands in line.
-            arrival: When it came to the system [s].
-
-        Returns:
-            The outcome of its arrival.
-        """
-        self.observe()
-        self.jobs += 1
-        self.units += demand
-        deadline = arrival + self.deadlines[token.chain]
+    def welcome(self, token: Token) -> int:
+        """Let a sample wait for a batch of its line."""
+        assert token.line is not None
+        deadline = token.arrival + self.deadlines[token.chain]
         guest = _Guest(token=token, deadline=deadline, entered=self.env.now, ticket=self.tickets)
         self.tickets += 1
-        own = self.lines[line]
-        own.waiting.insert(self.policy.place(own, guest), guest)
+        line = self.lines[token.line]
+        line.waiting.insert(self.policy.place(line, guest), guest)
         self.let_choose()
         return QUEUED
+
+    def go_on(self) -> None:
+        """Do nothing: a sample that leaves is told so in the midst of its batch."""
 
     def stay(self, token: Token) -> None:
         """Keep the sample that has just been told, now on its way to the next segment."""
         self.told.token = token
         self.kept.append(self.told)
-
-    def leave(self, units: float) -> None:
-        """Let a sample go, with those of its units that it does not keep."""
-        self.observe()
-        self.jobs -= 1
-        self.units -= units
 
     def let_choose(self) -> None:
         """Have it look, at the end of this instant, at what there is, if it is not running."""

@@ -23,7 +23,7 @@ from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.simpy_accelerators import Accelerator, BatchSums
 from datagen.simulator.simpy_devices import Device, PriorityDevice, Token
 from datagen.simulator.simpy_events import KeyedEnvironment, Life
-from datagen.simulator.simpy_sums import ChainSums, Route, routes, tally_of
+from datagen.simulator.simpy_sums import ChainSums, Route, Step, routes, tally_of
 from datagen.simulator.tally import RunLength
 
 __all__ = ["SimpyEngine"]
@@ -85,54 +85,50 @@ class System:
         sojourns: list[float] = []
         stays = False
         for index, step in enumerate(route.steps):
-            device, demand, visit = step.device, step.demand, step.visit
-            # After an accelerator, what comes next is not known before its whole batch has ended.
             if index > 0 and not stays:
-                batched = route.steps[index - 1].visit is not None
-                if batched or not env.comes_next(delivery, admit_key + index):
+                at_once = env.comes_next(delivery, admit_key + index)
+                # What comes after an accelerator is not known before its whole batch has ended.
+                if not at_once or route.steps[index - 1].line is not None:
                     yield env.at(delivery, admit_key + index)
             step.offered += counts
-            if not stays and not device.has_room(demand):
-                note(ARRIVED, chain, job, index, LOST)
+            entered, finished = env.now, Event(env)
+            key, service = finish_key + index, services[step.place]
+            token = Token(finished, service, key, chain, job, index, step.line, arrival)
+            if stays:
+                cast("Accelerator", step.device).stay(token)
+            elif not self.admits(step, token):
                 step.lost += counts
                 sums.lost[batch] += counts
                 self.pending -= counts
                 return
-            entered = env.now
-            finished = Event(env)
-            token = Token(finished, services[step.place], finish_key + index, chain, job, index)
-            if stays:
-                cast("Accelerator", device).stay(token)
-            else:
-                if visit is None:
-                    outcome = device.enter(demand, token)
-                else:
-                    outcome = cast("Accelerator", device).await_batch(
-                        demand, visit.line, token, arrival
-                    )
-                note(ARRIVED, chain, job, index, outcome)
             yield finished
             self.events += 1
             last = index == route.last
-            stays = visit is not None and visit.stays and not last
+            stays = step.stays and not last
             kept = 0.0 if last else step.kept
-            if visit is None:
-                device.finish(demand - kept)
-            elif not stays:
-                cast("Accelerator", device).leave(demand - kept)
+            if not stays:
+                step.device.finish(step.demand - kept)
             note(FINISHED, chain, job, index, LEFT if last else MOVED)
             sojourns.append(env.now - entered)
             step.served += counts
             step.sojourn += counts * sojourns[-1]
             delivery = env.now + step.delay
             if kept:
-                yield env.at(delivery, finish_key + index)
-                device.free(kept)
+                yield env.at(delivery, key)
+                step.device.free(kept)
                 note(SENT, chain, job, index, MOVED)
         if counts:
             self.pending -= 1
             sums.complete(batch, env.now - arrival)
             route.complete(sojourns)
+
+    def admits(self, step: Step, token: Token) -> bool:
+        """Let a job in at the device of a step, if there is room; return whether."""
+        device = step.device
+        has_room = device.has_room(step.demand)
+        outcome = device.enter(step.demand, token) if has_room else LOST
+        self.note(ARRIVED, token.chain, token.job, token.step, outcome)
+        return has_room
 
     def play(self) -> bool:
         """Play until the cohort has left; return whether some job of it has not by the limit."""
