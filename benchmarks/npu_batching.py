@@ -34,8 +34,8 @@ from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.sources import chain_draws
 from datagen.simulator.tally import RunLength
 
-EVENTS = 2e5
-"""Expected events of each simulation: some 60,000 samples."""
+EVENTS = 1e5
+"""Expected events of each simulation: some 30,000 samples."""
 
 SEED = 11
 
