@@ -36,7 +36,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"fields"},
         {"batch"},
         {"effects", "law_moments"},
-        {"exit_tables"},
+        {"batching_tables", "exit_tables"},
         {"varied_exits"},
         {"packing", "loads"},
         {"candidates", "measures", "expanded_deployment"},

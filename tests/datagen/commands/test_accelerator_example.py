@@ -16,7 +16,8 @@ def test_the_example_is_simulated_from_its_file(repository: Path, tmp_path: Path
     assert from_json(to_json(deployment)) == deployment
     main([str(example), str(tmp_path / "out"), "--events", "2e5", "--seed", "1", "--json"])
     dataset = read_dataset(tmp_path / "out")
-    stored, measures = dataset[0]
+    stored, labels = dataset[0]
+    measures = labels[0]
     assert stored == deployment
     npu = measures.devices["npu"]
     assert 0.5 < npu.utilization < 0.95

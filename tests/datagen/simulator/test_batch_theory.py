@@ -33,15 +33,19 @@ def ratio(load: float, jobs: float) -> tuple[float, float]:
     return inoue_latency_bound(rate, PER_JOB, SETUP) / latency, se / latency
 
 
-def test_greedy_batches_come_close_to_the_bound() -> None:
-    over, se = ratio(0.9, 2e6)
-    assert se <= 0.0015
+def check(load: float, jobs: float, sharp: float) -> None:
+    """Check that the bound is one, and how tight it is."""
+    over, se = ratio(load, jobs)
+    assert se <= sharp
     assert 1.0 - 4.0 * se <= over <= 1.0 + TIGHT + 4.0 * se
 
 
+def test_greedy_batches_come_close_to_the_bound() -> None:
+    check(0.8, 1e7, 0.0015)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("load", [0.8, 0.85, 0.9, 0.95])
-def test_greedy_batches_are_within_half_a_percent_of_the_bound(load: float) -> None:
-    over, se = ratio(load, 1e8)
-    assert se <= 0.0005
-    assert 1.0 - 4.0 * se <= over <= 1.0 + TIGHT
+@pytest.mark.parametrize(("load", "jobs"), [(0.8, 1e8), (0.85, 1e8), (0.9, 2e8), (0.95, 6e8)])
+def test_greedy_batches_are_within_half_a_percent_of_the_bound(load: float, jobs: float) -> None:
+    # Waits of one batch follow those of the last one the more closely, the higher the load.
+    check(load, jobs, 0.0008)
