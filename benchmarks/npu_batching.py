@@ -16,16 +16,37 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from npu_cases import ARRAYS, OURS, SYSTEMS, Case, all_cases, deployment, some_cases
+from npu_cases import (
+    ARRAYS,
+    LINE_LOADS,
+    LINE_POLICIES,
+    MAX_BATCH,
+    MIXES,
+    NETWORKS,
+    OURS,
+    SETUPS,
+    SYSTEMS,
+    Case,
+    all_cases,
+    deployment,
+    some_cases,
+    straight_line,
+)
 from npu_figures import ratio_figure, utilization_figure
 from npu_report import result_text
 from result_file import add_output_options, deliver, machine
 
 from datagen.evaluation import pack
+from datagen.npu import VARIANTS, network, processing_array, segment_seconds
+from datagen.policies import batch_policy
+from datagen.policies.batch_policies import Batch, Line, Situation
+from datagen.policies.batching import EXIT_AWARE
 from datagen.simulator import SimulationOptions, simulate_batch, warm_up
 from datagen.simulator.engine import Engine
 from datagen.simulator.network import networks
@@ -142,6 +163,76 @@ def _spread(ratios: Sequence[float]) -> dict[str, float | int | None]:
     }
 
 
+def flatness(events: float = EVENTS) -> list[dict[str, float]]:
+    """Compare policies on made-up arrays whose batches are more and more nearly free.
+
+    Args:
+        events: Expected events of each simulation.
+
+    Returns:
+        A row per setup cost and load, of mean latencies over that of exit-aware preemption.
+    """
+    rows = []
+    options = SimulationOptions(events=events, seed=SEED)
+    for setup, load in product(SETUPS, LINE_LOADS):
+        batch = pack([straight_line(setup, load, policy) for policy in LINE_POLICIES])
+        found = simulate_batch(batch.with_key(np.zeros(len(batch), dtype=np.int64)), options)
+        latency = dict(zip(LINE_POLICIES, found.chain["latency"].tolist(), strict=True))
+        rows.append({
+            "setup": setup,
+            "load": load,
+            "greedy": latency["greedy"] / latency["exit_aware"],
+            "lazy": latency["lazy"] / latency["exit_aware"],
+            "preemptions_per_sample": float(
+                found.device["preemptions"][-1] / found.chain["throughput"][-1]
+            ),
+        })
+    return rows
+
+
+def gainful(max_batch: int = MAX_BATCH) -> list[dict[str, Any]]:
+    """Count where catching up lowers the mean latency, by the times of each array alone.
+
+    Args:
+        max_batch: Largest batch.
+
+    Returns:
+        A row per network, array and variant: how often the inequality of exit-aware preemption
+        holds among all exits, batches in hand and newcomers, and T(B) / B T(1).
+    """
+    rows = []
+    exits = len(MIXES["even"])
+    policy = batch_policy(EXIT_AWARE)
+    for name, array, variant in product(NETWORKS, ARRAYS, VARIANTS):
+        table = segment_seconds(network(name), exits, processing_array(array), variant, max_batch)
+        rest = table[::-1].cumsum(axis=0)[::-1]
+        line = Line(
+            seconds=table, before=rest[0] - rest, rest=rest, reached=np.ones(exits), waiting=[]
+        )
+        combinations = [
+            (exit_, size, wanted)
+            for exit_, size in product(range(1, exits), range(1, max_batch))
+            for wanted in range(1, max_batch - size + 1)
+        ]
+        gains = [_gains(policy, line, *own) for own in combinations]
+        cost = float(rest[0, -1] / (max_batch * rest[0, 0]))
+        case = {"network": name, "array": array, "variant": variant}
+        rows.append({**case, "share": float(np.mean(gains)), "cost_of_full_batch": cost})
+    return rows
+
+
+def _gains(policy: Any, line: Line, segment: int, size: int, wanted: int) -> bool:
+    """Return whether an accelerator with so many in hand and in line lets newcomers catch up."""
+
+    def guests(count: int) -> list[Any]:
+        return [SimpleNamespace(deadline=math.inf, entered=0.0, ticket=0) for _ in range(count)]
+
+    line.waiting[:] = guests(wanted)
+    stack = [Batch(line, guests(size), segment=segment, width=size)]
+    seen = Situation(lines=[line], stack=stack, max_batch=size + wanted, timeout=0.0, compacts=True)
+    return bool(policy.newcomers(seen) > 0)
+
+
 def _events_per_second(engine: Engine, case: Case, system: str) -> float:
     batch = pack([deployment(case, system)])
     network = networks(batch, engine.name)[0]
@@ -207,6 +298,8 @@ def report(cases: Sequence[Case], events: float, repeats: int) -> dict[str, Any]
         "slo_violation_ratio": {row["system"]: row["slo_violation_ratio"] for row in overall},
         "by": {name: compared(even, (name,)) for name in groups}
         | {"mix": compared(rows, ("mix",))},
+        "flatness": flatness(events),
+        "gainful": gainful(),
         "speed": speed(list(some_cases()), repeats),
         "rows": rows,
     }

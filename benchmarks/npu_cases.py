@@ -14,21 +14,33 @@ from datagen.arrivals import Arrivals, MarkovModulated, Periodic, Poisson
 from datagen.deployment import BatchConfig, Chain, Deployment, Device, Exit, Fragment, Npu, Problem
 from datagen.distributions import Deterministic
 from datagen.exits import ExitMix
-from datagen.npu import ARRAYS, NETWORKS, VARIANTS, network, processing_array, segment_seconds
+from datagen.npu import (
+    ARRAYS,
+    NETWORKS,
+    VARIANTS,
+    BatchTable,
+    network,
+    processing_array,
+    segment_seconds,
+)
 from datagen.npu.arrays import DEFAULT_ARRAY
 
 __all__ = [
     "ARRIVALS",
+    "LINE_LOADS",
+    "LINE_POLICIES",
     "LOADS",
     "MIXES",
     "OBJECTIVES",
     "OURS",
+    "SETUPS",
     "SYSTEMS",
     "Case",
     "all_cases",
     "alone",
     "deployment",
     "some_cases",
+    "straight_line",
 ]
 
 FIXED, FLUID, STACKABLE = VARIANTS
@@ -59,6 +71,14 @@ ARRIVALS = ("poisson", "bursts", "cameras")
 
 BURST, SHARE, JOBS = 3.0, 0.2, 40.0
 """Bursts: rate over the mean, share of the time, and mean number of samples in one."""
+
+SETUPS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Cost of a batch over the cost of each sample in it, of arrays made up to be straight lines."""
+
+LINE_LOADS = (0.3, 0.6, 0.9)
+"""Loads of these: of what full batches can serve."""
+
+LINE_POLICIES = ("greedy", "lazy", "exit_aware")
 
 WAIT = 0.5
 """Time-out of ``dynamic`` over the time of a sample alone."""
@@ -161,6 +181,42 @@ def _process(kind: str, rate: float) -> Arrivals:
     if kind == "cameras":
         return Periodic(period=1.0 / rate, jitter=1.0 / rate)
     return Poisson(rate=rate)
+
+
+def straight_line(setup: float, load: float, policy: str) -> Deployment:
+    """Return an accelerator whose batches of b take setup + b, in four equal segments.
+
+    Args:
+        setup: One of :data:`SETUPS`.
+        load: One of :data:`LINE_LOADS`.
+        policy: One of :data:`LINE_POLICIES`.
+
+    Returns:
+        The accelerator, which pays for those only who are left, and one chain without a deadline.
+    """
+    mix = MIXES["even"]
+    times = (setup + np.arange(1, MAX_BATCH + 1)) / len(mix)
+    table = BatchTable(seconds=np.tile(times, (len(mix), 1)))
+    stays = 1.0 - np.cumsum((0.0, *mix[:-1]))
+    rate = load * MAX_BATCH / (times[-1] * stays.sum())
+    fragments = tuple(
+        Fragment(
+            name=f"segment{k}",
+            service=Deterministic(mean=1.0),
+            exit=Exit() if k + 1 < len(mix) else None,
+        )
+        for k in range(len(mix))
+    )
+    chain = Chain(name="source", arrivals=Poisson(rate=rate), fragments=fragments)
+    device = Device(name="npu", capacity=CAPACITY, npu=Npu(table=table))
+    known = SYSTEMS[policy][1].policy
+    config = BatchConfig(policy=known, max_batch=MAX_BATCH, compaction=True)
+    return Deployment(
+        problem=Problem(devices=(device,), chains=(chain,)),
+        placement={"source": (("npu",) * len(mix),)},
+        exits={"source": ExitMix(p=mix)},
+        batching={"npu": config},
+    )
 
 
 def deployment(case: Case, system: str) -> Deployment:
