@@ -42,7 +42,7 @@ def _axes(rows: int, columns: int) -> tuple[Any, Any]:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    size = (3.2 * columns, 2.6 * rows)
+    size = (3.4 * columns, 2.8 * rows)
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
 
 
@@ -86,6 +86,7 @@ def ratio_figure(path: Path, by_load: Sequence[Mapping[str, Any]]) -> None:
                 label=system,
             )
         panel.axhline(1.0, color="grey", linewidth=0.8)
-        panel.set(title=f"{title}: other / {OURS}", xlabel="load", yscale="log")
+        panel.set(title=title, xlabel="load", yscale="log")
     axes[0, 0].legend(fontsize=6)
+    figure.suptitle(f"other systems over {OURS}", fontsize="medium")
     figure.savefig(path, dpi=110)
