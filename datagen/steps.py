@@ -100,7 +100,7 @@ def path_steps(
         The steps, in the order a job visits them.
     """
     first = np.arange(len(devices)) == 0
-    follows = np.append(False, classified[:-1])
+    follows = np.array([False, *classified[:-1]])
     starts = np.flatnonzero(run_starts(devices, first, fuse, batching[devices] & follows)).tolist()
     visits = np.flatnonzero(~stays(devices, first)).tolist()
     steps = []

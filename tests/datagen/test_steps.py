@@ -37,3 +37,9 @@ def test_a_job_keeps_its_units_for_the_whole_visit_to_an_accelerator() -> None:
         np.array([1, 1, 1, 0, 1]), demands, classified, np.array([0, 1]) > 0, fuse=True
     )
     assert [step.demand for step in steps] == [3, 3, 3, 1, 4]
+
+
+def test_one_fragment_is_one_step() -> None:
+    for batching in (False, True):
+        steps = path_steps(np.array([0]), [2], (False,), np.array([batching]), fuse=True)
+        assert [(step.start, step.stop, step.demand) for step in steps] == [(0, 1, 2)]
