@@ -66,15 +66,21 @@ class StageActions:
         """Return the mean worth of a job under each action [A].
 
         Args:
-            passing: What passing on is worth, over all jobs of the stage alike; which of them gain
-                more than others by it is told by the final classifier.
+            passing: What it is worth to pass on a job that is like those passed on by all actions
+                together; which of them gain more than others is told by the final classifier.
 
         Returns:
             Worths.
         """
         if self.stage.is_final:
             return self._right
-        return self._right + self.mix[:, -1] * (passing - float(self.right[:, -1].mean()))
+        return self._right + self.mix[:, -1] * (passing - self._passed_right)
+
+    @cached_property
+    def _passed_right(self) -> float:
+        """How likely the final classifier is right on a job passed on by any action."""
+        passed = (self.option == self.stage.options - 1).sum(axis=0)
+        return float(passed @ self.right[:, -1] / passed.sum())
 
     def counts(self, rate: float) -> list[ArrivalCounts]:
         """Return the arrivals during a service under each action.

@@ -20,12 +20,12 @@ def regret(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_regret_is_sublinear_on_recorded_contexts(regret: ModuleType) -> None:
     trace = ExitTrace.load(REPOSITORY / "checkpoints" / "eenn-network" / "test.npz")
-    rows = regret.regrets(trace, rounds=12_800, seeds=2)
+    rows = regret.regrets(trace, rounds=12_800, seeds=3)
     assert [row["contexts"] for row in rows] == ["clean", "blur", "noise"]
     for row in rows:
         # Over the last two doublings, behind the forced first pulls.
         assert np.mean(row["growth"][-2:]) < 0.9, row
-        assert row["regret"][-1] < 0.4 * row["at_random"][-1], row
+        assert row["regret"][-1] < 0.3 * row["at_random"][-1], row
 
 
 def test_rewards_are_nothing_where_jobs_leave(regret: ModuleType) -> None:
