@@ -18,7 +18,7 @@ from datagen.deployment import BatchConfig, Chain, Deployment, Device, Exit, Fra
 from datagen.distributions import Exponential, LogNormal
 from datagen.evaluation import pack
 from datagen.exits import ExitMix
-from datagen.simulator import kernel, numba_engine, simpy_engine, warm_up
+from datagen.simulator import kernel, numba_engine, simpy_work, warm_up
 from datagen.simulator.engine import Run
 from datagen.simulator.kernel import _batch_of
 from datagen.simulator.leave_kernel import latency_bin as _latency_bin
@@ -124,7 +124,7 @@ def test_chunks_of_draws_do_not_matter(
     run = play(deployment)
     monkeypatch.setattr(numba_engine, "_CHUNK", size)
     monkeypatch.setattr(numba_engine, "_SMALLEST_CHUNK", size)
-    monkeypatch.setattr(simpy_engine, "CHUNK", size)
+    monkeypatch.setattr(simpy_work, "CHUNK", size)
     same_bits(run, play(deployment))
     same_bits(run, reference(deployment))
 
