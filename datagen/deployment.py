@@ -469,6 +469,8 @@ class Deployment:
             require(name in devices, "batching", "name devices of the problem", name)
             has_npu = devices[name].npu is not None
             require(has_npu, f"batching.{name}", "be given for accelerators only", name)
+        if all(device.npu is None for device in self.problem.devices):
+            return
         classified: dict[str, tuple[bool, ...]] = {}
         for chain in self.problem.chains:
             model = str(chain.model)
