@@ -61,7 +61,7 @@ def stories(seed: int) -> Story:
         return network, grid_sources(network, seed) if seed % 2 else sources
 
     network, sources = drawn()
-    chunks = [source.next_chunk(JOBS).route for source in drawn()[1]]
+    chunks = [source.chunk_in(np.empty(JOBS)).route for source in drawn()[1]]
     routes = [[0] * JOBS if route is None else route.tolist() for route in chunks]
     run = NumbaEngine().run(network, sources, LENGTH, log=True)
     return Story(random_deployment(seed), network, run, routes)
