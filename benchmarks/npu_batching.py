@@ -10,7 +10,6 @@ stackable array. Both engines are timed too, on a few of the same deployments.
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
@@ -40,7 +39,7 @@ from npu_cases import (
 )
 from npu_figures import ratio_figure, utilization_figure
 from npu_report import result_text
-from result_file import add_output_options, deliver, machine
+from result_file import BenchmarkParser, deliver, machine
 
 from datagen.evaluation import pack
 from datagen.npu import VARIANTS, batch_policy, network, processing_array, segment_seconds
@@ -313,19 +312,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = BenchmarkParser(__doc__)
     parser.add_argument("--short", action="store_true", help="a few cases, shorter runs")
     parser.add_argument("--figures", metavar="FOLDER", type=Path, help="where pictures are written")
-    add_output_options(parser)
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    given = parser.parse_args(words)
+    given = parser.given(arguments)
     cases = list(some_cases() if given.short else all_cases())
     found = report(cases, EVENTS / 10 if given.short else EVENTS, 1 if given.short else REPEATS)
     if given.figures is not None:
         given.figures.mkdir(parents=True, exist_ok=True)
         utilization_figure(given.figures / "npu_utilization.png", tuple(ARRAYS))
         ratio_figure(given.figures / "npu_batching_ratios.png", found["by"]["load"])
-    deliver("npu_batching", found, given, words, result_text=result_text)
+    deliver("npu_batching", found, given, result_text=result_text)
     return 0
 
 
