@@ -5,7 +5,7 @@ module, another NumPy, or the bounds-check flag would be served as before. Here 
 named by a hash of every kernel source and of the versions, so that any change starts afresh.
 
 Rule: kernels live in modules whose name ends in ``kernel.py``; what they import of ours lies beside
-them, so the hash covers every module of a folder that holds a kernel.
+them or in one of ``FURTHER``, so the hash covers every module of these folders.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ import numpy as np
 settings: Any = importlib.import_module("numba.core.config")
 """numba's settings; a module whose content exists only at run time, hence untyped."""
 
-__all__ = ["cache_folder", "compiled", "contracted", "inlined"]
+__all__ = ["FURTHER", "cache_folder", "compiled", "contracted", "inlined"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+FURTHER = ("npu",)
+"""Folders without kernels that hold constants which kernels share with readable code."""
 
 _UNUSED_DAYS = 30
 """Days without use after which a cache folder is deleted. Every checkout and every state of the
@@ -78,6 +81,7 @@ def cache_folder(home: Path = _HERE) -> Path:
         The folder. Compilation goes on without a cache where it cannot be made.
     """
     homes = {path.parent for path in _HERE.rglob("*kernel.py")} | {home}
+    homes |= {_HERE / name for name in FURTHER}
     sources = [path for home in homes for path in home.glob("*.py")]
     folder = _root() / source_hash([Path(__file__), *sources])
     try:

@@ -17,13 +17,15 @@ from numbers import Integral, Real
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datagen.arrivals import Arrivals
 from datagen.distributions import Deterministic, Law
 from datagen.errors import require
 from datagen.exits import Contexts, ExitMix, ExitTrace, Thresholds
 from datagen.frozen import FrozenMap
+from datagen.npu.accelerator import Npu
+from datagen.npu.batching import BatchConfig
+from datagen.steps import Step, path_steps
 
 __all__ = [
     "BatchConfig",
@@ -39,7 +41,6 @@ __all__ = [
     "Problem",
     "Step",
     "Variant",
-    "run_starts",
 ]
 
 Discipline = Literal["fcfs", "priority", "ps"]
@@ -89,23 +90,6 @@ def _unique(field: str, names: Iterable[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Npu:
-    """A batching accelerator inside a device.
-
-    Args:
-        table: Measured latency table (a file), or None.
-        network: Name of a built-in network whose layers are modelled, or None.
-        array: Name of the processing array, or None.
-        variant: Batching layout, one of fixed, fluid, fluid+stackable, or None.
-    """
-
-    table: str | None = None
-    network: str | None = None
-    array: str | None = None
-    variant: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Device:
     """A computer that serves fragments from one waiting line.
 
@@ -116,7 +100,7 @@ class Device:
         capacity: Buffer in units, the jobs in service included, >= 1; None for unlimited.
         memory: Bytes for the weights of the fragments placed here; None for unlimited.
         discipline: ``fcfs``, ``priority`` (non-preemptive head of line) or ``ps``.
-        npu: Batching accelerator, or None.
+        npu: Batching accelerator, or None. Its tables say all: it has one server at speed 1.
         power: Watts at idle and at full utilization, or at 0, 10, ..., 100 %; None if unknown.
         speedup: Relative speed with 1, 2, ... busy servers (length ``servers``); None for all 1.
     """
@@ -151,6 +135,11 @@ class Device:
             matching = len(speedup) == self.servers
             require(matching, "speedup", f"hold {self.servers} values", speedup)
             object.__setattr__(self, "speedup", speedup)
+        if self.npu is not None:
+            neutral = {"speed": 1.0, "servers": 1, "discipline": "fcfs", "speedup": None}
+            for field, value in neutral.items():
+                own = getattr(self, field)
+                require(own == value, field, f"be {value} with an accelerator", own)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -297,6 +286,43 @@ class Chain:
         if self.model is None:
             object.__setattr__(self, "model", self.name)
 
+    @property
+    def classified(self) -> tuple[bool, ...]:
+        """Whether an intermediate classifier stands after each fragment."""
+        return tuple(fragment.exit is not None for fragment in self.fragments)
+
+    def may_run_on(self, fragment: int, device: Device) -> bool:
+        """Return whether a fragment may be placed on a device.
+
+        Args:
+            fragment: 0-based fragment.
+            device: The device.
+
+        Returns:
+            True if it is allowed there and its times are known: by a law, or by a table of the
+            chain's model where the device is an accelerator.
+        """
+        item = self.fragments[fragment]
+        if device.npu is None:
+            return item.may_run_on(device.name)
+        allowed = item.allowed is None or device.name in item.allowed
+        return allowed and device.npu.covers(str(self.model), len(self.fragments))
+
+    def time_on(self, fragment: int, device: Device) -> tuple[Law, float]:
+        """Return the law of a fragment's time alone on a device, and the speed that divides it.
+
+        Args:
+            fragment: 0-based fragment.
+            device: A device that it may run on.
+
+        Returns:
+            The law and the divisor; on an accelerator, the constant time of a batch of one.
+        """
+        if device.npu is None:
+            return self.fragments[fragment].time_on(device)
+        table = device.npu.times(str(self.model), self.classified, 1)
+        return Deterministic(mean=float(table.seconds[fragment, 0])), 1.0
+
 
 def _check_contexts(chain: Chain, trace: ExitTrace | None) -> None:
     """Check that the contexts a chain meets are those of its trace."""
@@ -341,27 +367,6 @@ class Link:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BatchConfig:
-    """How an accelerator forms batches.
-
-    Args:
-        policy: Name of a batching policy, for example ``dynamic``.
-        max_batch: Largest batch, >= 1.
-        timeout: Longest wait for company [s], >= 0.
-        compaction: Whether a batch shrinks when samples leave at exits.
-    """
-
-    policy: str
-    max_batch: int = 1
-    timeout: float = 0.0
-    compaction: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "max_batch", _whole("max_batch", self.max_batch, 1))
-        object.__setattr__(self, "timeout", _finite("timeout", self.timeout))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
     """What is given: devices, request streams, links, traces.
 
@@ -402,62 +407,19 @@ class Problem:
             named = chain.trace is None or chain.trace in traces
             require(named, "trace", "name a trace of the problem", chain.trace)
             _check_contexts(chain, traces.get(chain.trace or ""))
-            for fragment in chain.fragments:
+            for place, fragment in enumerate(chain.fragments):
                 field = f"{chain.name}.{fragment.name}"
                 for device in fragment.allowed or ():
                     require(device in names, f"{field}.allowed", "name a device", device)
                 if isinstance(fragment.service, Mapping):
                     for device in fragment.service:
                         require(device in names, f"{field}.service", "name a device", device)
-                placeable = any(map(fragment.may_run_on, names))
+                placeable = any(chain.may_run_on(place, device) for device in self.devices)
                 require(placeable, f"{field}.allowed", "leave a device", fragment.allowed)
 
     def device_index(self) -> dict[str, int]:
         """Return each device's 0-based position by name."""
         return {device.name: index for index, device in enumerate(self.devices)}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """A maximal run of consecutive fragments of a chain on one device: one admission, one service.
-
-    Args:
-        device: 0-based index of the device.
-        start: First fragment of the run.
-        stop: One past its last fragment.
-        demand: Buffer units a job occupies: the largest demand in the run.
-    """
-
-    device: int
-    start: int
-    stop: int
-    demand: int
-
-
-def run_starts(
-    devices: NDArray[np.int32], path_first: NDArray[np.bool_], fuse: bool
-) -> NDArray[np.bool_]:
-    """Tell where steps begin: the one rule of fusing, for one placement or many.
-
-    Args:
-        devices: Device index per fragment [..., F], paths one after the other.
-        path_first: Whether a fragment is the first of its path [F].
-        fuse: Whether neighbours on one device are one step.
-
-    Returns:
-        Whether a step begins at each fragment [..., F].
-
-    Example:
-        >>> first = np.array([True, False, False, False])
-        >>> run_starts(np.array([0, 0, 1, 0]), first, fuse=True).tolist()
-        [True, False, True, True]
-    """
-    if not fuse:
-        return np.ones(devices.shape, dtype=bool)
-    starts = np.empty(devices.shape, dtype=bool)
-    starts[..., 0] = True
-    np.not_equal(devices[..., 1:], devices[..., :-1], out=starts[..., 1:])
-    return np.asarray(starts | path_first)
 
 
 Paths = tuple[tuple[str, ...], ...]
@@ -472,7 +434,7 @@ class Deployment:
         placement: Per chain the device of each fragment, or several such paths.
         routing: Per chain the probability of each path; needed where there are several.
         exits: Per chain an exit mix or thresholds; none means that no job leaves early.
-        batching: Per accelerator its batch configuration.
+        batching: Per accelerator its batch configuration; one sample after the other without.
         fuse: Whether consecutive fragments on one device are one step.
     """
 
@@ -500,10 +462,42 @@ class Deployment:
         object.__setattr__(self, "exits", FrozenMap(self.exits or {}))
         for name, decision in (self.exits or {}).items():
             self._check_exits(chains[name], decision)
-        devices = {device.name for device in self.problem.devices}
+        object.__setattr__(self, "batching", FrozenMap(self.batching or {}))
+        self._check_batching()
+
+    def _check_batching(self) -> None:
+        devices = {device.name: device for device in self.problem.devices}
         for name in self.batching or {}:
             require(name in devices, "batching", "name devices of the problem", name)
-        object.__setattr__(self, "batching", FrozenMap(self.batching or {}))
+            has_npu = devices[name].npu is not None
+            require(has_npu, f"batching.{name}", "be given for accelerators only", name)
+        if all(device.npu is None for device in self.problem.devices):
+            return
+        classified: dict[str, tuple[bool, ...]] = {}
+        for chain in self.problem.chains:
+            model = str(chain.model)
+            for name in {name for path in self.placement[chain.name] for name in path}:
+                npu = devices[name].npu
+                if npu is None:
+                    continue
+                known = classified.setdefault(model, chain.classified)
+                rule = f"put classifiers where the other chains of model {model} have them"
+                require(known == chain.classified, f"{chain.name}.fragments", rule, chain.name)
+                largest, most = self.batch_config(name).max_batch, npu.longest_batch(model)
+                rule = f"be <= {most}, the largest batch in the table of {model}"
+                fits = most is None or largest <= most
+                require(fits, f"batching.{name}.max_batch", rule, largest)
+
+    def batch_config(self, device: str) -> BatchConfig:
+        """Return how an accelerator forms batches.
+
+        Args:
+            device: Name of a device with an accelerator.
+
+        Returns:
+            What was decided, or one sample after the other.
+        """
+        return (self.batching or {}).get(device, BatchConfig())
 
     def _check_exits(self, chain: Chain, decision: ExitMix | Thresholds) -> None:
         classifiers = sum(fragment.exit is not None for fragment in chain.fragments)
@@ -520,7 +514,7 @@ class Deployment:
         require(sequence, field, "list a device per fragment", paths)
         assert isinstance(paths, Sequence)
         listed = (paths,) if isinstance(paths[0], str) else paths
-        devices = {device.name for device in self.problem.devices}
+        devices = {device.name: device for device in self.problem.devices}
         checked = []
         for path in listed:
             proper = isinstance(path, Sequence) and not isinstance(path, str)
@@ -530,10 +524,11 @@ class Deployment:
                 f"list {len(chain.fragments)} devices",
                 path,
             )
-            for fragment, device in zip(chain.fragments, path, strict=True):
+            for place, device in enumerate(path):
                 require(device in devices, field, "name devices of the problem", device)
-                fits = fragment.may_run_on(device)
-                require(fits, field, f"keep {fragment.name} on a device it may run on", device)
+                name = chain.fragments[place].name
+                fits = chain.may_run_on(place, devices[device])
+                require(fits, field, f"keep {name} on a device it may run on", device)
             checked.append(tuple(path))
         return tuple(checked)
 
@@ -556,24 +551,17 @@ class Deployment:
             ``steps()[chain][path]`` is the tuple of steps in the order a job visits them.
         """
         index = self.problem.device_index()
+        batching = np.array([device.npu is not None for device in self.problem.devices])
         return tuple(
             tuple(
-                self._path_steps(chain, [index[device] for device in path])
+                path_steps(
+                    np.array([index[device] for device in path]),
+                    [fragment.demand for fragment in chain.fragments],
+                    chain.classified,
+                    batching,
+                    fuse=self.fuse,
+                )
                 for path in self.placement[chain.name]
             )
             for chain in self.problem.chains
-        )
-
-    def _path_steps(self, chain: Chain, devices: list[int]) -> tuple[Step, ...]:
-        first = np.arange(len(devices)) == 0
-        starts = np.flatnonzero(run_starts(np.array(devices), first, self.fuse)).tolist()
-        stops = [*starts[1:], len(devices)]
-        return tuple(
-            Step(
-                device=devices[start],
-                start=start,
-                stop=stop,
-                demand=max(fragment.demand for fragment in chain.fragments[start:stop]),
-            )
-            for start, stop in zip(starts, stops, strict=True)
         )

@@ -18,7 +18,7 @@ ORDER: dict[str, list[set[str]]] = {
     "datagen": [
         {"errors"},
         {"compiled", "frozen", "report"},
-        {"distributions", "npu"},
+        {"distributions", "npu", "steps"},
         {"arrivals", "deployment", "exits"},
         {"documents"},
         {"graph", "profiles"},
@@ -37,7 +37,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"fields"},
         {"batch"},
         {"effects", "law_moments"},
-        {"exit_tables", "service_table", "slots"},
+        {"batching_tables", "exit_tables", "service_table", "slots"},
         {"placed_weights", "varied_exits"},
         {"packing", "loads"},
         {"candidates", "measures", "expanded_deployment"},

@@ -77,7 +77,8 @@ def passage_time(drift: Floats, variance: Floats, room: Floats) -> Floats:
 def relaxation_times(batch: DeploymentBatch) -> Floats:
     """Return how long each device takes to its steady state, on its own.
 
-    What the decomposition does not know of (priorities, links, exits) is left out of account.
+    What the decomposition does not know of (priorities, links, exits, batches) is left out of
+    account.
 
     Args:
         batch: The deployments.

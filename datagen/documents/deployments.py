@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from datagen.deployment import (
-    BatchConfig,
     Chain,
     Deployment,
     Device,
     Exit,
     Fragment,
     Link,
-    Npu,
     Problem,
     Variant,
 )
+from datagen.documents.accelerators import BATCHING, npu_form
 from datagen.documents.forms import (
     FLAG,
     NUMBER,
@@ -60,22 +59,23 @@ PROBLEM_KEYS = ("devices", "links", "traces", "chains", "overflow")
 DECISION_KEYS = ("placement", "routing", "exits", "batching", "fuse")
 _KNOWN = dict.fromkeys((*PROBLEM_KEYS, *DECISION_KEYS))
 
-_NPU = record(Npu, dict.fromkeys(("table", "network", "array", "variant"), TEXT))
 
-_DEVICE = record(
-    Device,
-    {
-        "name": TEXT,
-        "speed": NUMBER,
-        "servers": WHOLE,
-        "capacity": WHOLE,
-        "memory": NUMBER,
-        "discipline": TEXT,
-        "npu": _NPU,
-        "power": NUMBERS,
-        "speedup": NUMBERS,
-    },
-)
+def _device(folder: Path | None) -> Form:
+    return record(
+        Device,
+        {
+            "name": TEXT,
+            "speed": NUMBER,
+            "servers": WHOLE,
+            "capacity": WHOLE,
+            "memory": NUMBER,
+            "discipline": TEXT,
+            "npu": npu_form(folder),
+            "power": NUMBERS,
+            "speedup": NUMBERS,
+        },
+    )
+
 
 _LINK = record(
     Link,
@@ -145,11 +145,6 @@ def _chain(folder: Path | None) -> Form:
     return Form(read=form.read, write=write)
 
 
-_BATCHING = record(
-    BatchConfig, {"policy": TEXT, "max_batch": WHOLE, "timeout": NUMBER, "compaction": FLAG}
-)
-
-
 def _read_paths(value: object, path: str) -> Any:
     several = isinstance(value, list | tuple) and any(isinstance(x, list | tuple) for x in value)
     return (listed(listed(TEXT)) if several else listed(TEXT)).read(value, path)
@@ -215,7 +210,7 @@ def problem_from_document(document: Mapping[str, Any], *, folder: Path | None = 
     """
     require_keys(document, "", _KNOWN)
     forms = {
-        "devices": listed(_DEVICE),
+        "devices": listed(_device(folder)),
         "links": listed(_LINK),
         "traces": traces_form(folder),
         "chains": listed(_chain(folder)),
@@ -279,7 +274,7 @@ def _decided(document: Mapping[str, Any], problem: Problem) -> Deployment:
     require(document.get("placement") is not None, "placement", "be given", None)
     placement = keyed(_PATHS).read(document["placement"], "placement")
     content: dict[str, Any] = {"placement": placement, "exits": _exits_of(document)}
-    forms = {"routing": keyed(NUMBERS), "batching": keyed(_BATCHING), "fuse": FLAG}
+    forms = {"routing": keyed(NUMBERS), "batching": keyed(BATCHING), "fuse": FLAG}
     for key, form in forms.items():
         if document.get(key) is not None:
             content[key] = form.read(document[key], key)
@@ -296,7 +291,7 @@ def document_of(item: Problem | Deployment) -> dict[str, Any]:
         The mapping; values at their defaults are left out.
     """
     problem = item.problem if isinstance(item, Deployment) else item
-    document: dict[str, Any] = {"devices": listed(_DEVICE).write(problem.devices)}
+    document: dict[str, Any] = {"devices": listed(_device(None)).write(problem.devices)}
     if problem.links:
         document["links"] = listed(_LINK).write(problem.links)
     if problem.traces:
@@ -316,7 +311,7 @@ def _written_decisions(deployment: Deployment) -> dict[str, Any]:
     if deployment.exits:
         document["exits"] = _EXITS.write(deployment.exits)
     if deployment.batching:
-        document["batching"] = keyed(_BATCHING).write(deployment.batching)
+        document["batching"] = keyed(BATCHING).write(deployment.batching)
     if not deployment.fuse:
         document["fuse"] = False
     return document

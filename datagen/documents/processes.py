@@ -29,7 +29,7 @@ from datagen.errors import InvalidInputError, require
 from datagen.exits import CONTEXTS, ExitTrace
 from datagen.exits.files import FILE
 
-__all__ = ["CONTEXT_PROCESS", "LAW", "arrivals_form", "read_trace_file", "traces_form"]
+__all__ = ["CONTEXT_PROCESS", "LAW", "arrivals_form", "located", "read_trace_file", "traces_form"]
 
 _PARAMETERS: dict[str, Form] = {
     **dict.fromkeys(("mean", "scv", "low", "high", "rate", "period", "jitter"), NUMBER),
@@ -93,7 +93,7 @@ def arrivals_form(folder: Path | None) -> Form:
     def read(value: object, path: str) -> Any:
         if isinstance(value, Mapping) and value.get("law") == Recorded.name and "file" in value:
             require_keys(value, path, {"law": None, "file": None})
-            file = _located(value["file"], f"{path}.file", folder)
+            file = located(value["file"], f"{path}.file", folder)
             times = tuple(_read_timestamps(file, f"{path}.file").tolist())
             return build(Recorded, {"timestamps": times}, path)
         return _ARRIVALS.read(value, path)
@@ -101,7 +101,20 @@ def arrivals_form(folder: Path | None) -> Form:
     return Form(read=read, write=_ARRIVALS.write)
 
 
-def _located(value: object, path: str, folder: Path | None) -> Path:
+def located(value: object, path: str, folder: Path | None) -> Path:
+    """Return the file that a document names.
+
+    Args:
+        value: What the document says.
+        path: Where it says so.
+        folder: Folder that files are named from; None refuses files.
+
+    Returns:
+        The file.
+
+    Raises:
+        InvalidInputError: If the value is no text or the document is no file.
+    """
     name: str = TEXT.read(value, path)
     if folder is None:
         raise InvalidInputError(path, "not be used in a document that is no file", name)
@@ -153,9 +166,9 @@ def read_trace_file(name: str, path: str, folder: Path | None) -> ExitTrace:
 
 
 def _trace_of_file(name: str, file: object, path: str, folder: Path | None) -> ExitTrace:
-    located = _located(file, path, folder)
+    place = located(file, path, folder)
     try:
-        return ExitTrace.load(located, name=name)
+        return ExitTrace.load(place, name=name)
     except InvalidInputError as error:
         if error.field == FILE:  # the document's own word for it is the path
             raise InvalidInputError(path, error.rule, error.value) from None

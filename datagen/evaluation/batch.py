@@ -52,6 +52,10 @@ class DeploymentBatch:
     chain_priority: NDArray[np.int32] = column("chain", "int32", "1", "priority class")
     chain_deadline: Floats = column("chain", "float64", "s", "latency to meet; NaN if none")
 
+    chain_model: NDArray[np.int32] = column(
+        "chain", "int32", "1", "network it runs, local to the deployment", absent=0.0
+    )
+
     path_start: Ints
     path_probability: Floats = column("path", "float64", "1", "probability of the path")
 
@@ -110,6 +114,26 @@ class DeploymentBatch:
     power_start: Ints | None = None
     power_watts: Floats | None = column(
         "power", "float64", "W", "power at evenly spaced utilizations", optional=True, absent=0.0
+    )
+
+    batching_start: Ints | None = None
+    batching_parameter: Floats | None = column(
+        "batching",
+        "float64",
+        "",
+        "index into npu.BATCH_POLICIES, max_batch, timeout [s], whether batches pay only for "
+        "who is left, whether survivors are expected; no rows without an accelerator",
+        optional=True,
+        absent=0.0,
+    )
+    table_start: Ints | None = None
+    table_seconds: Floats | None = column(
+        "table",
+        "float64",
+        "s",
+        "time of a batch of 1, 2, ... up to max_batch; no rows but on accelerators",
+        optional=True,
+        absent=0.0,
     )
 
     fragment_start: Ints | None = None

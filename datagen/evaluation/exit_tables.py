@@ -95,9 +95,18 @@ class ExitTables:
         return heads
 
     @cached_property
+    def head_speed(self) -> Floats:
+        """Divisor of the work of classifiers on each device [D].
+
+        The tables of accelerators hold their time already: it takes none besides.
+        """
+        devices = self.base.problem.devices
+        return np.array([device.speed if device.npu is None else np.inf for device in devices])
+
+    @cached_property
     def head_moments(self) -> tuple[Floats, Floats]:
         """Mean [s] and variance [s^2] of the open classifier of each slot by device [F, D]."""
-        speed = np.array([device.speed for device in self.base.problem.devices])
+        speed = self.head_speed
         mean = np.array([0.0 if head is None else head.mean for head in self.heads])
         scv = np.array([0.0 if head is None else head.scv for head in self.heads])
         times = mean[:, None] / speed
@@ -305,10 +314,9 @@ class ExitTables:
         sizes = np.array([len(values) for values in parameters], dtype=np.int64)
         flat = np.array([x for values in parameters for x in values], dtype=np.float64)
         code = np.array(codes, dtype=np.int8)[slot]
-        speed = np.array([device.speed for device in self.base.problem.devices])
         return {
             "fragment_head": code,
-            "fragment_head_speed": np.where(code >= 0, speed[device], 1.0),
+            "fragment_head_speed": np.where(code >= 0, self.head_speed[device], 1.0),
             "head_parameter_start": starts_of(sizes[slot]),
             "head_parameter": flat[ranges(starts_of(sizes)[slot], sizes[slot])],
         }

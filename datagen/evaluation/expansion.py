@@ -209,6 +209,7 @@ def _parts(
         chain_start=starts_of(np.bincount(owner, minlength=len(origin))),
         chain_rate=origin.chain_rate[chain] * share,
         chain_scv=1.0 + share * (origin.chain_scv[chain] - 1.0),
+        chain_model=origin.chain_model[chain],
         chain_priority=origin.chain_priority[chain],
         chain_deadline=origin.chain_deadline[chain],
         path_start=np.arange(len(path) + 1),
@@ -228,8 +229,18 @@ def _parts(
             part_name(names[c], r, k)
             for c, r, k in zip(chain.tolist(), path_of.tolist(), last.tolist(), strict=True)
         ),
+        **_tables(origin, step),
         **_NOTHING,
     )
+
+
+def _tables(origin: DeploymentBatch, step: Ints) -> dict[str, Any]:
+    """Return the times of batches at given steps."""
+    if origin.table_start is None or origin.table_seconds is None:
+        return {}
+    sizes = np.diff(origin.table_start)[step]
+    rows = ranges(origin.table_start[step], sizes)
+    return {"table_start": starts_of(sizes), "table_seconds": origin.table_seconds[rows]}
 
 
 _NOTHING: dict[str, Any] = dict.fromkeys((

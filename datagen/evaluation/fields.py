@@ -7,7 +7,8 @@ in the order of their parents, one offset array per level saying where each pare
 Early exits have rows where jobs may leave early, one per exit, the final classifier being the last;
 by thresholds, an exit has two, one for the jobs answered wrongly there and one for the others.
 Contexts have rows where they change: the samples of the chain's trace stand one context after the
-other then. A device whose power is known has a row per point of its curve.
+other then. A device whose power is known has a row per point of its curve. An accelerator has rows
+that say how it forms batches, and a step on one has a row per batch size.
 
 Letters: B deployments, D devices, C chains, P paths, S steps, F fragments (once per path).
 """
@@ -36,6 +37,8 @@ PARENTS: dict[str, str] = {
     "context": "chain",
     "context_parameter": "chain",
     "power": "device",
+    "batching": "device",
+    "table": "step",
 }
 """Level -> the level whose rows hold it, parents first."""
 

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.evaluation.batch import DeploymentBatch
+from datagen.evaluation.fields import ranges
 
-__all__ = ["chain_load", "fluid_load", "offered_load", "step_rates", "unstable"]
+__all__ = ["chain_load", "fluid_load", "offered_load", "step_rates", "step_work", "unstable"]
 
 Floats = NDArray[np.float64]
 
@@ -47,9 +48,30 @@ def _share_before(passed: Floats, first: NDArray[np.int64]) -> Floats:
     return np.asarray(np.exp(before - before[first]))
 
 
+def step_work(batch: DeploymentBatch) -> Floats:
+    """Return the least time of a device's server that a job takes at each step.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Mean service times [s] [S]; on an accelerator, the share of a sample in the batch size that
+        serves most samples per second.
+    """
+    if batch.table_start is None or batch.table_seconds is None or not len(batch.table_seconds):
+        return batch.step_mean
+    sizes = np.diff(batch.table_start)
+    size = ranges(np.ones_like(sizes), sizes)
+    work = batch.step_mean.copy()
+    batched = np.flatnonzero(sizes)
+    share = batch.table_seconds / size
+    work[batched] = np.minimum.reduceat(share, batch.table_start[batched])
+    return np.asarray(work)
+
+
 def _device_load(batch: DeploymentBatch, rates: Floats) -> Floats:
     work = np.bincount(
-        batch.step_device_row, weights=rates * batch.step_mean, minlength=len(batch.device_speed)
+        batch.step_device_row, weights=rates * step_work(batch), minlength=len(batch.device_speed)
     )
     return np.asarray(work / batch.device_servers)
 
@@ -95,7 +117,7 @@ def unstable(batch: DeploymentBatch) -> NDArray[np.bool_]:
 
     The test is conservative. Finite buffers upstream lose a little more than the fluid limit says,
     so a device whose fluid load is just above 1 may in truth be stable; none that is unstable
-    passes.
+    passes, but an accelerator whose policy does not reach the batches it serves most by.
 
     Args:
         batch: Packed deployments.

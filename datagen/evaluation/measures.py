@@ -61,12 +61,14 @@ MEASURES: dict[str, dict[str, Column]] = {
         "lost": _number("step", "1", "of these, jobs that found too little room"),
         "sojourn": _number("step", "s", "mean time at the step of all jobs served there"),
         "sojourn_completed": _number("step", "s", "the same over jobs that later complete"),
+        "batch": _number("step", "1", "mean size of the batches that begin its segment"),
     },
     "device": {
         "utilization": _number("device", "1", "busy servers / servers, time average"),
         "jobs": _number("device", "1", "jobs present, time average"),
         "units": _number("device", "1", "buffer units in use, time average"),
-        "batch": _number("device", "1", "mean batch size"),
+        "batch": _number("device", "1", "mean batch size over all segments"),
+        "preemptions": _number("device", "1/s", "batches suspended for newcomers"),
         "power": _number("device", "W", "electrical power, time average"),
     },
     "window": {

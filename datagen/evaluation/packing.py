@@ -11,20 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.arrivals import ARRIVAL_NAMES
-from datagen.deployment import DISCIPLINES, Deployment, run_starts
+from datagen.deployment import DISCIPLINES, Deployment
 from datagen.errors import require
 from datagen.evaluation.batch import DeploymentBatch, joined
+from datagen.evaluation.batching_tables import BatchingTables
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.exit_tables import ExitTables
 from datagen.evaluation.fields import starts_of
 from datagen.evaluation.placed_weights import PlacedWeights
 from datagen.evaluation.service_table import NOWHERE, ServiceTable
 from datagen.evaluation.varied_exits import VariedExits
+from datagen.steps import run_starts
 
 __all__ = ["DeploymentTables", "pack"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 def _optional(value: float | None, absent: float) -> float:
@@ -69,12 +72,20 @@ class DeploymentTables(PlacedWeights):
         return {
             "chain_rate": np.array([c.arrivals.rate for c in chains]),
             "chain_scv": np.array([c.arrivals.scv for c in chains]),
+            "chain_model": np.array(self.models, dtype=np.int32),
             "chain_priority": np.array([c.priority for c in chains], dtype=np.int32),
             "chain_deadline": np.array([_optional(c.deadline, np.nan) for c in chains]),
             "chain_arrivals": np.array(
                 [ARRIVAL_NAMES.index(c.arrivals.name) for c in chains], dtype=np.int8
             ),
         }
+
+    @cached_property
+    def models(self) -> list[int]:
+        """Which network each chain runs, in the order of their first chains [C]."""
+        names = [str(chain.model) for chain in self.base.problem.chains]
+        known = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        return [known[name] for name in names]
 
     @cached_property
     def arrival_parameters(self) -> list[tuple[float, ...]]:
@@ -126,6 +137,11 @@ class DeploymentTables(PlacedWeights):
         return counts, np.array([watts for curve in curves for watts in curve], dtype=np.float64)
 
     @cached_property
+    def batching(self) -> BatchingTables:
+        """How accelerators form batches, and how long these take."""
+        return BatchingTables(self.base, self.slots)
+
+    @cached_property
     def effects(self) -> Effect:
         """Effects of everything but the placement and the times of open classifiers."""
         return effects_of(self.base)
@@ -175,8 +191,10 @@ class DeploymentTables(PlacedWeights):
         """
         count, slots = placement.shape
         paths = len(self.path_probability)
-        first = run_starts(placement, self.path_first, self.base.fuse)
+        segmented = self.batching.segmented(placement)
+        first = run_starts(placement, self.path_first, self.base.fuse, segmented)
         begin = np.flatnonzero(first)
+        stayed = self.batching.stayed(placement, self.path_first, begin)
         slot, device = _tiled(np.arange(slots), count), placement.ravel()
         leaving: ExitTables | VariedExits = self.leaving
         place = slot
@@ -189,7 +207,7 @@ class DeploymentTables(PlacedWeights):
         content = {
             "key": np.zeros(count, dtype=np.int64),
             "effects": int(self.effects)
-            | self._revisits(count, step_path, step_device)
+            | self._revisits(count, step_path, step_device, stayed)
             | np.where(leaving.random_head, int(Effect.RANDOM_SERVICE), 0),
             "device_start": np.arange(count + 1) * len(self.base.problem.devices),
             "chain_start": np.arange(count + 1) * len(self.base.problem.chains),
@@ -199,12 +217,13 @@ class DeploymentTables(PlacedWeights):
             ),
             "step_start": starts_of(np.bincount(step_path, minlength=count * paths)),
             "step_device": step_device,
-            "step_demand": np.maximum.reduceat(self.demand[slot], begin),
+            "step_demand": _demands(np.maximum.reduceat(self.demand[slot], begin), stayed),
             "step_weights": np.add.reduceat(self.weights[slot], begin),
             "device_names": tuple(d.name for d in self.base.problem.devices) * count,
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
         content |= times | self._power_rows(count)
+        content |= self.batching.rows(slot, device, begin, count)
         content |= leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
         content |= {name: _tiled(values, count) for name, values in self.devices.items()}
@@ -263,19 +282,40 @@ class DeploymentTables(PlacedWeights):
             "arrival_parameter": _tiled(parameters, count),
         }
 
-    def _revisits(self, count: int, path: Ints, device: NDArray[np.int32]) -> Ints:
+    def _revisits(
+        self, count: int, path: Ints, device: NDArray[np.int32], stayed: Flags | None
+    ) -> Ints:
         """Return the REVISIT bit of each placement with a path that comes back to a device [B].
 
         Args:
             count: Number of placements B.
             path: Path row of each step [S].
             device: Device of each step, local to its deployment [S].
+            stayed: Whether it goes on with the visit of the one before [S], see BatchingTables.
         """
+        if stayed is not None:
+            path, device = path[~stayed], device[~stayed]
         devices = len(self.base.problem.devices)
         rows = count * len(self.path_probability) * devices
         visits = np.bincount(path * devices + device, minlength=rows)
         again = visits.reshape(count, -1).max(axis=1) > 1
         return np.asarray(again.astype(np.int64) * int(Effect.REVISIT))
+
+
+def _demands(own: Floats, stayed: Flags | None) -> Floats:
+    """Return the units that a job occupies at each step: on accelerators, the most of a visit.
+
+    Args:
+        own: Units that each step would take by itself [S].
+        stayed: Whether it goes on with the visit of the one before [S], see BatchingTables.
+
+    Returns:
+        Units [S].
+    """
+    if stayed is None:
+        return own
+    visit = np.flatnonzero(~stayed)
+    return np.repeat(np.maximum.reduceat(own, visit), np.diff(np.append(visit, len(own))))
 
 
 def _with_exits(

@@ -49,7 +49,7 @@ class ServiceTable:
             (slot, place)
             for slot, (c, f) in enumerate(self.slots)
             for place, device in enumerate(devices)
-            if chains[c].fragments[f].may_run_on(device.name)
+            if chains[c].may_run_on(f, device)
         ]
         return [slot for slot, _ in pairs], [place for _, place in pairs]
 
@@ -64,8 +64,9 @@ class ServiceTable:
     def laws(self) -> list[tuple[Law, float]]:
         """Law and divisor of its samples by entry [N]."""
         chains, devices = self.problem.chains, self.problem.devices
-        fragments = [chains[c].fragments[f] for c, f in self.slots]
-        return [fragments[slot].time_on(devices[d]) for slot, d in zip(*self.places, strict=True)]
+        own = [(chains[c], f) for c, f in self.slots]
+        pairs = zip(*self.places, strict=True)
+        return [own[slot][0].time_on(own[slot][1], devices[place]) for slot, place in pairs]
 
     @cached_property
     def moments(self) -> tuple[Floats, Floats]:

@@ -98,7 +98,7 @@ class VariedExits:
     @cached_property
     def head_moments(self) -> tuple[Floats, Floats]:
         """Mean [s] and variance [s^2] of the open classifier of each place by device [B F, D]."""
-        speed = np.array([device.speed for device in self.given.base.problem.devices])
+        speed = self.given.head_speed
         laws = self._classifiers
         mean = np.array([0.0 if law is None else law.mean for law in laws])
         scv = np.array([0.0 if law is None else law.scv for law in laws])
@@ -157,7 +157,7 @@ class VariedExits:
         sizes = np.array([len(values) for values in parameters], dtype=np.int64)
         flat = np.array([x for values in parameters for x in values], dtype=np.float64)
         counts = np.where(is_open, sizes[slot], 0)
-        speed = np.array([device.speed for device in self.given.base.problem.devices])
+        speed = self.given.head_speed
         return {
             "fragment_head": np.where(is_open, codes[slot], -1).astype(np.int8),
             "fragment_head_speed": np.where(is_open, speed[device], 1.0),

@@ -23,7 +23,7 @@ COLUMNS = ("segment", "batch", "seconds")
 """Header of a measured table."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class BatchTable:
     """Time of a batch in every segment.
 
@@ -50,6 +50,12 @@ class BatchTable:
             raise InvalidInputError("seconds", "not fall with the batch", place)
         seconds.setflags(write=False)
         object.__setattr__(self, "seconds", seconds)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BatchTable) and np.array_equal(self.seconds, other.seconds)
+
+    def __hash__(self) -> int:
+        return hash((self.seconds.shape, self.seconds.tobytes()))
 
     @property
     def segments(self) -> int:

@@ -1,5 +1,6 @@
 """Discrete-event simulation of deployments: two engines, one truth."""
 
+from datagen.simulator.batch_sizes import BatchSizes, batch_sizes
 from datagen.simulator.simulation import (
     SimulationEvaluator,
     SimulationOptions,
@@ -9,8 +10,10 @@ from datagen.simulator.simulation import (
 )
 
 __all__ = [
+    "BatchSizes",
     "SimulationEvaluator",
     "SimulationOptions",
+    "batch_sizes",
     "simulate",
     "simulate_batch",
     "warm_up",

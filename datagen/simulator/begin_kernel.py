@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datagen.compiled import compiled
+from datagen.simulator.accelerator_kernel import Accelerators
 from datagen.simulator.heap_kernel import push
 from datagen.simulator.index_kernel import unsigned
 from datagen.simulator.keys import ADMIT, PHASE_SHIFT
@@ -13,7 +14,13 @@ __all__ = ["begin"]
 
 
 @compiled
-def begin(network: Network, draws: Draws, state: State, extras: Extras | None) -> None:
+def begin(
+    network: Network,
+    draws: Draws,
+    state: State,
+    extras: Extras | None,
+    batched: Accelerators | None,
+) -> None:
     """Empty the network and let the first job of each chain be on its way.
 
     Whatever an earlier run left in the arrays is overwritten or never read, so runs of one network
@@ -24,6 +31,7 @@ def begin(network: Network, draws: Draws, state: State, extras: Extras | None) -
         draws: Drawn jobs, from the first one on.
         state: What changes; its heap is empty.
         extras: Arrays for the features of the network, or None where it has none.
+        batched: Arrays for its accelerators, or None where it has none.
     """
     state.next_job[:] = 0
     state.queue_head[:] = NONE
@@ -41,6 +49,14 @@ def begin(network: Network, draws: Draws, state: State, extras: Extras | None) -
     if extras is not None:
         extras.waiting[:] = 0
         extras.choosing[:] = False
+    if batched is not None:
+        batched.running[:] = False
+        batched.alarmed[:] = False
+        batched.tickets[0] = 0
+        batched.line_size[:] = 0
+        batched.line_head[:] = NONE
+        batched.line_tail[:] = NONE
+        batched.depth[:] = 0
     for number in range(draws.base.size):
         chain = unsigned(number)
         time = draws.arrival[chain, unsigned(-draws.base[chain])]

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from datagen.compiled import inlined
+from datagen.simulator.accelerator_kernel import Accelerators, is_accelerator
+from datagen.simulator.batch_kernel import await_batch
 from datagen.simulator.event_log import CHOSEN, QUEUED, STARTED
 from datagen.simulator.heap_kernel import pop, push, replace_top
 from datagen.simulator.index_kernel import signed, unsigned
 from datagen.simulator.keys import CHOOSE, PHASE_SHIFT
+from datagen.simulator.network import Network
 from datagen.simulator.state_kernel import (
     NONE,
     Extras,
     Log,
     State,
     chain_of,
+    clip,
     finish_key,
     step_of,
     write,
 )
 from datagen.simulator.tally import RunLength, Tally
 
-__all__ = ["choose", "clip", "enter", "next_in_line"]
-
-
-@inlined
-def clip(time: float, run: RunLength) -> float:
-    """Return the time of the window that is nearest [s]."""
-    return min(max(time, run.warmup), run.horizon)
+__all__ = ["choose", "enter", "next_in_line"]
 
 
 @inlined
@@ -93,14 +91,19 @@ def enter(
     device: int,
     demand: float,
     now: float,
+    network: Network,
     run: RunLength,
     state: State,
     tally: Tally,
     extras: Extras | None,
+    batched: Accelerators | None,
 ) -> int:
     """Let an admitted job take its units, and a server or a place in the line."""
     state.used[device] += demand
     state.entered[slot] = now
+    if batched is not None and extras is not None and is_accelerator(device, batched):
+        await_batch(slot, device, now, network, state, extras, batched)
+        return QUEUED
     if extras is not None and extras.features.prioritized[device]:
         rank = extras.features.chain_class[chain_of(identity)]
         join_line(slot, unsigned(rank * state.idle.size) + device, state)

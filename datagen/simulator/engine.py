@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,19 @@ from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.tally import RunLength, Tally
 
-__all__ = ["Engine", "Run"]
+__all__ = ["BatchCounts", "Engine", "Run"]
+
+
+class BatchCounts(NamedTuple):
+    """What accelerators did in the window.
+
+    Args:
+        sizes: Batches begun, by segment and by size less one [G, B].
+        preemptions: Batches suspended, by device [D].
+    """
+
+    sizes: NDArray[np.int64]
+    preemptions: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +38,7 @@ class Run:
         truncated: Whether some cohort job had not left one horizon after the end.
         log: Event log, or None where none was asked for.
         route_completed: Completed cohort jobs by route [R], or None where each chain has one.
+        batches: What accelerators did, or None where there is none.
     """
 
     tally: Tally
@@ -33,6 +46,7 @@ class Run:
     truncated: bool
     log: NDArray[np.void] | None
     route_completed: NDArray[np.int64] | None = None
+    batches: BatchCounts | None = None
 
     def without_histogram(self) -> Run:
         """Return the run without its histogram, which takes more room than all the rest."""

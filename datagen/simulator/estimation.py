@@ -62,6 +62,7 @@ class Played:
         percentiles: What :func:`latency_percentiles` says of these [s] [C, 3].
         unloaded: Mean latency of each route without any queueing [s] [routes].
         chain: Measures of its chains that are known already, where there are any [C].
+        step: The same of its steps.
         device: The same of its devices.
     """
 
@@ -71,6 +72,7 @@ class Played:
     percentiles: Floats
     unloaded: Floats
     chain: Named
+    step: Named
     device: Named
 
 
@@ -325,6 +327,7 @@ def estimate(plays: Sequence[Played], *, windows: int = 0) -> Estimates:
     window = _window_measures(plays, counts, windows) if windows else {}
     chains, devices = counts.offered.shape[2], [play.network.devices for play in plays]
     accuracies = map(_accuracy, plays, counts.completed, counts.offered)
+    steps = [play.network.steps for play in plays]
     own = [play.chain | known for play, known in zip(plays, accuracies, strict=True)]
     return Estimates(
         deployment={
@@ -338,7 +341,7 @@ def estimate(plays: Sequence[Played], *, windows: int = 0) -> Estimates:
             "phase_dependent": phase_dependent,
         },
         chain=_flat(chain) | _joined(own, [chains] * len(plays)),
-        step=_step_measures(plays, counts),
+        step=_step_measures(plays, counts) | _joined([play.step for play in plays], steps),
         device=_device_measures(plays) | _joined([play.device for play in plays], devices),
         window=_flat(window),
     )

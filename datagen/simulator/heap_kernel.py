@@ -25,8 +25,9 @@ class Heap(NamedTuple):
         time: When [s] [capacity].
         key: Order among equal times [capacity].
         slot: Slot of the job; ``-1 - chain`` for the next external arrival of a chain, and
-            ``-1 - chains - device`` for a device that chooses; raised by a constant of the loop for
-            a job that is being sent [capacity].
+            ``-1 - chains - device`` for a device that chooses, with as many devices more for the
+            end of a batch, and twice as many for an alarm, of an accelerator; raised by a constant
+            of the loop for a job that is being sent [capacity].
         size: Number of pending events [1].
     """
 

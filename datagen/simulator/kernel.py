@@ -7,17 +7,16 @@ calls again.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from datagen.compiled import compiled, inlined
+from datagen.simulator.accelerator_kernel import Accelerators, is_accelerator
+from datagen.simulator.batch_kernel import choose_batch, end_segment, look_again
 from datagen.simulator.begin_kernel import begin
-from datagen.simulator.device_kernel import choose, clip, enter, next_in_line
+from datagen.simulator.device_kernel import choose, enter, next_in_line
 from datagen.simulator.event_log import ARRIVED, FINISHED, LEFT, LOST, MOVED, SENT
 from datagen.simulator.heap_kernel import pop, push, replace_top
 from datagen.simulator.index_kernel import signed, unsigned
-from datagen.simulator.keys import ADMIT, FINISH, PHASE_SHIFT
+from datagen.simulator.keys import FINISH, PHASE_SHIFT
+from datagen.simulator.leave_kernel import admit_key, complete, move_on
 from datagen.simulator.network import Network
 from datagen.simulator.remaining_kernel import count_remaining
 from datagen.simulator.state_kernel import (
@@ -28,6 +27,7 @@ from datagen.simulator.state_kernel import (
     Log,
     State,
     chain_of,
+    clip,
     finish_key,
     identity_of,
     release,
@@ -37,9 +37,6 @@ from datagen.simulator.state_kernel import (
 )
 from datagen.simulator.tally import (
     BATCHES,
-    BIN_SHIFT,
-    FIRST_BIN,
-    HISTOGRAM_BINS,
     RunLength,
     Tally,
 )
@@ -64,21 +61,10 @@ _IDENTITY = (1 << PHASE_SHIFT) - 1
 
 
 @inlined
-def _admit_key(identity: int) -> int:
-    return (ADMIT << PHASE_SHIFT) | identity
-
-
-@inlined
 def _batch_of(arrival: float, run: RunLength) -> int:
     if not run.warmup < arrival <= run.horizon:
         return -1
     return min(int((arrival - run.warmup) * run.batches_per_second), BATCHES - 1)
-
-
-@inlined
-def _latency_bin(latency: float) -> int:
-    index: Any = (np.float64(latency).view(np.int64) >> BIN_SHIFT) - FIRST_BIN
-    return min(max(index, 0), HISTOGRAM_BINS - 1)  # type: ignore[no-any-return]
 
 
 @inlined
@@ -92,13 +78,14 @@ def _arrive_from_outside(
     tally: Tally,
     log: Log,
     extras: Extras | None,
+    batched: Accelerators | None,
 ) -> None:
     """Play an external arrival; the caller has made sure of a slot and of the next arrival time."""
     job = state.next_job[chain]
     column = unsigned(job - draws.base[chain])
     state.next_job[chain] = job + 1
     number = signed(chain)
-    following = _admit_key(identity_of(number, job + 1))
+    following = admit_key(identity_of(number, job + 1))
     replace_top(state.heap, draws.arrival[chain, column + unsigned(1)], following, -1 - number)
     state.events[0] += 1
     first = network.chain_start[chain]
@@ -121,7 +108,9 @@ def _arrive_from_outside(
             state.service[slot, k] = draws.service[row + k, drawn]
         if extras is not None:
             extras.route[slot] = route
-        outcome = enter(slot, identity, device, demand, now, run, state, tally, extras)
+        outcome = enter(
+            slot, identity, device, demand, now, network, run, state, tally, extras, batched
+        )
     if batch >= 0:
         in_batch = unsigned(batch)
         tally.offered[chain, in_batch] += 1
@@ -143,6 +132,7 @@ def _arrive_from_device(
     tally: Tally,
     log: Log,
     extras: Extras | None,
+    batched: Accelerators | None,
 ) -> None:
     """Play the arrival of a job that comes from its previous step."""
     identity = state.identity[slot]
@@ -153,7 +143,9 @@ def _arrive_from_device(
     if batch >= 0:
         tally.step_offered[row] += 1
     if state.used[device] + demand <= network.capacity[device]:
-        outcome = enter(slot, identity, device, demand, now, run, state, tally, extras)
+        outcome = enter(
+            slot, identity, device, demand, now, network, run, state, tally, extras, batched
+        )
     else:
         outcome = LOST
         if batch >= 0:
@@ -162,43 +154,6 @@ def _arrive_from_device(
         release(slot, state)
     if log.time.size > 0:
         write(log, now, ARRIVED, identity, outcome)
-
-
-@inlined
-def _complete(
-    slot: int,
-    identity: int,
-    now: float,
-    network: Network,
-    state: State,
-    tally: Tally,
-    extras: Extras | None,
-) -> None:
-    """Count a job that has passed its last step."""
-    if state.batch[slot] >= 0:
-        chain, batch = chain_of(identity), unsigned(state.batch[slot])
-        latency = now - state.arrival[slot]
-        tally.completed[chain, batch] += 1
-        tally.latency[chain, batch] += latency
-        tally.histogram[chain, unsigned(_latency_bin(latency))] += 1
-        if latency <= network.deadline[chain]:
-            tally.on_time[chain] += 1
-        if extras is not None:
-            extras.completed[unsigned(extras.route[slot])] += 1
-        position = step_of(identity)
-        first = unsigned(state.row[slot]) - position
-        for k in range(position + unsigned(1)):
-            tally.step_sojourn_completed[first + k] += state.sojourn[slot, k]
-    release(slot, state)
-
-
-@inlined
-def _move_on(slot: int, identity: int, time: float, state: State) -> int:
-    """Let a job be on its way to its next step; return the key of its arrival there."""
-    state.identity[slot] = identity + 1
-    state.row[slot] += 1
-    state.entered[slot] = time  # in case the run ends before: it is nowhere until then
-    return _admit_key(identity + 1)
 
 
 @inlined
@@ -213,7 +168,7 @@ def _sent(
     tally.units[device] += (clip(now, run) - clip(state.entered[slot], run)) * demand
     if log.time.size > 0:
         write(log, now, SENT, identity, MOVED)
-    replace_top(state.heap, now, _move_on(slot, identity, now, state), signed(slot))
+    replace_top(state.heap, now, move_on(slot, identity, now, state), signed(slot))
 
 
 @inlined
@@ -226,6 +181,7 @@ def _finish(
     tally: Tally,
     log: Log,
     extras: Extras | None,
+    batched: Accelerators | None,
 ) -> None:
     """Play the end of a service: the server goes on, the job moves or completes."""
     heap = state.heap
@@ -254,20 +210,45 @@ def _finish(
     if log.time.size > 0:
         write(log, now, FINISHED, identity, LEFT if last else MOVED)
     if last:
-        _complete(slot, identity, now, network, state, tally, extras)
+        complete(slot, identity, now, network, state, tally, extras)
         return
     if held:
         state.entered[slot] = now
         push(heap, now + delay, finish_key(identity), signed(slot) + SENDING)
         return
     delivery = now + delay
-    key = _move_on(slot, identity, delivery, state)
+    key = move_on(slot, identity, delivery, state)
     first = heap.time[0]
     if delay == 0.0 and (now < first or (now == first and key < heap.key[0])):
         # It would be the very next event: play it without the detour through the heap.
-        _arrive_from_device(slot, now, network, run, state, tally, log, extras)
+        _arrive_from_device(slot, now, network, run, state, tally, log, extras, batched)
     else:
         push(heap, delivery, key, signed(slot))
+
+
+@inlined
+def _at_device(
+    number: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    log: Log,
+    extras: Extras,
+    batched: Accelerators,
+) -> None:
+    """Play what a device with priorities or an accelerator does on its own."""
+    devices = state.idle.size
+    device = unsigned(number % devices)
+    if number >= 2 * devices:
+        look_again(device, now, state, extras, batched)
+    elif number >= devices:
+        end_segment(device, now, network, run, state, tally, log, extras, batched)
+    elif is_accelerator(device, batched):
+        choose_batch(device, now, network, run, state, tally, log, extras, batched)
+    else:
+        choose(device, now, run, state, tally, log, extras)
 
 
 @compiled
@@ -279,6 +260,7 @@ def play(
     tally: Tally,
     log: Log,
     extras: Extras | None,
+    batched: Accelerators | None,
 ) -> tuple[int, int]:
     """Play events until the cohort has left or something is missing.
 
@@ -292,6 +274,7 @@ def play(
         tally: Sums, added to.
         log: Event log.
         extras: Arrays for the features of the network, or None where it has none.
+        batched: Arrays for its accelerators, or None where it has none.
 
     Returns:
         A status, and the chain that needs draws (0 otherwise).
@@ -299,33 +282,43 @@ def play(
     heap = state.heap
     logging = log.time.size > 0
     columns = draws.arrival.shape[1]
+    room = LOG_ROOM
+    if batched is not None:
+        room += batched.batches.shape[1]  # every sample of a batch writes
     if heap.size[0] == 0:
-        begin(network, draws, state, extras)
+        begin(network, draws, state, extras, batched)
     while True:
         now = heap.time[0]
         if now > run.horizon and (state.pending[0] == 0 or now > run.limit):
             status = DONE if state.pending[0] == 0 else TRUNCATED
             count_remaining(network, run, state, tally)
             return status, 0
-        if logging and log.size[0] + LOG_ROOM > log.time.size:
+        if logging and log.size[0] + room > log.time.size:
             return NEED_LOG, 0
         slot = heap.slot[0]
         if slot < 0:
             chain = -1 - slot
             if extras is not None and chain >= network.deadline.size:
-                device = unsigned(chain - network.deadline.size)
-                choose(device, now, run, state, tally, log, extras)
+                number = chain - network.deadline.size
+                if batched is not None:
+                    _at_device(number, now, network, run, state, tally, log, extras, batched)
+                    continue
+                choose(unsigned(number), now, run, state, tally, log, extras)
                 continue
             index = unsigned(chain)
             if state.next_job[index] - draws.base[index] + 1 >= columns:
                 return NEED_DRAWS, chain
             if state.free[0] == NONE:
                 return NEED_SLOTS, 0
-            _arrive_from_outside(index, now, network, run, draws, state, tally, log, extras)
+            _arrive_from_outside(
+                index, now, network, run, draws, state, tally, log, extras, batched
+            )
         elif extras is not None and slot >= SENDING:
             _sent(unsigned(slot - SENDING), now, network, run, state, tally, log)
         elif heap.key[0] >> PHASE_SHIFT == FINISH:
-            _finish(unsigned(slot), now, network, run, state, tally, log, extras)
+            _finish(unsigned(slot), now, network, run, state, tally, log, extras, batched)
         else:
             pop(heap)
-            _arrive_from_device(unsigned(slot), now, network, run, state, tally, log, extras)
+            _arrive_from_device(
+                unsigned(slot), now, network, run, state, tally, log, extras, batched
+            )

@@ -16,6 +16,8 @@ __all__ = [
     "MAX_JOBS",
     "MAX_STEPS",
     "PHASE_SHIFT",
+    "TIMER",
+    "alarm_key",
     "choice_key",
     "event_key",
 ]
@@ -24,8 +26,10 @@ FINISH = 1
 """Phase of service completions and finished transmissions: they make room."""
 ADMIT = 3
 """Phase of arrivals at devices: external ones, hand-overs, deliveries. (2 is for blocked jobs.)"""
+TIMER = 4
+"""Phase of accelerators that look again because somebody has waited long enough."""
 CHOOSE = 5
-"""Phase of devices that choose whom to serve after all else at that instant. (4 is for timers.)"""
+"""Phase of devices that choose whom to serve after all else at that instant."""
 
 STEP_BITS, JOB_BITS, CHAIN_BITS = 12, 36, 12
 JOB_SHIFT = STEP_BITS
@@ -68,3 +72,19 @@ def choice_key(device: int) -> int:
         True
     """
     return (CHOOSE << PHASE_SHIFT) | device
+
+
+def alarm_key(device: int) -> int:
+    """Return the place of an accelerator's alarm among the events of the same time.
+
+    Args:
+        device: 0-based device.
+
+    Returns:
+        A positive 63-bit integer.
+
+    Example:
+        >>> event_key(ADMIT, 0, 0, 0) < alarm_key(7) < choice_key(0)
+        True
+    """
+    return (TIMER << PHASE_SHIFT) | device

@@ -11,6 +11,7 @@ from datagen.deployment import DISCIPLINES
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Effect
 from datagen.evaluation.effects import refuse_uncovered
+from datagen.simulator.batching import Batching, batching_of
 from datagen.simulator.keys import MAX_CHAINS, MAX_STEPS
 
 __all__ = ["ENGINE_COVERS", "FEATURE_EFFECTS", "Features", "Network", "networks"]
@@ -29,10 +30,14 @@ ENGINE_COVERS = (
     | Effect.THRESHOLDS
     | Effect.CONTEXTS
     | Effect.DEADLINE
+    | Effect.NPU
+    | Effect.BATCHING
 )
 """Effects that both engines play."""
 
-FEATURE_EFFECTS = Effect.PRIORITY | Effect.LINKS | Effect.ROUTING | Effect.EXITS | Effect.THRESHOLDS
+FEATURE_EFFECTS = (
+    Effect.PRIORITY | Effect.LINKS | Effect.ROUTING | Effect.EXITS | Effect.THRESHOLDS | Effect.NPU
+)
 """Effects that are more than other numbers in the arrays of a network."""
 
 
@@ -72,6 +77,7 @@ class Network(NamedTuple):
         step_demand: Buffer units a job occupies at each step [S].
         deadline: Latency to meet per chain [s]; NaN if none [C].
         features: What else it has, or None.
+        batching: Its accelerators, or None; where it has some, it has features.
     """
 
     servers: NDArray[np.int64]
@@ -81,6 +87,7 @@ class Network(NamedTuple):
     step_demand: NDArray[np.float64]
     deadline: NDArray[np.float64]
     features: Features | None = None
+    batching: Batching | None = None
 
     @property
     def devices(self) -> int:
@@ -153,6 +160,7 @@ def _network(batch: DeploymentBatch, index: int) -> Network:
         features=_features(batch, index, steps)
         if batch.effects[index] & int(FEATURE_EFFECTS)
         else None,
+        batching=batching_of(batch, index) if batch.effects[index] & int(Effect.NPU) else None,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.simulator.engine import Engine, Run
+from datagen.simulator.accelerator_kernel import Accelerators
+from datagen.simulator.engine import BatchCounts, Engine, Run
 from datagen.simulator.event_log import event_log
 from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
@@ -47,15 +48,18 @@ class NumbaEngine(Engine):
         state.heap.size[0] = 0  # the loop takes an empty heap for the beginning
         tally = Tally.zeros(network)
         extras = _extras(network, feed)
+        batched = _accelerators(network)
         records = _empty_log(_FIRST_LOG) if log else _NO_LOG
         while True:
-            status, chain = play(plain, length, feed.draws, state, tally, records, extras)
+            status, chain = play(plain, length, feed.draws, state, tally, records, extras, batched)
             if status == NEED_DRAWS:
                 feed.refill(chain, int(state.next_job[chain]))
             elif status == NEED_SLOTS:
                 state = _with_more_slots(state)
                 if extras is not None:
                     extras = extras._replace(route=_doubled(extras.route))
+                if batched is not None:
+                    batched = batched._replace(ticket=_doubled(batched.ticket))
             elif status == NEED_LOG:
                 records = _with_more_room(records)
             else:
@@ -67,12 +71,14 @@ class NumbaEngine(Engine):
             truncated=status == TRUNCATED,
             log=event_log(records.time[:size], records.record[:size]) if log else None,
             route_completed=None if extras is None else extras.completed,
+            batches=None if batched is None else BatchCounts(batched.batches, batched.preemptions),
         )
 
     def _prepared(self, network: Network) -> tuple[Network, State]:
-        """Return a network without its features, and its state."""
+        """Return a network without its features and accelerators, and its state."""
         if self._last is None or self._last[0] is not network:
-            self._last = network, network._replace(features=None), _state(network)
+            plain = network._replace(features=None, batching=None)
+            self._last = network, plain, _state(network)
         return self._last[1:]
 
 
@@ -143,7 +149,8 @@ class _Feed:
 def _state(network: Network) -> State:
     """Return room for what changes; the loop itself fills it when a run begins."""
     slots, chains, devices = _FIRST_SLOTS, network.chains, network.devices
-    events = slots + chains + devices  # an event per job, chain and device at most
+    # An event per job and chain, and of a device a choice and an alarm, at most.
+    events = slots + chains + 2 * devices
     lines = network.classes * devices
     sizes = dict.fromkeys((*_SLOT_INTEGERS, "following"), slots)
     sizes |= {"queue_head": lines, "queue_tail": lines, "idle": devices, "next_job": chains}
@@ -177,6 +184,24 @@ def _extras(network: Network, feed: _Feed) -> Extras | None:
         waiting=np.empty(network.devices, dtype=np.int64),
         choosing=np.empty(network.devices, dtype=bool),
     )
+
+
+def _accelerators(network: Network) -> Accelerators | None:
+    batching = network.batching
+    if batching is None:
+        return None
+    devices, lines = network.devices, len(batching.line_device)
+    segments, largest = batching.seconds.shape
+    flags = {name: np.zeros(devices, dtype=bool) for name in ("running", "in_hand", "alarmed")}
+    sizes: dict[str, Any] = dict.fromkeys(("line_size", "line_head", "line_tail"), lines)
+    # Lazy batches of one sample each may lie on the stack, and as many as fit the largest batch.
+    sizes |= dict.fromkeys(
+        ("head", "tail", "size", "width", "segment", "line"), (devices, largest + 1)
+    )
+    sizes |= {"tickets": 1, "ticket": _FIRST_SLOTS, "depth": devices, "preemptions": devices}
+    sizes |= {"batches": (segments, largest)}
+    integers = {name: np.zeros(size, dtype=np.int64) for name, size in sizes.items()}
+    return Accelerators(batching=batching, **flags, **integers)
 
 
 def _doubled(values: NDArray[Any]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from datagen.arrivals import ARRIVAL_NAMES, ARRIVALS, Arrivals
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch
+from datagen.simulator.batch_measures import batch_measures
 from datagen.simulator.energy import energy_measures
 from datagen.simulator.engine import Engine, Run
 from datagen.simulator.estimation import Played, latency_percentiles
@@ -138,6 +139,10 @@ class Play:
         length = RunLength.of(settled, own + (settled - warmup))
         runs = self.runs(length)
         chain, device = energy_measures(batch, index, network, runs, length)
+        step: dict[str, np.ndarray] = {}
+        if network.batching is not None:
+            batches, step = batch_measures(network.batching, runs, length)
+            device |= batches
         return Played(
             network=network,
             length=length,
@@ -145,6 +150,7 @@ class Play:
             percentiles=latency_percentiles(runs),
             unloaded=_unloaded_latency(batch, index, network),
             chain=chain,
+            step=step,
             device=device,
         )
 

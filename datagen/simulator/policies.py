@@ -64,7 +64,8 @@ def simulate_policies(
         The measures, and what deciding took.
 
     Raises:
-        InvalidInputError: If a policy is for no chain, or for one without a trace.
+        InvalidInputError: If a policy is for no chain, for one without a trace, or for one on an
+            accelerator.
     """
     names = [chain.name for chain in deployment.problem.chains]
     strange = sorted(set(policies) - set(names))
@@ -105,7 +106,7 @@ def policy_scene(deployment: Deployment, chain: str, calibration: ExitTrace) -> 
         The scene.
 
     Raises:
-        InvalidInputError: If there is no such chain, or it has no trace.
+        InvalidInputError: If there is no such chain, or it has no trace, or uses an accelerator.
     """
     names = [own.name for own in deployment.problem.chains]
     require(chain in names, "chain", f"be one of {names}", chain)
@@ -120,9 +121,18 @@ def _opened(deployment: Deployment, decided: AbstractSet[str]) -> Deployment:
         if chain.name in decided:
             named = chain.trace is not None
             require(named, f"{chain.name}.trace", "be named where a policy decides", chain.trace)
+            _check_placement(deployment, chain)
             classifiers = sum(fragment.exit is not None for fragment in chain.fragments)
             exits[chain.name] = Thresholds(tau=(0.0,) * classifiers)
     return replace(deployment, exits=exits)
+
+
+def _check_placement(deployment: Deployment, chain: Chain) -> None:
+    """Check that a decided chain stays off accelerators: there a batch is served, not a job."""
+    accelerators = {own.name for own in deployment.problem.devices if own.npu is not None}
+    used = accelerators & {name for path in deployment.placement[chain.name] for name in path}
+    rule = "keep off accelerators where a policy decides"
+    require(not used, f"{chain.name}.placement", rule, sorted(used))
 
 
 def _trace(deployment: Deployment, chain: Chain) -> ExitTrace:

@@ -49,6 +49,8 @@ class Token(NamedTuple):
         chain: Its chain.
         job: Its number.
         step: Its step.
+        line: The line of an accelerator that it waits in, or None.
+        arrival: When it came to the system [s].
     """
 
     finished: Event
@@ -57,6 +59,8 @@ class Token(NamedTuple):
     chain: int
     job: int
     step: int
+    line: int | None
+    arrival: float
 
 
 class Device:

@@ -9,18 +9,21 @@ the compiled loop gives the same event log.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 from simpy.events import Event
 
-from datagen.simulator.engine import Engine, Run
+from datagen.simulator.batching import NO_ACCELERATOR
+from datagen.simulator.engine import BatchCounts, Engine, Run
 from datagen.simulator.event_log import ARRIVED, FINISHED, LEFT, LOST, MOVED, SENT, event_log
 from datagen.simulator.keys import ADMIT, FINISH, JOB_SHIFT, event_key
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws
+from datagen.simulator.simpy_accelerators import Accelerator, BatchSums
 from datagen.simulator.simpy_devices import Device, PriorityDevice, Token
 from datagen.simulator.simpy_events import KeyedEnvironment, Life
-from datagen.simulator.simpy_sums import ChainSums, routes, tally_of
+from datagen.simulator.simpy_sums import ChainSums, Step, routes, tally_of
 from datagen.simulator.simpy_work import Drawn, JobWork, WorkSource
 from datagen.simulator.tally import RunLength
 
@@ -33,6 +36,7 @@ class System:
     def __init__(self, network: Network, length: RunLength, log: bool) -> None:
         self.env = KeyedEnvironment()
         self.length = length
+        self.batches = None if network.batching is None else BatchSums(network.batching, length)
         self.devices = [self.device(index, network) for index in range(network.devices)]
         self.chains = [ChainSums(deadline) for deadline in network.deadline.tolist()]
         self.steps, self.routes = routes(network, self.devices)
@@ -43,6 +47,9 @@ class System:
 
     def device(self, index: int, network: Network) -> Device:
         """Return a device of the network."""
+        if network.batching is not None and network.batching.policy[index] != NO_ACCELERATOR:
+            assert self.batches is not None
+            return Accelerator(self.env, index, network, self.batches, self.note)
         size = (int(network.servers[index]), float(network.capacity[index]))
         if network.features is None or not network.features.prioritized[index]:
             return Device(self.env, *size)
@@ -72,30 +79,31 @@ class System:
         counts = int(batch >= 0)  # 1 for a job of the cohort: only these enter the sums
         self.pending += counts
         sums.offered[batch] += counts
-        sojourns = []
+        sojourns: list[float] = []
+        stays = False
         for index, step in enumerate(work.route.steps):
-            if index > 0 and not env.comes_next(delivery, admit_key + index):
-                yield env.at(delivery, admit_key + index)
+            if index > 0 and not stays:
+                at_once = env.comes_next(delivery, admit_key + index)
+                # What comes after an accelerator is not known before its whole batch has ended.
+                if not at_once or work.route.steps[index - 1].line is not None:
+                    yield env.at(delivery, admit_key + index)
             step.offered += counts
-            device, demand = step.device, step.demand
-            admitted = device.has_room(demand)
-            work.arrives(index, device, admitted)
-            if not admitted:
-                note(ARRIVED, chain, job, index, LOST)
+            entered, finished, key = env.now, Event(env), finish_key + index
+            token = Token(finished, work, key, chain, job, index, step.line, arrival)
+            if stays:
+                cast("Accelerator", step.device).stay(token)
+            elif not self.admits(step, work, token):
                 step.lost += counts
                 sums.lost[batch] += counts
                 self.pending -= counts
                 return
-            entered = env.now
-            finished = Event(env)
-            key = finish_key + index
-            outcome = device.enter(demand, Token(finished, work, key, chain, job, index))
-            note(ARRIVED, chain, job, index, outcome)
             yield finished
             self.events += 1
             last = index == work.route.last
+            stays = step.stays and not last
             kept = 0.0 if last else step.kept
-            device.finish(demand - kept)
+            if not stays:
+                step.device.finish(step.demand - kept)
             note(FINISHED, chain, job, index, LEFT if last else MOVED)
             sojourns.append(env.now - entered)
             step.served += counts
@@ -105,13 +113,22 @@ class System:
             delivery = env.now + step.delay
             if kept:
                 yield env.at(delivery, key)
-                device.free(kept)
+                step.device.free(kept)
                 note(SENT, chain, job, index, MOVED)
         if counts:
             self.pending -= 1
             sums.complete(batch, env.now - arrival)
             work.route.complete(sojourns)
         work.completes()
+
+    def admits(self, step: Step, work: JobWork, token: Token) -> bool:
+        """Let a job in at the device of a step, if there is room; return whether."""
+        device = step.device
+        has_room = device.has_room(step.demand)
+        work.arrives(token.step, device, has_room)
+        outcome = device.enter(step.demand, token) if has_room else LOST
+        self.note(ARRIVED, token.chain, token.job, token.step, outcome)
+        return has_room
 
     def play(self) -> bool:
         """Play until the cohort has left; return whether some job of it has not by the limit."""
@@ -162,4 +179,7 @@ class SimpyEngine(Engine):
             truncated=truncated,
             log=records,
             route_completed=None if network.features is None else np.array(completed),
+            batches=None
+            if system.batches is None
+            else BatchCounts(system.batches.sizes, system.batches.preemptions),
         )

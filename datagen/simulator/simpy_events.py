@@ -61,6 +61,13 @@ class KeyedEnvironment(Environment):
         self.fire(event, time, key)
         return event
 
+    def tell(self, event: Event) -> None:
+        """Let an event happen within the one that is happening."""
+        event._ok, event._value = True, None
+        callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
+        for callback in callbacks:
+            callback(event)
+
     def comes_next(self, time: float, key: int) -> bool:
         """Return whether an event would happen now, before any other."""
         return time == self._now and (time, key) < self._queue[0]

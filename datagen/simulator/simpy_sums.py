@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from datagen.simulator.network import Network
+from datagen.simulator.simpy_accelerators import visits
 from datagen.simulator.simpy_devices import Device
 from datagen.simulator.tally import BATCHES, HISTOGRAM_BINS, Tally, latency_bin
 
@@ -52,6 +53,8 @@ class Step:
         demand: Units it takes there.
         delay: Time that a job travels afterwards [s].
         kept: Units that it keeps meanwhile.
+        line: Line of the accelerator that runs it, or None.
+        stays: Whether the next step belongs to the same visit to that accelerator.
     """
 
     place: int
@@ -59,6 +62,8 @@ class Step:
     demand: float
     delay: float
     kept: float
+    line: int | None = None
+    stays: bool = False
     offered: int = 0
     lost: int = 0
     served: int = 0
@@ -99,14 +104,20 @@ def routes(network: Network, devices: list[Device]) -> tuple[list[Step], list[li
     place = np.arange(network.steps) - np.repeat(starts[:-1], np.diff(starts))
     delay = np.zeros(network.steps) if features is None else features.step_delay
     kept = np.zeros(network.steps) if features is None else features.step_held * network.step_demand
+    columns = (place, network.step_device, network.step_demand, delay, kept)
     steps = [
-        Step(place=at, device=devices[device], demand=demand, delay=seconds, kept=units)
-        for at, device, demand, seconds, units in zip(
-            place.tolist(),
-            network.step_device.tolist(),
-            network.step_demand.tolist(),
-            delay.tolist(),
-            kept.tolist(),
+        Step(
+            place=at,
+            device=devices[device],
+            demand=demand,
+            delay=seconds,
+            kept=units,
+            line=line,
+            stays=stays,
+        )
+        for (at, device, demand, seconds, units), (line, stays) in zip(
+            zip(*(column.tolist() for column in columns), strict=True),
+            visits(network),
             strict=True,
         )
     ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datagen.analytic.relaxation import settling_times
 from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
-from datagen.evaluation import DeploymentBatch, Evaluable, Evaluator, Measures, as_batch
+from datagen.evaluation import DeploymentBatch, Effect, Evaluable, Evaluator, Measures, as_batch
 from datagen.evaluation.loads import fluid_load, unstable
 from datagen.simulator.engine import Engine
 from datagen.simulator.network import FEATURE_EFFECTS, networks
@@ -199,18 +199,25 @@ def warm_up(batch: DeploymentBatch | None = None) -> None:
     """Compile the event loops (or load them from disk), so that no later call pays for it.
 
     Args:
-        batch: Deployments that will be played, for the loops that they need; None for every loop.
+        batch: Deployments that will be played, for the loops that they need; None for every loop
+            but that of accelerators, which takes longer to compile than all others.
     """
     from datagen.arrivals import Poisson
     from datagen.deployment import Chain, Device, Fragment, Problem
     from datagen.distributions import Deterministic
+    from datagen.npu import Npu
 
-    featured = [False, True]
+    devices = (
+        Device(name="d", capacity=2),
+        Device(name="d", capacity=2, discipline="priority"),
+        Device(name="d", capacity=2, npu=Npu(network="mobilenetv2")),
+    )
+    kinds = {0, 1}
     if batch is not None:
-        featured = np.unique(batch.effects & int(FEATURE_EFFECTS) != 0).tolist()
+        featured = (batch.effects & int(FEATURE_EFFECTS) != 0).astype(int)
+        kinds = set((featured + (batch.effects & int(Effect.NPU) != 0)).tolist())
     fragment = Fragment(name="f", service=Deterministic(mean=0.5))
     chain = Chain(name="c", arrivals=Poisson(rate=1.0), fragments=(fragment,))
-    for has_features in featured:
-        device = Device(name="d", capacity=2, discipline="priority" if has_features else "fcfs")
-        problem = Problem(devices=(device,), chains=(chain,))
+    for kind in sorted(kinds):
+        problem = Problem(devices=(devices[kind],), chains=(chain,))
         simulate([Deployment(problem=problem, placement={"c": (("d",),)})], horizon=100.0)

@@ -17,6 +17,7 @@ from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.index_kernel import unsigned
 from datagen.simulator.keys import CHAIN_SHIFT, FINISH, JOB_SHIFT, MAX_JOBS, MAX_STEPS, PHASE_SHIFT
 from datagen.simulator.network import Features
+from datagen.simulator.tally import RunLength
 
 __all__ = [
     "NONE",
@@ -26,6 +27,7 @@ __all__ = [
     "Log",
     "State",
     "chain_of",
+    "clip",
     "finish_key",
     "identity_of",
     "release",
@@ -128,7 +130,7 @@ class Extras(NamedTuple):
         drawn_route: Route of each drawn job, counted from its chain's first [C, columns].
         route: Route of the job in each slot [N].
         completed: Completed cohort jobs by route [R].
-        waiting: Jobs in line at devices with priorities [D].
+        waiting: Jobs in line at devices with priorities and at accelerators [D].
         choosing: Whether such a device is about to choose [D].
     """
 
@@ -138,6 +140,12 @@ class Extras(NamedTuple):
     completed: NDArray[np.int64]
     waiting: NDArray[np.int64]
     choosing: NDArray[np.bool_]
+
+
+@inlined
+def clip(time: float, run: RunLength) -> float:
+    """Return the time of the window that is nearest [s]."""
+    return min(max(time, run.warmup), run.horizon)
 
 
 @inlined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datagen.theory.accelerators import accelerator_cases
 from datagen.theory.cases import Case
 from datagen.theory.features import feature_cases
 from datagen.theory.finite import finite_cases
@@ -12,4 +13,4 @@ __all__ = ["oracle_cases"]
 
 def oracle_cases() -> tuple[Case, ...]:
     """Return every case."""
-    return (*finite_cases(), *unlimited_cases(), *feature_cases())
+    return (*finite_cases(), *unlimited_cases(), *feature_cases(), *accelerator_cases())

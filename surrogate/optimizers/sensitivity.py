@@ -31,9 +31,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from datagen.deployment import run_starts
 from datagen.errors import NotSupportedError
 from datagen.evaluation import DeploymentBatch
+from datagen.steps import run_starts
 from surrogate.features.arrays import FlowArrays, flow_arrays
 from surrogate.models import Prediction
 from surrogate.optimizers.objective import Latency, Mix, Objective, SystemLoss, Throughput

@@ -40,6 +40,7 @@ from datagen.distributions import (
     Uniform,
 )
 from datagen.exits import ContextSchedule, ContextSwitching, ExitMix, ExitTrace, Thresholds
+from datagen.npu import BatchTable
 
 positive = st.floats(1e-6, 1e9, allow_subnormal=False)
 # Nothing that a machine takes in between: the square of 1e-174 s is 0.
@@ -85,19 +86,37 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
     )
 
 
-def _device(draw: st.DrawFn, name: str) -> Device:
+def _npus(models: dict[str, int]) -> st.SearchStrategy[Npu]:
+    tables = {
+        model: BatchTable(seconds=np.cumsum(np.ones((fragments, 5)) / 3.0, axis=1))
+        for model, fragments in models.items()
+    }
+    return st.one_of(
+        st.builds(Npu, network=st.just("resnet50"), array=st.sampled_from([None, "wide"])),
+        st.builds(
+            Npu,
+            network=st.just(dict.fromkeys(models, "mobilenetv2")),
+            variant=st.sampled_from(["fixed", "fluid+stackable"]),
+        ),
+        st.just(Npu(table=tables)),
+    )
+
+
+def _device(draw: st.DrawFn, name: str, models: dict[str, int]) -> Device:
     servers = draw(st.integers(1, 3))
-    return Device(
+    device = Device(
         name=name,
         speed=draw(positive),
         servers=servers,
         capacity=draw(st.none() | st.integers(1, 99)),
         memory=draw(st.none() | work),
         discipline=draw(st.sampled_from(["fcfs", "priority", "ps"])),
-        npu=draw(st.none() | st.builds(Npu, network=st.just("resnet"), array=st.just("16x16"))),
         power=draw(st.none() | st.tuples(work, work) | st.tuples(*[work] * 11)),
         speedup=draw(st.none() | st.tuples(*[positive] * servers)),
     )
+    npu = draw(st.none() | _npus(models))
+    plain = {"speed": 1.0, "servers": 1, "discipline": "fcfs", "speedup": None}
+    return device if npu is None else replace(device, npu=npu, **plain)  # type: ignore[arg-type]
 
 
 def _fragments(draw: st.DrawFn, devices: list[str]) -> tuple[Fragment, ...]:
@@ -151,7 +170,11 @@ def _decisions(draw: st.DrawFn, problem: Problem) -> Deployment:
         decision = draw(st.sampled_from([None, mix, Thresholds(tau=(0.75,) * heads)]))
         if decision is not None:
             exits[chain.name] = decision
-    batching = {devices[0]: BatchConfig(policy="dynamic", max_batch=4, timeout=0.5)}
+    batching = {
+        device.name: BatchConfig(policy="dynamic", max_batch=4, timeout=0.5)
+        for device in problem.devices
+        if device.npu is not None
+    }
     return Deployment(
         problem=problem,
         placement=placement,
@@ -175,7 +198,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
             name=name,
             arrivals=draw(arrivals()),
             fragments=fragments,
-            model=draw(st.none() | names),
+            model=draw(st.sampled_from([None, f"the network of {name}"])),
             priority=draw(st.integers(-2, 2)),
             deadline=draw(st.none() | positive),
             parallel=draw(st.booleans()),
@@ -201,8 +224,9 @@ def deployments(draw: st.DrawFn) -> Deployment:
         link = Link(source=devices[0], target=devices[1], bandwidth=5e6, latency=draw(work))
         back = replace(link, source=devices[1], target=devices[0], release="start")
         links = draw(st.sampled_from([(), (link,), (back, link)]))
+    models = {str(chain.model): len(chain.fragments) for chain in chains}
     problem = Problem(
-        devices=tuple(_device(draw, name) for name in devices),
+        devices=tuple(_device(draw, name, models) for name in devices),
         chains=chains,
         links=links,
         traces=tuple(trace for trace in traces.values() if trace is not None),

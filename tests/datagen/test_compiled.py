@@ -15,6 +15,7 @@ import pytest
 from datagen import compiled
 from datagen.compiled import cache_folder, source_hash
 from datagen.simulator.tally import BIN_SHIFT
+from tests.test_architecture import imported_names
 
 
 @pytest.fixture
@@ -86,6 +87,13 @@ def test_the_hash_covers_every_module_beside_a_kernel(
     assert fresh_cache_folder() == root / "folder"
     names = {path.name for path in hashed}
     assert {"kernel.py", "heap_kernel.py", "keys.py", "tally.py", "network.py"} <= names
+    package = Path(compiled.__file__).parent
+    for kernel in package.rglob("*kernel.py"):
+        for _, name in imported_names(kernel.stem, kernel.read_text()):
+            part, *deeper = name.split(".")
+            module = package.joinpath(*deeper[:-1]).with_suffix(".py")
+            if part == "datagen" and module.is_file():
+                assert module in hashed, f"{kernel.name} reads {name}"
 
 
 def made(root: Path, ages: list[float]) -> list[Path]:
@@ -163,8 +171,8 @@ def test_compiling_leaves_numbas_setting_alone() -> None:
 
 
 LATENCY_BIN = """
-from datagen.simulator.kernel import _latency_bin
-print(_latency_bin(1.0), sum(_latency_bin.stats.cache_hits.values()))
+from datagen.simulator.leave_kernel import latency_bin
+print(latency_bin(1.0), sum(latency_bin.stats.cache_hits.values()))
 """
 
 

@@ -4,10 +4,9 @@ import pickle
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from datagen.deployment import BatchConfig, Deployment, Device, Fragment, Link, Step, run_starts
+from datagen.deployment import BatchConfig, Deployment, Device, Fragment, Link, Step
 from datagen.distributions import Deterministic
 from datagen.errors import InvalidInputError
 from tests.helpers import tandem
@@ -77,11 +76,6 @@ def test_a_step_takes_the_largest_demand_of_its_run() -> None:
     chain = replace(base.problem.chains[0], fragments=tuple(fragments))
     deployment = replace(base, problem=replace(base.problem, chains=(chain,)))
     assert [step.demand for step in deployment.steps()[0][0]] == [3, 2]
-
-
-def test_run_starts_knows_paths() -> None:
-    first = np.array([True, False, True])
-    assert run_starts(np.array([[1, 1, 1]]), first, fuse=True).tolist() == [[True, False, True]]
 
 
 def test_deployments_are_values() -> None:

@@ -298,9 +298,12 @@ BAD_DOCUMENTS: dict[str, tuple[bytes, str]] = {
     ),
     "batching": (
         WHOLE + b"batching: {pi: {policy: dynamic, max_batch: 4}}\n",
-        "not yet supported by numba: batching",
+        "batching.pi must be given for accelerators only, got batching.pi='pi'.",
     ),
-    "npu": (changed(["devices", 0, "npu"], {"network": "resnet"}), "not yet supported by numba: n"),
+    "npu": (
+        changed(["devices", 0, "npu"], {"network": "resnet"}),
+        "devices[0].npu.network must be one of resnet50, mobilenetv2, inceptionv3, got",
+    ),
 }
 
 

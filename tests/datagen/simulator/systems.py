@@ -224,6 +224,10 @@ def same_bits(one: Run, other: Run) -> None:
 def same_tally(one: Run, other: Run) -> None:
     """Check that two runs counted the same: integers exactly, sums but for their order."""
     assert np.array_equal(one.route_completed, other.route_completed)
+    assert (one.batches is None) == (other.batches is None)
+    if one.batches is not None and other.batches is not None:
+        for name, mine, theirs in zip(one.batches._fields, one.batches, other.batches, strict=True):
+            assert np.array_equal(mine, theirs), name
     for name, mine, theirs in zip(one.tally._fields, one.tally, other.tally, strict=True):
         if mine.dtype.kind == "i":
             assert np.array_equal(mine, theirs), name

@@ -14,18 +14,20 @@ import numpy as np
 import pytest
 
 from datagen.arrivals import Poisson
-from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
+from datagen.deployment import BatchConfig, Chain, Deployment, Device, Exit, Fragment, Link, Problem
 from datagen.distributions import Exponential, LogNormal
 from datagen.evaluation import pack
 from datagen.exits import ExitMix
 from datagen.simulator import kernel, numba_engine, simpy_work, warm_up
 from datagen.simulator.engine import Run
-from datagen.simulator.kernel import _batch_of, _latency_bin
+from datagen.simulator.kernel import _batch_of
+from datagen.simulator.leave_kernel import latency_bin as _latency_bin
 from datagen.simulator.network import Network
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.randomness import ChainDraws, Chunk
 from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import FIRST_BIN, HISTOGRAM_BINS, RunLength, bin_edges, latency_bin
+from tests.datagen.simulator.accelerated import one_accelerator, random_deployment
 from tests.datagen.simulator.systems import (
     FixedDraws,
     as_sources,
@@ -158,7 +160,12 @@ def test_hardly_more_jobs_are_drawn_than_arrive(
         assert 0 < spare < 6.0 * np.sqrt(arrived) + 2 * numba_engine._SMALLEST_CHUNK
 
 
-def test_there_are_two_loops_for_networks_of_batches_and_those_made_by_hand() -> None:
+def accelerated() -> Deployment:
+    """One accelerator that takes one sample after the other."""
+    return one_accelerator([[1.0]], BatchConfig())
+
+
+def test_there_are_three_loops_for_networks_of_batches_and_those_made_by_hand() -> None:
     assert not pack([overloaded()]).device_capacity.flags.writeable
     from_batch, sources = packed(overloaded(), seed=3)
     by_hand = network_of([(1, 5.0)], [[0]])
@@ -168,12 +175,19 @@ def test_there_are_two_loops_for_networks_of_batches_and_those_made_by_hand() ->
     run(*packed(featured(), seed=3), LENGTH)
     with_priorities = network_of([(1, 5.0)], [[0]], classes=[0])
     run(with_priorities, as_sources([FixedDraws([1.0], [[1.0]])]), LENGTH)
-    assert len(kernel.play.signatures) == 2
+    run(*packed(accelerated(), seed=3), LENGTH)
+    run(*packed(random_deployment(3), seed=3), LENGTH)
+    assert len(kernel.play.signatures) == 3
 
 
 @pytest.mark.parametrize(
     ("deployments", "loops"),
-    [([overloaded], ["plain"]), ([featured], ["featured"]), ([overloaded, featured], BOTH)],
+    [
+        ([overloaded], ["plain"]),
+        ([featured], ["featured"]),
+        ([accelerated], ["accelerated"]),
+        ([overloaded, featured], BOTH),
+    ],
 )
 def test_warming_up_plays_the_loops_that_are_asked_for(
     monkeypatch: pytest.MonkeyPatch, deployments: list[Callable[[], Deployment]], loops: list[str]
@@ -182,14 +196,15 @@ def test_warming_up_plays_the_loops_that_are_asked_for(
 
     class Spy(NumbaEngine):
         def run(self, network: Network, *arguments: object, **options: bool) -> Run:
-            played.add("plain" if network.features is None else "featured")
+            kind = "plain" if network.features is None else "featured"
+            played.add(kind if network.batching is None else "accelerated")
             return super().run(network, *arguments, **options)
 
     monkeypatch.setattr(numba_engine, "NumbaEngine", Spy)
     warm_up(pack([make() for make in deployments]))
     assert played == set(loops)
     warm_up()
-    assert played == set(BOTH)
+    assert played == {*BOTH, *loops}
 
 
 def peak_of_arrays(jobs: float) -> int:

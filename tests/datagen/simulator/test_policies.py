@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datagen.deployment import Deployment
+from datagen.deployment import BatchConfig, Deployment, Npu
 from datagen.errors import InvalidInputError
 from datagen.evaluation import pack
 from datagen.exits import ContextSwitching, ExitTrace, Thresholds
+from datagen.npu import BatchTable
 from datagen.policies.exit_policy import Decision, ExitPolicy, Outcome, Scene, Seen
 from datagen.policies.single_exits import ExitFirst, ExitLast, FixedThresholds
 from datagen.simulator import simulate
@@ -20,6 +21,7 @@ from datagen.simulator.simpy_decisions import Decided, PolicyChain
 from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import RunLength
 from tests.datagen.policies.contract import CHAIN, Watched, played, recorded, system
+from tests.datagen.simulator.accelerated import one_accelerator
 from tests.datagen.simulator.systems import packed, same_bits
 
 TAU = (0.8, 1.01, 0.7)
@@ -58,6 +60,35 @@ def test_constant_thresholds_are_event_for_event_those_of_the_deployment(
     )
     decided = SimpyEngine(Decided({0: chain})).run(*packed(opened, 3), length, log=True)
     same_bits(plain, decided)
+
+
+def test_other_chains_may_be_served_in_batches() -> None:
+    deployment = thresholded(True, contexts=False, priority=False)
+    batched = one_accelerator(
+        [[0.2, 0.25], [0.1, 0.15]],
+        BatchConfig(policy="dynamic", max_batch=2, timeout=0.3),
+        rate=3.0,
+        mix=(0.4, 0.6),
+    )
+    problem = replace(
+        deployment.problem,
+        chains=(*deployment.problem.chains, *batched.problem.chains),
+        devices=(*deployment.problem.devices, *batched.problem.devices),
+    )
+    both = Deployment(
+        problem=problem,
+        placement=dict(deployment.placement) | dict(batched.placement),
+        routing=dict(deployment.routing or {}) | dict(batched.routing or {}),
+        exits=dict(deployment.exits or {}) | dict(batched.exits or {}),
+        batching=batched.batching,
+    )
+    options = SimulationOptions(horizon=800.0, replications=2, seed=5)
+    run = simulate_policies(both, {CHAIN: FixedThresholds(TAU)}, options)
+    plain = simulate([both], engine="simpy", horizon=800.0, replications=2, seed=5)
+    assert plain.device["batch"][-1] > 1.1
+    for name in ("offered", "lost", "latency"):
+        assert run.measures.chain[name] == pytest.approx(plain.chain[name], rel=1e-12), name
+    assert run.measures.device["batch"][-1] == plain.device["batch"][-1]
 
 
 def test_measures_are_those_of_a_plain_simulation() -> None:
@@ -145,6 +176,11 @@ def test_what_cannot_be_decided_is_refused() -> None:
     untraced = replace(deployment, problem=replace(deployment.problem, chains=(chain,)))
     with pytest.raises(InvalidInputError, match=r"camera\.trace must be named"):
         simulate_policies(untraced, {CHAIN: ExitLast()}, options)
+    table = BatchTable(seconds=np.ones((4, 1)))
+    device = replace(deployment.problem.devices[0], npu=Npu(table=table))
+    batched = replace(deployment, problem=replace(deployment.problem, devices=(device,)))
+    with pytest.raises(InvalidInputError, match=r"camera\.placement must keep off accelerators"):
+        simulate_policies(batched, {CHAIN: ExitLast()}, options)
     short = ExitTrace(name="t", confidences=[[0.5, 1.0]], correct=[[0, 1]])
     with pytest.raises(InvalidInputError, match=r"calibration\.camera must have 4 exits"):
         simulate_policies(deployment, {CHAIN: ExitLast()}, options, calibration={CHAIN: short})
