@@ -481,7 +481,7 @@ class Deployment:
                 if npu is None:
                     continue
                 known = classified.setdefault(model, chain.classified)
-                rule = f"put classifiers where the other chains of model {model} have them"
+                rule = f"have classifiers where the other chains of model {model} do"
                 require(known == chain.classified, f"{chain.name}.fragments", rule, chain.name)
                 largest, most = self.batch_config(name).max_batch, npu.longest_batch(model)
                 rule = f"be <= {most}, the largest batch in the table of {model}"

@@ -89,6 +89,8 @@ def takes(value: Any) -> list[str]:
     """Names of the arguments of a function, or of those that make an object of a class."""
     if inspect.isclass(value) and "__init__" not in vars(value):
         return []  # those of a class further up, which says them
+    if getattr(value, "_is_protocol", False):
+        return []  # nobody makes one
     names = inspect.signature(value).parameters
     return [name for name in names if name not in ("self", "cls") and not name.startswith("_")]
 

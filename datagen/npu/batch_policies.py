@@ -120,23 +120,60 @@ class BatchPolicy(ABC):
     """Decides for an accelerator that is not running."""
 
     def place(self, line: Line, sample: Sample) -> int:
-        """Return at which place of a line a newcomer waits: by default at the end."""
+        """Return at which place of a line a newcomer waits: by default at the end.
+
+        Args:
+            line: The line.
+            sample: The newcomer.
+
+        Returns:
+            Samples before it.
+        """
         return len(line.waiting)
 
     def rank(self, line: Line) -> tuple[float, ...]:
-        """Return what lines are compared by; the least one is served first."""
+        """Return what lines are compared by; the least one is served first.
+
+        Args:
+            line: A line where somebody waits.
+
+        Returns:
+            Numbers, compared one after the other.
+        """
         return (line.waiting[0].ticket,)
 
     @abstractmethod
     def is_ready(self, line: Line, situation: Situation) -> bool:
-        """Return whether a batch of those who wait in a line would start now."""
+        """Return whether a batch of those who wait in a line would start now.
+
+        Args:
+            line: A line where somebody waits.
+            situation: What is seen of the accelerator.
+
+        Returns:
+            Whether it would.
+        """
 
     def alarm(self, situation: Situation) -> float | None:
-        """Return when to look again although nobody comes [s], or None."""
+        """Return when to look again although nobody comes.
+
+        Args:
+            situation: What is seen of the accelerator.
+
+        Returns:
+            Time [s], or None for not before somebody comes.
+        """
         return None
 
     def newcomers(self, situation: Situation) -> int:
-        """Return how many who wait run ahead of the batch in hand, from its line; 0 for none."""
+        """Return how many who wait run ahead of the batch in hand.
+
+        Args:
+            situation: What is seen of the accelerator, with a batch in hand.
+
+        Returns:
+            Samples from the batch's own line; 0 for none.
+        """
         return 0
 
 

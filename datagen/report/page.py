@@ -93,7 +93,6 @@ class Page:
     """
 
     def __init__(self, title: str, lead: str) -> None:
-        """Begin a page."""
         self._title = title
         self._figures = 0
         self._body = [f"<h1>{html.escape(title)}</h1>"]

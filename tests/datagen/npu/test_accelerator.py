@@ -98,7 +98,7 @@ def test_deployments_use_accelerators_within_their_tables() -> None:
     bare = replace(second, fragments=tuple(replace(f, exit=None) for f in second.fragments))
     refused(
         base,
-        "c1.fragments must put classifiers where the other chains of model m have them",
+        "c1.fragments must have classifiers where the other chains of model m do",
         problem=replace(base.problem, chains=(first, bare)),
     )
 
