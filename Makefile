@@ -31,7 +31,7 @@ help:
 	@echo "test-all    every test"
 	@echo "lint        format, lint and types"
 	@echo "docs        the documentation, into site/"
-	@echo "notebooks   run every notebook, in smoke sizes"
+	@echo "notebooks   run every notebook in full"
 	@echo "clean       remove .venv, caches and build outputs (runs/ and data/ stay)"
 
 venv: $(STAMP)
@@ -79,7 +79,7 @@ docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 notebooks: $(VENV)/.installed-notebooks
-	SMOKE_TEST=1 $(BIN)/jupyter execute notebooks/*.ipynb
+	$(BIN)/jupyter execute notebooks/*.ipynb
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
