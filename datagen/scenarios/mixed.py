@@ -1,6 +1,7 @@
-"""Mixed: everything both engines play, each effect in a share of the deployments.
+"""Mixed: everything both engines play but accelerators, each effect in a share of the deployments.
 
 Rate schedules and recordings are left out: they describe one system on one day, not a distribution.
+Accelerators are, too: what they batch is a matter of networks and arrays, not of drawn times.
 """
 
 from __future__ import annotations
