@@ -201,7 +201,7 @@ class SurrogateEvaluator(Evaluator):
 
 def _latency_law(batch: DeploymentBatch, law: LatencyLaw) -> Columns:
     """Return quantiles of the latency, and the share of jobs in time where there are deadlines."""
-    columns = law.log_quantiles().exp().double().unbind(-1)
+    columns = law.log_quantiles.exp().double().unbind(-1)
     measures = {name: values.numpy() for name, values in zip(QUANTILES, columns, strict=True)}
     if np.isfinite(batch.chain_deadline).any():
         deadline = torch.from_numpy(batch.chain_deadline.astype(np.float32))

@@ -94,7 +94,7 @@ class _Program(nn.Module):
             prior=Prior(**prior),
         )
         said = self.network.predict(arrays, features)
-        quantiles = said.law.log_quantiles().exp().unbind(-1)
+        quantiles = said.law.log_quantiles.exp().unbind(-1)
         return {
             "throughput_ratio": said.throughput_ratio,
             "loss_ratio": said.loss_ratio,

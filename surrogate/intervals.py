@@ -24,7 +24,7 @@ from torch import Tensor
 from surrogate.error_scale import Chains, ErrorScale
 from surrogate.targets import TARGETS
 
-__all__ = ["FEW_CHAINS", "LEVEL", "Intervals", "crossed_coverage"]
+__all__ = ["LEVEL", "MIN_CHAINS", "Intervals", "crossed_coverage"]
 
 LEVEL = 0.9
 """Share of the true values that lie inside."""
@@ -41,14 +41,12 @@ CHAINS_EDGES = (3.5,)
 SHAPE = (len(LOAD_EDGES) + 1, len(LENGTH_EDGES) + 1, len(CHAINS_EDGES) + 1)
 
 MIN_CHAINS = 100
-"""Chains a bin needs for a radius of its own; with fewer, the quantile is mostly luck."""
+"""Chains a bin needs for a radius of its own, or for its coverage to be told; with fewer, quantiles
+and shares are mostly luck."""
 
 CAUTION = 1.0
 """Standard deviations of the number of errors inside that are added to it: a bin's coverage then
 falls short by chance in one case of six instead of one of two, were its errors independent."""
-
-FEW_CHAINS = 100
-"""With fewer chains, a share that should be 90 % varies by several per cent."""
 
 FOLDS = 5
 """Parts of the deployments; the errors of each are measured by the scale found on the others, as
@@ -172,7 +170,7 @@ def crossed_coverage(
 
     Returns:
         Target -> share of all chains inside, and the least share of any bin of load and of any bin
-        of length with :data:`FEW_CHAINS` or more; None where there are no such.
+        of length with :data:`MIN_CHAINS` or more; None where there are no such.
     """
     inside = {name: torch.full_like(chains.load, torch.nan) for name in TARGETS}
     for fold in range(FOLDS):
@@ -203,7 +201,7 @@ def _share(held: Tensor, fewest: int) -> float | None:
 
 
 def _least_share(held: Tensor, place: Tensor) -> float | None:
-    shares = [_share(held[place == own], FEW_CHAINS) for own in torch.unique(place)]
+    shares = [_share(held[place == own], MIN_CHAINS) for own in torch.unique(place)]
     return min((share for share in shares if share is not None), default=None)
 
 

@@ -27,7 +27,7 @@ from surrogate.coverage import Coverage
 from surrogate.evaluator import SurrogateEvaluator
 from surrogate.features.arrays import flow_arrays
 from surrogate.folders import best_state
-from surrogate.intervals import FEW_CHAINS
+from surrogate.intervals import MIN_CHAINS
 from surrogate.models import DeploymentNetwork
 from surrogate.training.data import DeploymentData
 
@@ -279,7 +279,7 @@ def _calibration_lines(parts: Mapping[str, Any], coverage: Mapping[str, Any]) ->
 def _coverage_row(data: str, target: str, covered: Mapping[str, Any]) -> str:
     least = []
     for name in ("by_load", "by_length"):
-        shares = [part["covered"] for part in covered[name].values() if part["n"] >= FEW_CHAINS]
+        shares = [part["covered"] for part in covered[name].values() if part["n"] >= MIN_CHAINS]
         least.append(min(shares, default=None))
     cells = [covered["covered"], *least, covered["width"], covered["width_median"]]
     return f"| {data} | {target} | " + " | ".join(_number(cell, 3) for cell in cells) + " |"

@@ -98,7 +98,7 @@ TARGETS: dict[str, Target] = {
     ),
     "p95": Target(
         scale=TIME,
-        predicted=lambda prediction: prediction.law.log_quantiles()[:, P95].exp(),
+        predicted=lambda prediction: prediction.law.log_quantiles[:, P95].exp(),
         standard_error=_unknown,
     ),
 }

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from datagen.evaluation import DeploymentBatch
 from datagen.evaluation.fields import ranges
-from datagen.evaluation.loads import step_rates
 
 __all__ = ["NO_ACCELERATOR", "Batching", "batching_of"]
 
@@ -81,12 +80,14 @@ class _Visits(NamedTuple):
     alike: list[tuple[object, ...]]
 
 
-def batching_of(batch: DeploymentBatch, index: int) -> Batching:
+def batching_of(batch: DeploymentBatch, index: int, rates: Floats) -> Batching:
     """Return how the accelerators of a deployment form batches.
 
     Args:
         batch: Packed deployments with their laws.
         index: 0-based deployment, one with accelerators.
+        rates: What comes to each step of the batch [1/s], as
+            :func:`~datagen.evaluation.loads.step_rates` says [S].
 
     Returns:
         Arrays for the engines.
@@ -125,7 +126,7 @@ def batching_of(batch: DeploymentBatch, index: int) -> Batching:
         seconds=seconds,
         before=before,
         rest=rest,
-        reached=_reached(step_rates(batch)[begin:end], step_line, step_segment, line_start),
+        reached=_reached(rates[begin:end], step_line, step_segment, line_start),
     )
 
 

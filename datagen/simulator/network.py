@@ -11,6 +11,7 @@ from datagen.deployment import DISCIPLINES
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Effect
 from datagen.evaluation.effects import refuse_uncovered
+from datagen.evaluation.loads import step_rates
 from datagen.simulator.batching import Batching, batching_of
 from datagen.simulator.keys import MAX_CHAINS, MAX_STEPS
 
@@ -142,10 +143,13 @@ def networks(batch: DeploymentBatch, engine: str) -> list[Network]:
     require(most < MAX_CHAINS, "chains", f"number less than {MAX_CHAINS}", most)
     longest = int(steps.max(initial=0))
     require(longest < MAX_STEPS, "steps of a chain", f"number less than {MAX_STEPS}", longest)
-    return [_network(batch, index) for index in range(len(batch))]
+    has_npu = batch.effects & int(Effect.NPU) != 0
+    rates = step_rates(batch) if has_npu.any() else None
+    return [_network(batch, index, rates if npu else None) for index, npu in enumerate(has_npu)]
 
 
-def _network(batch: DeploymentBatch, index: int) -> Network:
+def _network(batch: DeploymentBatch, index: int, rates: NDArray[np.float64] | None) -> Network:
+    """Return one deployment; rates of the batch's steps [1/s] where it has accelerators [S]."""
     devices = slice(batch.device_start[index], batch.device_start[index + 1])
     first, last = batch.chain_start[index], batch.chain_start[index + 1]
     offsets = batch.step_start[batch.path_start[first : last + 1]]
@@ -160,7 +164,7 @@ def _network(batch: DeploymentBatch, index: int) -> Network:
         features=_features(batch, index, steps)
         if batch.effects[index] & int(FEATURE_EFFECTS)
         else None,
-        batching=batching_of(batch, index) if batch.effects[index] & int(Effect.NPU) else None,
+        batching=None if rates is None else batching_of(batch, index, rates),
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -95,12 +96,12 @@ class LatencyLaw:
         attained = self._sum(within * self.completed).clamp_max(1.0)
         return torch.where(deadline.isnan(), deadline, attained)
 
+    @cached_property
     def log_quantiles(self) -> Tensor:
-        """Return the quantiles of every chain's latency.
+        """Logarithms of the quantiles of every chain's latency at :data:`LEVELS` [s] [C, 3].
 
-        Returns:
-            Logarithms of the quantiles at :data:`LEVELS` [s] [C, 3]. They carry gradients also
-            where several flows mix.
+        They carry gradients also where several flows mix, and take bisections there: hence found
+        once.
         """
         if self.chain.shape[0] == self.chains:
             return self.log_quantile[self.chain.argsort()]

@@ -102,7 +102,7 @@ class DeploymentLoss(nn.Module):
                 targets.step_completed.clamp_min(1.0).rsqrt(),
             ),
             "rare_loss": _rare_loss(prediction.loss_ratio, targets.loss_ratio, targets.offered),
-            "quantiles": _quantile_error(prediction.law.log_quantiles(), targets),
+            "quantiles": _quantile_error(prediction.law.log_quantiles, targets),
         }
         parts["total"] = torch.stack([self.weights[k] * v for k, v in parts.items()]).sum()
         return parts

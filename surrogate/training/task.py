@@ -69,7 +69,7 @@ class DeploymentTask(OneCycleTask):
 
     def validation_step(self, example: Example, index: int, dataloader_idx: int = 0) -> None:
         prediction, targets = self.network(example.arrays), example.targets
-        quantile = prediction.law.log_quantiles().exp().unbind(-1)
+        quantile = prediction.law.log_quantiles.exp().unbind(-1)
         labelled = targets.log_quantile.exp().unbind(-1)
         for name, predicted, label in (
             ("throughput_ratio", prediction.throughput_ratio, targets.log_throughput_ratio.exp()),

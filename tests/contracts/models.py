@@ -97,7 +97,7 @@ class ModelContract:
         alone = [predict(wild, [deployment]) for deployment in deployments]
         for name in CHAIN_MEASURES:
             close(torch.cat([getattr(item, name) for item in alone]), getattr(together, name))
-        close(torch.cat([item.law.log_quantiles() for item in alone]), together.law.log_quantiles())
+        close(torch.cat([item.law.log_quantiles for item in alone]), together.law.log_quantiles)
         arrays = flow_arrays(pack(deployments))
         singles = [flow_arrays(pack([deployment])) for deployment in deployments]
         for name in ("step_log_passed", "step_sojourn"):
@@ -118,7 +118,7 @@ class ModelContract:
             expected, found = wild(arrays), wild(scaled)
         close(found.log_throughput_ratio, expected.log_throughput_ratio)
         close(found.latency, expected.latency * 64.0)
-        close(found.law.log_quantiles().exp(), 64.0 * expected.law.log_quantiles().exp())
+        close(found.law.log_quantiles.exp(), 64.0 * expected.law.log_quantiles.exp())
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_stays_physical_for_any_weights(
@@ -157,7 +157,7 @@ class ModelContract:
             0, arrays.flow_chain, longest, "amin"
         )
         assert (found.latency >= least * (1 - 1e-5)).all()
-        quantiles = found.law.log_quantiles()
+        quantiles = found.law.log_quantiles
         assert torch.isfinite(quantiles).all()
         assert (quantiles.diff(dim=-1) >= 0).all()
         met = found.law.attainment(2.0 * found.latency)
@@ -223,7 +223,7 @@ class ModelContract:
         self, wild: DeploymentNetwork, deployments: list[Deployment]
     ) -> None:
         found = wild.train()(flow_arrays(pack(deployments)))
-        quantiles = found.law.log_quantiles()
+        quantiles = found.law.log_quantiles
         (found.log_throughput_ratio.sum() + found.latency.log().sum() + quantiles.sum()).backward()
         for name, weights in wild.named_parameters():
             assert weights.grad is not None, name

@@ -83,7 +83,7 @@ def test_chains_without_a_deadline_have_no_attainment() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_mixture_has_the_level_below_its_quantile(seed: int) -> None:
     some = mixed(scattered(seed))
-    quantiles = some.log_quantiles()
+    quantiles = some.log_quantiles
     total = torch.zeros(3).double().scatter_add(0, CHAIN_OF_FLOW, COMPLETED)
     for index, level in enumerate(LEVELS):
         close(
@@ -96,13 +96,13 @@ def test_flows_that_are_alike_mix_to_themselves() -> None:
     both = law(
         quantiles.expand(2, 3), torch.tensor([0.7, 0.1]).double(), torch.zeros(2, dtype=torch.int64)
     )
-    close(both.log_quantiles(), quantiles)
+    close(both.log_quantiles, quantiles)
 
 
 def test_gradients_of_quantiles_and_deadlines_are_their_slopes() -> None:
     correction, completed = scattered().requires_grad_(), COMPLETED.clone().requires_grad_()
     deadline = torch.tensor([1.0, 2.0, 4.0]).double()
-    for function in (LatencyLaw.log_quantiles, lambda some: some.attainment(deadline)):
+    for function in (lambda some: some.log_quantiles, lambda some: some.attainment(deadline)):
         assert torch.autograd.gradcheck(
             lambda first, second, of=function: of(mixed(first, second)), (correction, completed)
         )
