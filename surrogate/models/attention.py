@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from surrogate.models.activations import tanh
+
 __all__ = ["DeviceAttention"]
 
 LOGIT_BOUND = 4.0
@@ -37,9 +39,10 @@ class DeviceAttention(nn.Module):
         Returns:
             One vector per device [D, hidden]; zero where no step is hosted.
         """
-        message = self.message(step)
-        values, logits = message[:, : -self.heads], message[:, -self.heads :]
-        weight = torch.exp(LOGIT_BOUND * torch.tanh(logits / LOGIT_BOUND))  # [S, heads]
+        weights, bias = self.message.weight, self.message.bias
+        values = nn.functional.linear(step, weights[: -self.heads], bias[: -self.heads])  # [S, H]
+        logits = nn.functional.linear(step, weights[-self.heads :], bias[-self.heads :])
+        weight = torch.exp(LOGIT_BOUND * tanh(logits / LOGIT_BOUND))  # [S, heads]
         values = self._by_head(values) * weight.unsqueeze(-1)
         both = torch.cat([values.flatten(1), weight], dim=-1)
         total = both.new_zeros(devices, both.shape[1]).index_add(0, device_of_step, both)

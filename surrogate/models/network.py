@@ -16,6 +16,7 @@ from surrogate.features.features import (
     FeatureFunction,
     Features,
 )
+from surrogate.models.activations import Tanh
 from surrogate.models.latency_law import LEVELS
 from surrogate.models.readout import Prediction, read_out
 
@@ -41,7 +42,7 @@ class Standardised(nn.Module):
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("std", torch.ones(inputs))
         self.layers = nn.Sequential(
-            nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.Tanh()
+            nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), Tanh()
         )
 
     def fit(self, values: Tensor) -> None:
