@@ -22,6 +22,7 @@ from datagen.evaluation import DeploymentBatch
 from surrogate.checkpoints import load_release
 from surrogate.errors import CheckpointError
 from surrogate.features.arrays import FlowArrays, flow_arrays
+from surrogate.features.companions import Companions
 from surrogate.features.features import FeatureFunction, Features
 from surrogate.features.labels import QUANTILES
 from surrogate.features.prior import Prior
@@ -32,7 +33,12 @@ __all__ = ["export_surrogate", "program_inputs"]
 LONGEST = 12
 """Steps of the longest chain that a program takes unless said otherwise: as the training data."""
 
-LEVELS = {"step": "steps", "device": "devices", "flow": "chains"}
+LEVELS = {
+    "step": Dim("steps", min=1),
+    "device": Dim("devices", min=1),
+    "flow": Dim("chains", min=1),
+    "pair": Dim("pairs", min=0),
+}
 """Level of an input, the first word of its name -> what its first dimension counts."""
 
 LAYOUT = (
@@ -84,7 +90,8 @@ class _Program(nn.Module):
         }
         whole = torch.ones_like(inputs["flow_features"][:, 0])
         unread |= {"flow_probability": whole, "chain_scv": whole}
-        arrays = FlowArrays(**layout, **unread, deployments=0, known_hops=None, batch=None)
+        pairs = Companions(*(inputs[f"pair_{name}"] for name in Companions._fields))
+        arrays = FlowArrays(**layout, **unread, deployments=0, known_companions=pairs)
         prior = {item.name: none for item in fields(Prior) if item.default is MISSING}
         prior |= {name: inputs[f"{name}_prior"] for name in ("step_loss", "step_wait")}
         features = Features(
@@ -92,6 +99,7 @@ class _Program(nn.Module):
             device=inputs["device_features"],
             flow=inputs["flow_features"],
             prior=Prior(**prior),
+            companion=inputs["pair_features"],
         )
         said = self.network.predict(arrays, features)
         quantiles = said.law.log_quantiles.exp().unbind(-1)
@@ -112,9 +120,10 @@ def program_inputs(batch: DeploymentBatch) -> dict[str, Tensor]:
         batch: Packed deployments with one path per chain.
 
     Returns:
-        Features by level [S, ...], [D, ...] and [P, ...], loss and wait of each step by the prior
-        [S], and the layout: fields of :class:`~surrogate.features.arrays.FlowArrays`. Steps are in
-        recurrence order, chains in that of the batch.
+        Features by level [S, ...], [D, ...], [P, ...] and [Q, ...], loss and wait of each step by
+        the prior [S], and the layout: fields of :class:`~surrogate.features.arrays.FlowArrays` and
+        of :class:`~surrogate.features.companions.Companions`. Steps are in recurrence order, chains
+        in that of the batch.
 
     Raises:
         InvalidInputError: If a chain has several paths.
@@ -123,14 +132,18 @@ def program_inputs(batch: DeploymentBatch) -> dict[str, Tensor]:
     one = len(arrays.flow_chain) == arrays.chains
     require(one, "routing", "give each chain one path", len(arrays.flow_chain))
     with torch.no_grad():
-        features = FeatureFunction()(arrays)
+        features = FeatureFunction(companions=True)(arrays)
+    pairs = {f"pair_{name}": rows for name, rows in arrays.companions._asdict().items()}
     return {
         "step_features": features.step,
         "device_features": features.device,
         "flow_features": features.flow,
+        "pair_features": features.companion,
         "step_loss_prior": features.prior.step_loss,
         "step_wait_prior": features.prior.step_wait,
-    } | {name: getattr(arrays, name) for name in LAYOUT}
+        **{name: getattr(arrays, name) for name in LAYOUT},
+        **pairs,
+    }
 
 
 def export_surrogate(
@@ -170,8 +183,7 @@ def export_surrogate(
     padded = _Padded(**network.settings)
     padded.load_state_dict(network.state_dict())
     padded.longest = longest
-    sizes = {level: Dim(name, min=1) for level, name in LEVELS.items()}
-    shapes = {name: {0: sizes[name.split("_")[0]]} for name in inputs}
+    shapes = {name: {0: LEVELS[name.split("_")[0]]} for name in inputs}
     program = _Program(padded).eval().requires_grad_(requires_grad=False)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=WEIGHTS_ASSIGNED, category=UserWarning)

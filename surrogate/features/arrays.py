@@ -9,20 +9,25 @@ Letters: C chains, P flows, S steps, D devices, B deployments, Q pairs of steps 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch
+from surrogate.features.companions import Companions, companions
 from surrogate.features.hops import Hops, shared_hops
 
 __all__ = ["FlowArrays", "flow_arrays"]
 
-_ON_THE_HOST = ("flow_sizes", "deployments", "known_hops", "batch")
+Index = NDArray[np.int64]
+
+_ON_THE_HOST = ("flow_sizes", "deployments", "known_hops", "known_companions", "batch")
 """Fields that are not simply moved to another device."""
 
 
@@ -51,6 +56,7 @@ class FlowArrays:
         step_row: Row of each step in the batch's own order [S].
         deployments: B.
         known_hops: The hops, where they have been found already.
+        known_companions: The companions, likewise.
         batch: The deployments packed, for feature groups; only they read it.
     """
 
@@ -74,6 +80,7 @@ class FlowArrays:
     step_row: Tensor
     deployments: int
     known_hops: Hops | None = None
+    known_companions: Companions | None = None
     batch: DeploymentBatch | None = None
 
     @cached_property
@@ -81,15 +88,24 @@ class FlowArrays:
         """Hops that several steps share, found when first asked for."""
         if self.known_hops is not None:
             return self.known_hops
+        return shared_hops(*self._placement(), self.devices).to(self.step_device.device)
+
+    @cached_property
+    def companions(self) -> Companions:
+        """Steps at one device whose flows meet again there, found when first asked for."""
+        if self.known_companions is not None:
+            return self.known_companions
+        return companions(*self._placement(), self.devices).to(self.step_device.device)
+
+    def _placement(self) -> tuple[Index, Index, Index]:
         host = (self.step_device.cpu(), self.step_previous.cpu(), self.step_position.cpu())
         device, previous, position = (values.numpy() for values in host)
-        found = shared_hops(device, previous, position, self.devices)
-        return found.to(self.step_device.device)
+        return device, previous, position
 
     def to(self, device: torch.device | str, **_: Any) -> FlowArrays:
         """Return the same arrays on another device (``flow_sizes`` stays on the CPU).
 
-        Away from the CPU the prior needs the hops, which are found here.
+        Away from the CPU hops and companions are needed, which are found here.
 
         Args:
             device: Torch device.
@@ -103,7 +119,8 @@ class FlowArrays:
             if item.name not in _ON_THE_HOST
         }
         elsewhere = torch.device(device).type != "cpu"
-        return replace(self, **moved, known_hops=self.hops.to(device) if elsewhere else None)
+        known = {"known_hops": self.hops, "known_companions": self.companions} if elsewhere else {}
+        return replace(self, **moved, **{name: pairs.to(device) for name, pairs in known.items()})
 
     @property
     def chains(self) -> int:
@@ -147,14 +164,33 @@ class FlowArrays:
         Returns:
             Products [S].
         """
+        return self._running(factor, torch.ones_like, torch.mul)
+
+    def running_sum(self, values: Tensor) -> Tensor:
+        """Return the sum of values over the *earlier* steps of the flow, 0 at position 0.
+
+        Args:
+            values: Value of each step [S].
+
+        Returns:
+            Sums [S].
+        """
+        return self._running(values, torch.zeros_like, torch.add)
+
+    def _running(
+        self,
+        values: Tensor,
+        first: Callable[[Tensor], Tensor],
+        combine: Callable[[Tensor, Tensor], Tensor],
+    ) -> Tensor:
         sizes = self.flow_sizes.tolist()
-        product = [torch.ones_like(factor[: sizes[0]])]
+        found = [first(values[: sizes[0]])]
         start = 0
         for size, following in zip(sizes, sizes[1:], strict=False):
-            reached = product[-1] * factor[start : start + size]
-            product.append(reached[:following])
+            reached = combine(found[-1], values[start : start + size])
+            found.append(reached[:following])
             start += size
-        return torch.cat(product)
+        return torch.cat(found)
 
     def sum_to_flows(self, values: Tensor) -> Tensor:
         """Add step values up by flow: [S] -> [P]."""

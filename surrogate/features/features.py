@@ -8,13 +8,14 @@ compiled where no gradient is asked for (:mod:`surrogate.features.compiled_prior
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from datagen.analytic.stream_kernel import REACH_EXPONENT
 from surrogate.features.arrays import FlowArrays
+from surrogate.features.companion_features import COMPANION_FEATURES, companion_features
 from surrogate.features.decomposition import Decomposition, Prior
 from surrogate.features.group import FeatureGroup, FeatureNames
 
@@ -122,6 +123,8 @@ class Features:
         flow: [P, len(names.flow)].
         prior: The decomposition, and what groups of features made of it.
         names: Names of the columns.
+        companion: Of pairs of companions [Q, len(COMPANION_FEATURES)]; Q = 0 where the network does
+            not ask for them.
     """
 
     step: Tensor
@@ -129,6 +132,7 @@ class Features:
     flow: Tensor
     prior: Prior
     names: FeatureNames = PLAIN_FEATURES
+    companion: Tensor = field(default_factory=lambda: torch.empty(0, len(COMPANION_FEATURES)))
 
 
 class FeatureFunction(nn.Module):
@@ -136,10 +140,12 @@ class FeatureFunction(nn.Module):
 
     Args:
         groups: Groups of features that are appended to the plain ones, in order.
+        companions: Whether pairs of companions are told, too.
     """
 
-    def __init__(self, groups: Sequence[FeatureGroup] = ()) -> None:
+    def __init__(self, groups: Sequence[FeatureGroup] = (), *, companions: bool = False) -> None:
         super().__init__()
+        self.companions = companions
         self.decomposition = Decomposition()
         self.groups = tuple(groups)
         self.names = sum((group.names for group in self.groups), start=PLAIN_FEATURES)
@@ -164,7 +170,14 @@ class FeatureFunction(nn.Module):
             step = torch.cat([step, more_step], dim=-1)
             device = torch.cat([device, more_device], dim=-1)
             flow = torch.cat([flow, more_flow], dim=-1)
-        return Features(step=step, device=device, flow=flow, prior=prior, names=self.names)
+        return Features(
+            step=step,
+            device=device,
+            flow=flow,
+            prior=prior,
+            names=self.names,
+            **({"companion": companion_features(arrays, prior)} if self.companions else {}),
+        )
 
     def _prior(self, arrays: FlowArrays) -> Prior:
         """Decompose what the groups make of the deployments, and let them refine what is found."""

@@ -14,10 +14,17 @@ from torch import Tensor, nn
 
 from datagen.errors import require
 from surrogate.features.arrays import FlowArrays
+from surrogate.features.companion_features import COMPANION_FEATURES
 from surrogate.features.features import Features
 from surrogate.models.activations import tanh
 from surrogate.models.attention import DeviceAttention
-from surrogate.models.network import DeploymentNetwork, States, correction_head, law_head
+from surrogate.models.network import (
+    DeploymentNetwork,
+    Standardised,
+    States,
+    correction_head,
+    law_head,
+)
 
 __all__ = ["ChainNet"]
 
@@ -55,6 +62,28 @@ def _gated_recurrence(heard: Tensor, own: Tensor, state: Tensor) -> Tensor:
     return torch.lerp(candidate, state, update)
 
 
+class _CompanionMessages(nn.Module):
+    """What a step hears from its companions: steps here whose flows met its own flow before.
+
+    Attention at the device weighs all of its steps alike for everybody; this is told pair by pair.
+
+    Args:
+        hidden: Width of all states.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.encoder = Standardised(len(COMPANION_FEATURES), hidden)
+        self.message = nn.Linear(3 * hidden, hidden)
+
+    def forward(self, arrays: FlowArrays, told: Tensor, step: Tensor) -> Tensor:
+        """Add up the messages [S, H]; ``told`` are the encoded features of the pairs [Q, H]."""
+        pairs = arrays.companions
+        both = [step.index_select(0, of) for of in (pairs.step, pairs.companion)]
+        message = nn.functional.silu(self.message(torch.cat([*both, told], dim=-1)))
+        return torch.zeros_like(step).index_add(0, pairs.step, message)
+
+
 class ChainNet(DeploymentNetwork):
     """Predicts the share passed and the sojourn of every step, and what follows from them.
 
@@ -62,31 +91,52 @@ class ChainNet(DeploymentNetwork):
         hidden: Width of all states, even, >= 2.
         iterations: Rounds of message passing, >= 1; the weights are shared between them.
         groups: Feature groups it reads beside the plain features.
+        companions: Whether steps hear from their companions, see
+            :mod:`surrogate.features.companions`.
     """
 
-    def __init__(self, hidden: int = 48, iterations: int = 2, groups: Sequence[str] = ()) -> None:
-        super().__init__(hidden, groups)
+    def __init__(
+        self,
+        hidden: int = 48,
+        iterations: int = 2,
+        groups: Sequence[str] = (),
+        companions: bool = False,
+    ) -> None:
+        super().__init__(hidden, groups, companions=companions)
         require(iterations >= 1, "iterations", "be >= 1", iterations)
         self.settings["iterations"] = iterations
+        if companions:  # checkpoints of networks without need not say so
+            self.settings["companions"] = True
         self.iterations = iterations
         self.recurrence = nn.GRU(2 * hidden, hidden)
         self.attention = DeviceAttention(2 * hidden, hidden)
+        self.companions = _CompanionMessages(hidden) if companions else None
         self.device_update = _GatedUpdate(hidden, hidden)
-        self.step_update = _GatedUpdate(2 * hidden, hidden)
+        self.step_update = _GatedUpdate((3 if companions else 2) * hidden, hidden)
         self.head = correction_head(3 * hidden, hidden)
         self.law_head = law_head(hidden)
+
+    def fit_encoders(self, features: Features) -> None:
+        super().fit_encoders(features)
+        # A sample in which no flows ever meet twice says nothing of companions.
+        if self.companions is not None and len(features.companion):
+            self.companions.encoder.fit(features.companion)
 
     def states(self, arrays: FlowArrays, features: Features) -> States:
         step = self.step_encoder(features.step)  # [S, H]
         device = self.device_encoder(features.device)  # [D, H]
         flow = self.flow_encoder(features.flow)  # [P, H], longest first
+        told = self.companions.encoder(features.companion) if self.companions else None  # [Q, H]
         at = arrays.step_device
         for _ in range(self.iterations):
             met = torch.cat([step, arrays.at_steps(device)], dim=-1)
             passed, flow = self.along_flows(arrays, met, flow)
             heard = self.attention(torch.cat([passed, step], dim=-1), at, arrays.devices)
             device = self.device_update(heard, state=device)
-            step = self.step_update(passed, arrays.at_steps(device), state=step)
+            heard_by_step = [passed, arrays.at_steps(device)]
+            if self.companions is not None:
+                heard_by_step.append(self.companions(arrays, told, step))
+            step = self.step_update(*heard_by_step, state=step)
         return step, device, flow
 
     def along_flows(self, arrays: FlowArrays, met: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:

@@ -96,19 +96,22 @@ class DeploymentNetwork(nn.Module, ABC):
         hidden: Width of all states, even, >= 2.
         groups: Names of the feature groups it reads beside the plain features, see
             :data:`surrogate.features.groups.GROUPS`.
+        companions: Whether it reads pairs of companions, too.
     """
 
     head: nn.Module
     law_head: nn.Module
 
-    def __init__(self, hidden: int, groups: Sequence[str] = ()) -> None:
+    def __init__(
+        self, hidden: int, groups: Sequence[str] = (), *, companions: bool = False
+    ) -> None:
         super().__init__()
         require(hidden >= 2 and hidden % 2 == 0, "hidden", "be even and >= 2", hidden)
         self.settings: dict[str, Any] = {"hidden": hidden}
         if groups:  # checkpoints of networks without groups need not name them
             self.settings["groups"] = list(groups)
         self.scaled = False
-        self.features = FeatureFunction(feature_groups(groups))
+        self.features = FeatureFunction(feature_groups(groups), companions=companions)
         names = self.features.names
         self.step_encoder = Standardised(len(names.step), hidden)
         self.device_encoder = Standardised(len(names.device), hidden)
@@ -121,11 +124,18 @@ class DeploymentNetwork(nn.Module, ABC):
             arrays: Some hundred deployments.
         """
         with torch.no_grad():
-            features = self.features(arrays)
-            self.step_encoder.fit(features.step)
-            self.device_encoder.fit(features.device)
-            self.flow_encoder.fit(features.flow)
+            self.fit_encoders(self.features(arrays))
         self.scaled = True
+
+    def fit_encoders(self, features: Features) -> None:
+        """Take the shift and scale of every feature from those of a sample.
+
+        Args:
+            features: Of the sample.
+        """
+        self.step_encoder.fit(features.step)
+        self.device_encoder.fit(features.device)
+        self.flow_encoder.fit(features.flow)
 
     def forward(self, arrays: FlowArrays) -> Prediction:
         """Predict the measures of a batch.

@@ -22,7 +22,7 @@ METRICS = {"held_out": {"tiny": {"deployments": 3}}}
 
 def small_network() -> ChainNet:
     """A network with weights of its own."""
-    return scatter_weights(ChainNet(hidden=8, iterations=2)).eval()
+    return scatter_weights(ChainNet(hidden=8, iterations=2, companions=True)).eval()
 
 
 def some_intervals(network: ChainNet) -> Intervals:
