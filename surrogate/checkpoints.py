@@ -6,6 +6,7 @@ Loading needs the folder (or the name of a shipped one) and runs no code from it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,14 @@ from surrogate.folders import described, located, metrics_of, weights_of, write_
 from surrogate.intervals import Intervals
 from surrogate.models import MODELS, DeploymentNetwork
 
-__all__ = ["SCHEMA", "Release", "load_release", "released_network", "save_release"]
+__all__ = [
+    "SCHEMA",
+    "Release",
+    "extended_network",
+    "load_release",
+    "released_network",
+    "save_release",
+]
 
 SCHEMA = 3
 """Version of the folder's layout."""
@@ -138,3 +146,33 @@ def released_network(checkpoint: str) -> DeploymentNetwork:
     network = load_release(checkpoint).network
     network.scaled = True
     return network.requires_grad_().train()
+
+
+def extended_network(
+    checkpoint: str, groups: Sequence[str] = (), *, companions: bool = False
+) -> DeploymentNetwork:
+    """Return a network that says what a released one says, and can learn from further features.
+
+    As :func:`released_network`, for training configurations. The scale of the further features is
+    taken from the training data.
+
+    Args:
+        checkpoint: A folder, or the name of a shipped checkpoint.
+        groups: Feature groups to add.
+        companions: Whether to add companions.
+
+    Returns:
+        The network in training mode.
+
+    Raises:
+        CheckpointError: If it cannot be loaded.
+    """
+    known = load_release(checkpoint).network
+    further: dict[str, Any] = {}
+    if groups:
+        further["groups"] = [*known.settings.get("groups", []), *groups]
+    if companions:
+        further["companions"] = True
+    network = type(known)(**known.settings | further)
+    network.extend(known)
+    return network.train()

@@ -91,7 +91,14 @@ class _Program(nn.Module):
         whole = torch.ones_like(inputs["flow_features"][:, 0])
         unread |= {"flow_probability": whole, "chain_scv": whole}
         pairs = Companions(*(inputs[f"pair_{name}"] for name in Companions._fields))
-        arrays = FlowArrays(**layout, **unread, deployments=0, known_companions=pairs)
+        arrays = FlowArrays(
+            **layout,
+            **unread,
+            deployments=0,
+            known_hops=None,
+            known_companions=pairs,
+            batch=None,
+        )
         prior = {item.name: none for item in fields(Prior) if item.default is MISSING}
         prior |= {name: inputs[f"{name}_prior"] for name in ("step_loss", "step_wait")}
         features = Features(

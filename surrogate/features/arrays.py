@@ -118,9 +118,10 @@ class FlowArrays:
             for item in fields(self)
             if item.name not in _ON_THE_HOST
         }
-        elsewhere = torch.device(device).type != "cpu"
-        known = {"known_hops": self.hops, "known_companions": self.companions} if elsewhere else {}
-        return replace(self, **moved, **{name: pairs.to(device) for name, pairs in known.items()})
+        if torch.device(device).type == "cpu":
+            return replace(self, **moved, known_hops=None, known_companions=None)
+        hops, pairs = self.hops.to(device), self.companions.to(device)
+        return replace(self, **moved, known_hops=hops, known_companions=pairs)
 
     @property
     def chains(self) -> int:

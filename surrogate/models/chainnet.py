@@ -40,8 +40,9 @@ class _GatedUpdate(nn.Module):
         super().__init__()
         self.both = nn.Linear(inputs + hidden, 2 * hidden)
 
-    def forward(self, *heard: Tensor, state: Tensor) -> Tensor:
-        gate, candidate = self.both(torch.cat([*heard, state], dim=-1)).chunk(2, dim=-1)
+    def forward(self, *heard: Tensor, state: Tensor, push: Tensor | None = None) -> Tensor:
+        both = self.both(torch.cat([*heard, state], dim=-1))  # [..., 2 H]
+        gate, candidate = (both if push is None else both + push).chunk(2, dim=-1)
         return torch.lerp(state, tanh(candidate), torch.sigmoid(gate))
 
 
@@ -66,6 +67,7 @@ class _CompanionMessages(nn.Module):
     """What a step hears from its companions: steps here whose flows met its own flow before.
 
     Attention at the device weighs all of its steps alike for everybody; this is told pair by pair.
+    Fresh weights say nothing, so that a network may learn to listen after it has learned the rest.
 
     Args:
         hidden: Width of all states.
@@ -75,13 +77,25 @@ class _CompanionMessages(nn.Module):
         super().__init__()
         self.encoder = Standardised(len(COMPANION_FEATURES), hidden)
         self.message = nn.Linear(3 * hidden, hidden)
+        self.push = nn.Linear(hidden, 2 * hidden, bias=False)
+        nn.init.zeros_(self.push.weight)
 
     def forward(self, arrays: FlowArrays, told: Tensor, step: Tensor) -> Tensor:
-        """Add up the messages [S, H]; ``told`` are the encoded features of the pairs [Q, H]."""
+        """Add up the messages.
+
+        Args:
+            arrays: The deployments.
+            told: Encoded features of the pairs [Q, H].
+            step: States of the steps [S, H].
+
+        Returns:
+            What pushes the gates and candidates of the steps [S, 2 H].
+        """
         pairs = arrays.companions
         both = [step.index_select(0, of) for of in (pairs.step, pairs.companion)]
-        message = nn.functional.silu(self.message(torch.cat([*both, told], dim=-1)))
-        return torch.zeros_like(step).index_add(0, pairs.step, message)
+        message = nn.functional.silu(self.message(torch.cat([*both, told], dim=-1)))  # [Q, H]
+        push: Tensor = self.push(message)
+        return push.new_zeros(step.shape[0], push.shape[1]).index_add(0, pairs.step, push)
 
 
 class ChainNet(DeploymentNetwork):
@@ -112,7 +126,7 @@ class ChainNet(DeploymentNetwork):
         self.attention = DeviceAttention(2 * hidden, hidden)
         self.companions = _CompanionMessages(hidden) if companions else None
         self.device_update = _GatedUpdate(hidden, hidden)
-        self.step_update = _GatedUpdate((3 if companions else 2) * hidden, hidden)
+        self.step_update = _GatedUpdate(2 * hidden, hidden)
         self.head = correction_head(3 * hidden, hidden)
         self.law_head = law_head(hidden)
 
@@ -126,17 +140,16 @@ class ChainNet(DeploymentNetwork):
         step = self.step_encoder(features.step)  # [S, H]
         device = self.device_encoder(features.device)  # [D, H]
         flow = self.flow_encoder(features.flow)  # [P, H], longest first
-        told = self.companions.encoder(features.companion) if self.companions else None  # [Q, H]
-        at = arrays.step_device
+        pairs = self.companions
+        told = None if pairs is None else pairs.encoder(features.companion)  # [Q, H]
         for _ in range(self.iterations):
             met = torch.cat([step, arrays.at_steps(device)], dim=-1)
             passed, flow = self.along_flows(arrays, met, flow)
-            heard = self.attention(torch.cat([passed, step], dim=-1), at, arrays.devices)
+            messages = torch.cat([passed, step], dim=-1)
+            heard = self.attention(messages, arrays.step_device, arrays.devices)
             device = self.device_update(heard, state=device)
-            heard_by_step = [passed, arrays.at_steps(device)]
-            if self.companions is not None:
-                heard_by_step.append(self.companions(arrays, told, step))
-            step = self.step_update(*heard_by_step, state=step)
+            push = None if pairs is None else pairs(arrays, told, step)
+            step = self.step_update(passed, arrays.at_steps(device), state=step, push=push)
         return step, device, flow
 
     def along_flows(self, arrays: FlowArrays, met: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,14 +163,14 @@ class ChainNet(DeploymentNetwork):
         Returns:
             States of the flows behind each step [S, H] and behind their last one [P, H].
         """
-        cell = self.recurrence
+        of_input, of_state, input_bias, state_bias = self.recurrence.all_weights[0]
         # The gates of all steps at once; only what depends on the state goes step by step.
-        heard = nn.functional.linear(met, cell.weight_ih_l0, cell.bias_ih_l0)  # [S, 3 H]
+        heard = nn.functional.linear(met, of_input, input_bias)  # [S, 3 H]
         sizes = arrays.flow_sizes.tolist()
         states: list[Tensor] = []
-        for here in heard.split(sizes):
+        for here in torch.split(heard, sizes):
             flow = flow[: len(here)]
-            own = nn.functional.linear(flow, cell.weight_hh_l0, cell.bias_hh_l0)
+            own = nn.functional.linear(flow, of_state, state_bias)
             flow = _gated_recurrence(here, own, flow)
             states.append(flow)
         following = [*sizes[1:], 0]

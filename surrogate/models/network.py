@@ -38,6 +38,7 @@ class Standardised(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("std", torch.ones(inputs))
+        self.known = 0
         self.layers = nn.Sequential(
             nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), Tanh()
         )
@@ -49,8 +50,24 @@ class Standardised(nn.Module):
             values: Features of the sample [N, inputs].
         """
         std = values.std(dim=0, correction=0)
-        self.mean.copy_(values.mean(dim=0))
-        self.std.copy_(torch.where(std > 1e-4, std, torch.ones_like(std)))
+        first = self.known  # earlier columns keep the scale they came with
+        self.mean[first:] = values.mean(dim=0)[first:]
+        self.std[first:] = torch.where(std > 1e-4, std, torch.ones_like(std))[first:]
+
+    def extend(self, weights: dict[str, Tensor]) -> None:
+        """Take over the weights of an encoder of fewer features, which come first.
+
+        The further ones change nothing yet, and are the only ones whose scale :meth:`fit` takes.
+
+        Args:
+            weights: State of the other encoder, of the same width.
+        """
+        self.known = len(weights["mean"])
+        own = self.state_dict()
+        own["layers.0.weight"].zero_()
+        for name, values in weights.items():
+            own[name][..., : values.shape[-1]] = values
+        self.load_state_dict(own)
 
     def forward(self, values: Tensor) -> Tensor:
         return self.layers((values - self.mean) / self.std)  # type: ignore[no-any-return]
@@ -136,6 +153,28 @@ class DeploymentNetwork(nn.Module, ABC):
         self.step_encoder.fit(features.step)
         self.device_encoder.fit(features.device)
         self.flow_encoder.fit(features.flow)
+
+    def extend(self, known: DeploymentNetwork) -> None:
+        """Take over what a network of the same width learned that reads less than this one.
+
+        What this one reads beyond that changes nothing yet: the columns of further features have no
+        weight, and fresh layers for companions say nothing.
+
+        Args:
+            known: The other network.
+
+        Raises:
+            ValueError: If it has weights that this one has no place for.
+        """
+        weights = known.state_dict()
+        for name, module in self.named_modules():
+            if isinstance(module, Standardised):
+                own = [key for key in weights if key.startswith(f"{name}.")]
+                if own:
+                    module.extend({key[len(name) + 1 :]: weights.pop(key) for key in own})
+        unknown = self.load_state_dict(weights, strict=False).unexpected_keys
+        if unknown:
+            raise ValueError(f"known must have weights of this network only, got {unknown}.")
 
     def forward(self, arrays: FlowArrays) -> Prediction:
         """Predict the measures of a batch.
