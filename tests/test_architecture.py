@@ -39,6 +39,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"effects", "law_moments"},
         {"batching_tables", "exit_tables", "service_table", "slots"},
         {"placed_weights", "varied_exits"},
+        {"plain_packing"},
         {"packing", "loads"},
         {"candidates", "measures", "expanded_deployment"},
         {"evaluator", "expansion"},

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.arrivals import ARRIVAL_NAMES
-from datagen.deployment import DISCIPLINES, Deployment
+from datagen.deployment import Deployment
 from datagen.errors import require
 from datagen.evaluation.batch import DeploymentBatch, joined
 from datagen.evaluation.batching_tables import BatchingTables
@@ -19,6 +18,16 @@ from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.exit_tables import ExitTables
 from datagen.evaluation.fields import starts_of
 from datagen.evaluation.placed_weights import PlacedWeights
+from datagen.evaluation.plain_packing import (
+    chain_columns,
+    device_columns,
+    has_revisits,
+    is_plain,
+    models_of,
+    plain_columns,
+    power_points,
+    scv_of,
+)
 from datagen.evaluation.service_table import NOWHERE, ServiceTable
 from datagen.evaluation.varied_exits import VariedExits
 from datagen.steps import run_starts
@@ -28,10 +37,6 @@ __all__ = ["DeploymentTables", "pack"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-
-def _optional(value: float | None, absent: float) -> float:
-    return absent if value is None else float(value)
 
 
 def _tiled(values: NDArray[Any], count: int) -> NDArray[Any]:
@@ -52,40 +57,14 @@ class DeploymentTables(PlacedWeights):
     placed_only: bool = False
 
     @cached_property
-    def devices(self) -> dict[str, Floats]:
+    def devices(self) -> dict[str, NDArray[Any]]:
         """Device columns of a batch [D]."""
-        devices = self.base.problem.devices
-        return {
-            "device_speed": np.array([d.speed for d in devices]),
-            "device_servers": np.array([d.servers for d in devices], dtype=np.int32),
-            "device_capacity": np.array([_optional(d.capacity, np.inf) for d in devices]),
-            "device_memory": self.memory,
-            "device_discipline": np.array(
-                [DISCIPLINES.index(d.discipline) for d in devices], dtype=np.int8
-            ),
-        }
+        return device_columns(self.base.problem.devices)
 
     @cached_property
-    def chains(self) -> dict[str, Floats]:
+    def chains(self) -> dict[str, NDArray[Any]]:
         """Chain columns of a batch [C]."""
-        chains = self.base.problem.chains
-        return {
-            "chain_rate": np.array([c.arrivals.rate for c in chains]),
-            "chain_scv": np.array([c.arrivals.scv for c in chains]),
-            "chain_model": np.array(self.models, dtype=np.int32),
-            "chain_priority": np.array([c.priority for c in chains], dtype=np.int32),
-            "chain_deadline": np.array([_optional(c.deadline, np.nan) for c in chains]),
-            "chain_arrivals": np.array(
-                [ARRIVAL_NAMES.index(c.arrivals.name) for c in chains], dtype=np.int8
-            ),
-        }
-
-    @cached_property
-    def models(self) -> list[int]:
-        """Which network each chain runs, in the order of their first chains [C]."""
-        names = [str(chain.model) for chain in self.base.problem.chains]
-        known = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        return [known[name] for name in names]
+        return chain_columns(self.base.problem.chains, models_of(self.base.problem.chains))
 
     @cached_property
     def arrival_parameters(self) -> list[tuple[float, ...]]:
@@ -132,9 +111,7 @@ class DeploymentTables(PlacedWeights):
     @cached_property
     def power(self) -> tuple[Ints, Floats]:
         """Points of each device's power curve [D], and the watts of all of them."""
-        curves = [device.power or () for device in self.base.problem.devices]
-        counts = np.array([len(curve) for curve in curves], dtype=np.int64)
-        return counts, np.array([watts for curve in curves for watts in curve], dtype=np.float64)
+        return power_points(self.base.problem.devices)
 
     @cached_property
     def batching(self) -> BatchingTables:
@@ -251,8 +228,7 @@ class DeploymentTables(PlacedWeights):
         else:
             reached = np.ones(len(begin))
             mean, variance = (np.add.reduceat(values, begin) for values in (mean, variance))
-        square = np.where(mean > 0, mean, 1.0) ** 2
-        return {"step_mean": mean, "step_scv": variance / square, "step_reached": reached}
+        return {"step_mean": mean, "step_scv": scv_of(mean, variance), "step_reached": reached}
 
     def _power_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
         points, watts = self.power
@@ -295,11 +271,9 @@ class DeploymentTables(PlacedWeights):
         """
         if stayed is not None:
             path, device = path[~stayed], device[~stayed]
-        devices = len(self.base.problem.devices)
-        rows = count * len(self.path_probability) * devices
-        visits = np.bincount(path * devices + device, minlength=rows)
-        again = visits.reshape(count, -1).max(axis=1) > 1
-        return np.asarray(again.astype(np.int64) * int(Effect.REVISIT))
+        paths, devices = len(self.path_probability), len(self.base.problem.devices)
+        again = has_revisits(path, device, count * paths, devices)
+        return np.asarray(again.reshape(count, paths).any(axis=1) * int(Effect.REVISIT))
 
 
 def _demands(own: Floats, stayed: Flags | None) -> Floats:
@@ -372,6 +346,8 @@ def pack(deployments: Sequence[Deployment]) -> DeploymentBatch:
         InvalidInputError: If there is none.
     """
     require(len(deployments) > 0, "deployments", "hold at least one", deployments)
+    if all(map(is_plain, deployments)):
+        return DeploymentBatch(**plain_columns(deployments))
     tables = [DeploymentTables(deployment, placed_only=True) for deployment in deployments]
     columns = joined([table.columns(table.base_placement()[None]) for table in tables])
     return DeploymentBatch(**columns | {"key": np.arange(len(deployments))})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from datagen.deployment import Problem
 from datagen.distributions import LAW_NAMES, Law
 from datagen.evaluation.fields import ranges, starts_of
 
-__all__ = ["ServiceTable"]
+__all__ = ["ServiceTable", "law_columns", "time_moments"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -21,6 +22,39 @@ NOWHERE = -1
 """Stands for the entry of a slot on a device that it may not run on."""
 
 LAW_CODES = {name: code for code, name in enumerate(LAW_NAMES)}
+
+
+def time_moments(laws: Sequence[tuple[Law, float]]) -> tuple[Floats, Floats]:
+    """Return the moments of times.
+
+    Args:
+        laws: Law of each and divisor of its samples [N].
+
+    Returns:
+        Means [s] and variances [s^2] [N].
+    """
+    means = [law.mean / speed for law, speed in laws]
+    # Squared as numbers: arrays are squared by another routine, which may round otherwise.
+    variances = [law.scv * mean**2 for (law, _), mean in zip(laws, means, strict=True)]
+    return np.array(means), np.array(variances)
+
+
+def law_columns(
+    laws: Sequence[tuple[Law, float]],
+) -> tuple[NDArray[np.int8], Floats, Ints, Floats]:
+    """Return what is stored of laws.
+
+    Args:
+        laws: Law of each and divisor of its samples [N].
+
+    Returns:
+        Codes [N], divisors [N], offsets of the parameters [N + 1], and these.
+    """
+    parameters = [law.parameters() for law, _ in laws]
+    code = np.array([LAW_CODES[law.name] for law, _ in laws], dtype=np.int8)
+    counts = np.array([len(values) for values in parameters], dtype=np.int64)
+    flat = np.array([x for values in parameters for x in values], dtype=np.float64)
+    return code, np.array([speed for _, speed in laws]), starts_of(counts), flat
 
 
 @dataclass(frozen=True)
@@ -71,20 +105,12 @@ class ServiceTable:
     @cached_property
     def moments(self) -> tuple[Floats, Floats]:
         """Mean [s] and variance [s^2] of the time of each entry [N]."""
-        means = [law.mean / speed for law, speed in self.laws]
-        # Squared as numbers: arrays are squared by another routine, which may round otherwise.
-        variances = [law.scv * mean**2 for (law, _), mean in zip(self.laws, means, strict=True)]
-        return np.array(means), np.array(variances)
+        return time_moments(self.laws)
 
     @cached_property
     def columns(self) -> tuple[NDArray[np.int8], Floats, Ints, Floats]:
         """Code [N], divisor [N], offsets [N + 1] and parameters of the laws of the entries."""
-        parameters = [law.parameters() for law, _ in self.laws]
-        code = np.array([LAW_CODES[law.name] for law, _ in self.laws], dtype=np.int8)
-        speed = np.array([speed for _, speed in self.laws])
-        counts = np.array([len(values) for values in parameters], dtype=np.int64)
-        flat = np.array([x for values in parameters for x in values], dtype=np.float64)
-        return code, speed, starts_of(counts), flat
+        return law_columns(self.laws)
 
     def rows(self, slot: Ints, device: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
         """Return the law columns of fragments.

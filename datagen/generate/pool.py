@@ -7,6 +7,7 @@ deployment: one that kills its worker every time is reported, and the rest of th
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import time
@@ -48,6 +49,7 @@ def _serve(connection: Connection, task: Task) -> None:
     answer: object
     try:
         task.prepare()
+        gc.freeze()  # what is there by now stays: looking through it for garbage took 1 % of a run
         connection.send(None)
         while True:
             rows = connection.recv()

@@ -58,33 +58,29 @@ class ArrivalTimes(ABC):
 
 
 class _Sums(ArrivalTimes):
-    """Times whose gaps are drawn."""
+    """Times whose gaps are drawn, in units of 1 / rate [s]."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, rate: float = 1.0) -> None:
         self.rng = rng
+        self.rate = rate
         self.last = 0.0
 
     @abstractmethod
     def gaps(self, room: Floats) -> None:
-        """Write the next gaps [s] [N]; the first is the first arrival time."""
+        """Write the next gaps [1 / rate] [N]; the first is the first arrival time."""
 
     def fill(self, times: Floats) -> None:
         from datagen.simulator.sum_kernel import add_up  # programs that draw nothing start sooner
 
         # One addition per arrival, over chunks too: last + cumsum(gaps) would round otherwise.
         self.gaps(times)
-        add_up(times, self.last)
+        add_up(times, self.last, self.rate)
         self.last = float(times[-1])
 
 
 class _PoissonTimes(_Sums):
-    def __init__(self, rng: np.random.Generator, rate: float) -> None:
-        super().__init__(rng)
-        self.rate = rate
-
     def gaps(self, room: Floats) -> None:
         self.rng.standard_exponential(out=room)
-        room /= self.rate
 
 
 class _RenewalTimes(_Sums):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
@@ -13,7 +14,7 @@ from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.tally import RunLength, Tally
 
-__all__ = ["BatchCounts", "Engine", "Run"]
+__all__ = ["BatchCounts", "Engine", "Replications", "Run"]
 
 
 class BatchCounts(NamedTuple):
@@ -50,8 +51,22 @@ class Run:
 
     def without_histogram(self) -> Run:
         """Return the run without its histogram, which takes more room than all the rest."""
-        none = np.empty((len(self.tally.histogram), 0), dtype=np.int64)
-        return replace(self, tally=self.tally._replace(histogram=none))
+        return replace(self, tally=self.tally._replace(histogram=_NO_HISTOGRAM))
+
+
+_NO_HISTOGRAM = np.empty((0, 0), dtype=np.int64)
+
+
+class Replications(NamedTuple):
+    """Independent replications of one network over one window.
+
+    Args:
+        runs: The replications, without their histograms.
+        histogram: Completed by latency bin, of all of them together [C, HISTOGRAM_BINS].
+    """
+
+    runs: list[Run]
+    histogram: NDArray[np.int64]
 
 
 class Engine(ABC):
@@ -74,3 +89,20 @@ class Engine(ABC):
         Returns:
             What happened.
         """
+
+    def replicate(
+        self, network: Network, replications: Sequence[list[ChainDraws]], length: RunLength
+    ) -> Replications:
+        """Play several replications.
+
+        Args:
+            network: The network.
+            replications: Draws of each chain, fresh, for every replication; at least one.
+            length: The window of each.
+
+        Returns:
+            What :meth:`run` says of them, their histograms added up.
+        """
+        runs = [self.run(network, sources, length) for sources in replications]
+        histogram = np.sum([run.tally.histogram for run in runs], axis=0)
+        return Replications([run.without_histogram() for run in runs], histogram)

@@ -58,7 +58,7 @@ class Played:
     Args:
         network: The network.
         length: The window of every run.
-        runs: Independent runs, at least one; their histograms are not looked at.
+        runs: Independent runs, at least one.
         percentiles: What :func:`latency_percentiles` says of these [s] [C, 3].
         unloaded: Mean latency of each route without any queueing [s] [routes].
         chain: Measures of its chains that are known already, where there are any [C].
@@ -86,21 +86,17 @@ def _bins() -> tuple[Floats, Floats]:
 _LOWER, _WIDTH = _bins()
 
 
-def latency_percentiles(runs: list[Run]) -> Floats:
-    """Return percentiles of the latencies of all runs.
+def latency_percentiles(histogram: NDArray[np.int64]) -> Floats:
+    """Return percentiles of latencies.
 
     Args:
-        runs: Independent runs, at least one.
+        histogram: Completed jobs of all runs by latency bin [C, HISTOGRAM_BINS].
 
     Returns:
         Those of ``PERCENTILES`` [s] [C, 3]; NaN for chains with too few completed jobs.
     """
     from datagen.simulator.percentile_kernel import percentiles  # as in arrival_times
 
-    first, *others = (run.tally.histogram for run in runs)
-    histogram = first.copy()
-    for counts in others:
-        histogram += counts
     wanted = np.array(list(PERCENTILES.values()))
     found = np.empty((len(histogram), len(wanted)))
     percentiles(histogram, wanted, MIN_COMPLETED, _LOWER, _WIDTH, found)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datagen.simulator.accelerator_kernel import Accelerators
-from datagen.simulator.engine import BatchCounts, Engine, Run
+from datagen.simulator.engine import BatchCounts, Engine, Replications, Run
 from datagen.simulator.event_log import event_log
 from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws, Chunk
 from datagen.simulator.state_kernel import NONE, Draws, Extras, Log, State
-from datagen.simulator.tally import RunLength, Tally
+from datagen.simulator.tally import RunLength, Tally, histogram_of
 
 __all__ = ["NumbaEngine"]
 
@@ -43,10 +44,25 @@ class NumbaEngine(Engine):
     def run(
         self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
     ) -> Run:
+        feed, tally = _Feed(network, sources, length), Tally.zeros(network, histogram_of(network))
+        return self._played(feed, tally, log=log)
+
+    def replicate(
+        self, network: Network, replications: Sequence[list[ChainDraws]], length: RunLength
+    ) -> Replications:
+        # All that is done in Python comes before the first loop: each loop empties the processor's
+        # caches of it.
+        feeds = [_Feed(network, sources, length) for sources in replications]
+        histogram = histogram_of(network)
+        tallies = [Tally.zeros(network, histogram) for _ in feeds]
+        runs = [self._played(feed, tally) for feed, tally in zip(feeds, tallies, strict=True)]
+        return Replications([run.without_histogram() for run in runs], histogram)
+
+    def _played(self, feed: _Feed, tally: Tally, *, log: bool = False) -> Run:
+        """Play one replication, adding to a tally."""
+        network, length = feed.network, feed.length
         plain, state = self._prepared(network)
-        feed = _Feed(network, sources, length)
         state.heap.size[0] = 0  # the loop takes an empty heap for the beginning
-        tally = Tally.zeros(network)
         extras = _extras(network, feed)
         batched = _accelerators(network)
         records = _empty_log(_FIRST_LOG) if log else _NO_LOG
@@ -92,7 +108,7 @@ class _Feed:
     def __init__(self, network: Network, sources: list[ChainDraws], length: RunLength) -> None:
         self.network = network
         self.sources = sources
-        self.horizon = length.horizon
+        self.length = length
         wanted = [self._expected(chain, 0.0) for chain in range(network.chains)]
         columns = min(max(wanted), _CHUNK)
         arrival = np.empty((network.chains, columns))
@@ -117,7 +133,7 @@ class _Feed:
 
     def _expected(self, chain: int, time: float) -> int:
         """Return how many jobs will hardly be too few from a time to the end of the window."""
-        mean = self.sources[chain].process.rate * max(self.horizon - time, 0.0)
+        mean = self.sources[chain].process.rate * max(self.length.horizon - time, 0.0)
         return int(min(mean + _SPARE_DEVIATIONS * math.sqrt(mean), _CHUNK)) + _SMALLEST_CHUNK
 
     def _steps(self, chain: int) -> slice:

@@ -16,6 +16,7 @@ from datagen.simulator.engine import Engine, Run
 from datagen.simulator.estimation import Played, latency_percentiles
 from datagen.simulator.network import Network
 from datagen.simulator.options import SimulationOptions
+from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.sources import ChainSource, chain_contexts, chain_routes, chain_sources
 from datagen.simulator.stopping import first_horizon
 from datagen.simulator.tally import RunLength
@@ -137,7 +138,7 @@ class Play:
         warmup = self.warmup(own)
         settled = max(warmup, self.settling(own))
         length = RunLength.of(settled, own + (settled - warmup))
-        runs = self.runs(length)
+        runs, histogram = self.engine.replicate(network, self._draws(), length)
         chain, device = energy_measures(batch, index, network, runs, length)
         step: dict[str, np.ndarray] = {}
         if network.batching is not None:
@@ -146,8 +147,8 @@ class Play:
         return Played(
             network=network,
             length=length,
-            runs=[run.without_histogram() for run in runs],
-            percentiles=latency_percentiles(runs),
+            runs=runs,
+            percentiles=latency_percentiles(histogram),
             unloaded=_unloaded_latency(batch, index, network),
             chain=chain,
             step=step,
@@ -156,11 +157,15 @@ class Play:
 
     def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
         """Play a window of every replication."""
-        played, seed = [], self.options.seed
-        for replication in range(self.replications):
-            draws = [source.draws(seed=seed, replication=replication) for source in self.sources]
-            played.append(self.engine.run(self.network, draws, length, log=log))
-        return played
+        return [self.engine.run(self.network, draws, length, log=log) for draws in self._draws()]
+
+    def _draws(self) -> list[list[ChainDraws]]:
+        """Return fresh draws of each chain for every replication."""
+        seed, replications = self.options.seed, range(self.replications)
+        return [
+            [source.draws(seed=seed, replication=number) for source in self.sources]
+            for number in replications
+        ]
 
     def settling(self, own: float) -> float:
         """Return the least warm-up of each run, cut where the cap on events is [s].

@@ -12,14 +12,15 @@ __all__ = ["add_up"]
 
 
 @compiled
-def add_up(gaps: NDArray[np.float64], last: float) -> None:
+def add_up(gaps: NDArray[np.float64], last: float, rate: float) -> None:
     """Turn gaps into times where they stand: what ``np.cumsum`` does, in a third of the time.
 
     Args:
-        gaps: Gaps, overwritten by the times [N].
+        gaps: Gaps in units of 1 / rate, overwritten by the times [N].
         last: The time before the first gap.
+        rate: What gaps are divided by, > 0; by 1 they stay what they are.
     """
     time = last
     for index in range(gaps.size):
-        time += gaps[unsigned(index)]
+        time += gaps[unsigned(index)] / rate
         gaps[unsigned(index)] = time

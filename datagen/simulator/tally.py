@@ -19,6 +19,7 @@ __all__ = [
     "RunLength",
     "Tally",
     "bin_edges",
+    "histogram_of",
     "latency_bin",
 ]
 
@@ -79,6 +80,18 @@ class RunLength(NamedTuple):
         return min(math.floor((arrival - self.warmup) * self.batches_per_second), BATCHES - 1)
 
 
+def histogram_of(network: Network) -> NDArray[np.int64]:
+    """Return room to count the latencies of a network's chains.
+
+    Args:
+        network: The network.
+
+    Returns:
+        Zeros [C, HISTOGRAM_BINS].
+    """
+    return np.zeros((network.chains, HISTOGRAM_BINS), dtype=np.int64)
+
+
 class Tally(NamedTuple):
     """Sums over one run.
 
@@ -119,8 +132,16 @@ class Tally(NamedTuple):
     units: NDArray[np.float64]
 
     @classmethod
-    def zeros(cls, network: Network) -> Tally:
-        """Return an empty tally for a network."""
+    def zeros(cls, network: Network, histogram: NDArray[np.int64]) -> Tally:
+        """Return an empty tally for a network, but for a histogram to be added to.
+
+        Args:
+            network: The network.
+            histogram: Counts by latency bin, its own or that of several runs [C, HISTOGRAM_BINS].
+
+        Returns:
+            The tally.
+        """
         by_batch = (network.chains, BATCHES)
         return cls(
             offered=np.zeros(by_batch, dtype=np.int64),
@@ -128,7 +149,7 @@ class Tally(NamedTuple):
             lost=np.zeros(by_batch, dtype=np.int64),
             latency=np.zeros(by_batch),
             on_time=np.zeros(network.chains, dtype=np.int64),
-            histogram=np.zeros((network.chains, HISTOGRAM_BINS), dtype=np.int64),
+            histogram=histogram,
             step_offered=np.zeros(network.steps, dtype=np.int64),
             step_lost=np.zeros(network.steps, dtype=np.int64),
             step_served=np.zeros(network.steps, dtype=np.int64),
