@@ -7,7 +7,7 @@ from typing import Any
 
 from result_file import head
 
-__all__ = ["result_text"]
+__all__ = ["result_text", "table"]
 
 SAID = {
     "simulation": "annealing on the compiled simulator, tuned",
@@ -40,7 +40,16 @@ def _ratio(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Return a table.
+
+    Args:
+        header: Names of the columns.
+        rows: Their values.
+
+    Returns:
+        Lines of Markdown, an empty one last.
+    """
     lines = [header, ["---"] * len(header), *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines] + [""]
 
@@ -49,7 +58,7 @@ def _search_lines(report: dict[str, Any]) -> list[str]:
     lines = ["## Equal time", ""]
     for seconds, methods in report["summary"].items():
         lines += [f"Surrogate search against others, {seconds} s:", ""]
-        lines += _table(
+        lines += table(
             ["rival", "at least as good", "better", "median loss over the rival's"],
             [
                 [
@@ -71,7 +80,7 @@ def _search_lines(report: dict[str, Any]) -> list[str]:
         "",
     ]
     names = ["surrogate", "simulation", "analytic", "random_search", "least_loaded", "ilp"]
-    lines += _table(
+    lines += table(
         ["problem", "devices", "fragments", "s", *names, "best known"],
         [
             [
@@ -107,7 +116,7 @@ def _not_behind_lines(report: dict[str, Any]) -> list[str]:
     found = report["not_behind"]
     if not found:
         return [*lines, "Nowhere among these problems; see the five boards at low loads.", ""]
-    return lines + _table(
+    return lines + table(
         ["method", "problem", "s", "its loss", "surrogate search"],
         [
             [
@@ -123,7 +132,7 @@ def _not_behind_lines(report: dict[str, Any]) -> list[str]:
 
 
 def _board_table(boards: dict[str, Any]) -> list[str]:
-    return _table(
+    return table(
         ["load factor", *(name.replace("_", "-") for name in BOARD_COLUMNS), "saved"],
         [
             [
@@ -162,7 +171,7 @@ def _board_lines(boards: dict[str, Any]) -> list[str]:
 def _speed_lines(rows: list[dict[str, Any]]) -> list[str]:
     lines = ["## Throughput", ""]
     names = list(rows[0]["seconds_per_placement"])
-    return lines + _table(
+    return lines + table(
         ["size", "threads", "placements/s in a search", *(f"{name} [us]" for name in names)],
         [
             [

@@ -122,6 +122,11 @@ class LossPredictor(nn.Module):
         """Number of thresholds T."""
         return int(self._head.shape[1])
 
+    @property
+    def steps(self) -> int:
+        """Number of steps S of all parts together: the size of a prediction."""
+        return len(self._work)
+
     def forward(self, levels: Tensor, routing: Tensor) -> SystemPrediction:
         """Predict loss and accuracy.
 

@@ -57,7 +57,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"run"},
     ],
     "surrogate": [
-        {"errors", "parallel", "threads"},
+        {"errors", "exit_kernel", "parallel", "threads"},
         {"folders"},
         {"features"},
         {"models"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from datagen.evaluation import Candidates, Measures
@@ -12,6 +13,7 @@ from surrogate.optimizers.result import Outcome
 from surrogate.optimizers.threshold_result import Judged
 from surrogate.optimizers.threshold_search import system_accuracy
 from surrogate.optimizers.threshold_space import ThresholdSpace
+from surrogate.parallel import in_threads
 
 __all__ = ["FINALISTS", "ThresholdProof", "judged"]
 
@@ -107,12 +109,7 @@ class ThresholdProof:
             rows = [row for row in rows if row not in known]
             if not rows:
                 break
-            candidates = self._space.candidates(levels[rows], routing[rows])
-            measures = self._simulated(candidates, SELECTION_EVENTS, self._seeds[0])
-            right = system_accuracy(self._space, measures.chain["accuracy_offered"], len(rows))
-            lost = measures.deployment["loss_ratio"]
-            high = measures.deployment["loss_ratio_high"]
-            known |= dict(zip(rows, zip(right, lost, high, strict=True), strict=True))
+            known |= dict(zip(rows, self._tried(levels[rows], routing[rows]), strict=True))
             ratios = [known[row][1] / max(loss[row], 1e-6) for row in rows if known[row][1] > 0]
             scale = float(np.median(ratios)) if ratios else 0.5 * scale
             kept = [row for row in known if known[row][2] <= target]
@@ -123,6 +120,20 @@ class ThresholdProof:
         if kept:
             return max(kept, key=lambda row: known[row][0])
         return min(known, key=lambda row: known[row][1])
+
+    def _tried(self, levels: Floats, routing: Floats) -> list[tuple[float, float, float]]:
+        """Simulate candidates side by side: accuracy, loss, and upper end of the loss of each."""
+
+        def played(rows: NDArray[np.intp]) -> list[tuple[float, float, float]]:
+            candidates = self._space.candidates(levels[rows], routing[rows])
+            measures = self._simulated(candidates, SELECTION_EVENTS, self._seeds[0])
+            right = system_accuracy(self._space, measures.chain["accuracy_offered"], len(rows))
+            lost, high = (measures.deployment[name] for name in ("loss_ratio", "loss_ratio_high"))
+            return list(zip(right.tolist(), lost.tolist(), high.tolist(), strict=True))
+
+        threads = min(torch.get_num_threads(), len(levels))
+        parts = np.array_split(np.arange(len(levels)), threads)
+        return [found for part in in_threads(played, parts) for found in part]
 
     def verified(self, candidates: Candidates) -> Measures:
         """Measure candidates on seeds that nothing was chosen by."""

@@ -19,10 +19,13 @@ from surrogate.optimizers.backlog import tune_by_backlog
 from surrogate.optimizers.budget import Budget
 from surrogate.optimizers.threshold_proof import ThresholdProof, judged
 from surrogate.optimizers.threshold_result import Judged, ThresholdResult
-from surrogate.optimizers.threshold_search import GradientAscent, Pool, ThresholdSearch
+from surrogate.optimizers.threshold_search import Evolution, Pool, ThresholdSearch, predicting
 from surrogate.optimizers.threshold_space import ThresholdSpace
 
 __all__ = ["tune_thresholds"]
+
+GENERATIONS = 36
+"""Of the default search, for which a second suffices; half as many more gain next to nothing."""
 
 
 def tune_thresholds(
@@ -47,10 +50,10 @@ def tune_thresholds(
         evaluator: Predicts losses: a surrogate, or the analytic evaluator. Where it does not cover
             exits itself, it is asked about the expansion.
         loss_target: Largest system loss ratio, in (0, 1).
-        budget: Seconds of search; None lets it converge, which takes a second or two.
+        budget: Seconds of search; None lets it converge, which takes a second.
         seed: Seed of everything random, >= 0.
         exits: Chain -> exit model to search by; counts over the chain's trace by default.
-        search: How to search; gradient ascent by default.
+        search: How to search; an evolution by default, on what the evaluator's network predicts.
         bands: Largest number of bands of the backlog with thresholds of their own; 1 for static
             thresholds. More need a single device.
         verify: Whether candidates are selected and verified by simulation; otherwise the result
@@ -72,15 +75,15 @@ def tune_thresholds(
             space, loss_target=loss_target, bands=bands, seed=seed, verify=verify
         )
     seeds = np.random.SeedSequence(seed).generate_state(3, np.uint32).tolist()
-    chosen_search = search or GradientAscent(
-        predictor=LossPredictor(start, space.exits, network_of(evaluator))
-    )
+    if search is None:
+        predictor = LossPredictor(start, space.exits, network_of(evaluator))
+        search = Evolution(judge=predicting(predictor), generations=GENERATIONS)
     seconds = float("inf") if budget is None or budget.seconds is None else budget.seconds
     proof = None
     if verify:
         proof = ThresholdProof(space, selection_seed=seeds[1], verification_seed=seeds[2])
     searching = time.perf_counter()
-    pool = chosen_search.run(space, loss_target, seconds, np.random.default_rng(seeds[0]))
+    pool = search.run(space, loss_target, seconds, np.random.default_rng(seeds[0]))
     chosen = _chosen(pool, proof, loss_target)
     spent = time.perf_counter() - searching
     predicted = judged(space, _covering(evaluator).evaluate(chosen), 0)
