@@ -1,7 +1,7 @@
 """Packing of many plain deployments at once: what data sets are made of, a chunk at a time.
 
-A deployment is *plain* where it has neither links nor exits nor accelerators, whatever its laws and
-disciplines are. Every column is then what its devices, chains or fragments say, one deployment
+A deployment is *plain* where it has neither links nor exits nor accelerators nor parallel chains,
+whatever its laws and disciplines are. Every column is then what its devices, chains or fragments say, one deployment
 after the other, and NumPy works once on all of them instead of a hundred times on each.
 
 Letters: D devices, C chains, P paths, S steps and F fragments (once per path) of all deployments.
@@ -109,6 +109,7 @@ def chain_columns(chains: Sequence[Chain], models: Sequence[int]) -> Columns:
         "chain_scv": np.array([process.scv for process in arrivals]),
         "chain_model": np.array(models, dtype=np.int32),
         "chain_priority": np.array([c.priority for c in chains], dtype=np.int32),
+        "chain_parallel": np.array([c.parallel for c in chains], dtype=np.int8),
         "chain_deadline": np.array([_optional(c.deadline, np.nan) for c in chains]),
         "chain_arrivals": np.array(
             [ARRIVAL_NAMES.index(process.name) for process in arrivals], dtype=np.int8
@@ -156,7 +157,8 @@ def is_plain(deployment: Deployment) -> bool:
     """
     problem = deployment.problem
     special = deployment.exits or problem.links or not deployment.fuse
-    return not special and all(device.npu is None for device in problem.devices)
+    one_by_one = not any(chain.parallel for chain in problem.chains)
+    return not special and one_by_one and all(device.npu is None for device in problem.devices)
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Effect, Evaluable, Evaluator, Measures, as_batch
 from datagen.evaluation.loads import fluid_load, unstable
+from datagen.simulator.contention import LINK_EFFECTS
 from datagen.simulator.engine import Engine
 from datagen.simulator.network import FEATURE_EFFECTS, networks
 from datagen.simulator.options import EngineName, SimulationOptions
@@ -31,16 +32,17 @@ __all__ = [
 ]
 
 
-def engine_named(name: EngineName) -> Engine:
+def engine_named(name: EngineName, effects: int = 0) -> Engine:
     """Return an engine.
 
     Args:
         name: ``numba``, ``simpy`` or ``auto``.
+        effects: Set of what will be played, see :class:`datagen.evaluation.Effect`.
 
     Returns:
-        The engine.
+        The engine; for ``auto`` the compiled one unless only the readable one plays all of it.
     """
-    if name == "simpy":
+    if name == "simpy" or (name == "auto" and effects & int(LINK_EFFECTS)):
         from datagen.simulator.simpy_engine import SimpyEngine
 
         return SimpyEngine()
@@ -68,7 +70,8 @@ def simulate_batch(
     """
     carried = batch.has("fragment") and batch.has("arrival_parameter")
     require(carried, "batch", "carry its laws (read or pack it with laws=True)", "none")
-    engine = engine or engine_named(options.engine)
+    used = int(np.bitwise_or.reduce(batch.effects, initial=0))
+    engine = engine or engine_named(options.engine, used)
     played = networks(batch, engine.name)
     per_job, starts = events_per_job(batch), batch.chain_start
     relaxation = settling_times(batch) if options.settle > 0.0 else np.zeros(len(batch))
