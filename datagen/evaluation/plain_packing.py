@@ -1,8 +1,9 @@
 """Packing of many plain deployments at once: what data sets are made of, a chunk at a time.
 
 A deployment is *plain* where it has neither links nor exits nor accelerators nor parallel chains,
-whatever its laws and disciplines are. Every column is then what its devices, chains or fragments say, one deployment
-after the other, and NumPy works once on all of them instead of a hundred times on each.
+whatever its laws and disciplines are. Every column is then what its devices, chains or fragments
+say, one deployment after the other, and NumPy works once on all of them instead of a hundred times
+on each.
 
 Letters: D devices, C chains, P paths, S steps and F fragments (once per path) of all deployments.
 """

@@ -17,7 +17,7 @@ from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import DEADLOCK, NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws, Chunk
-from datagen.simulator.state_kernel import NONE, Draws, Extras, Log, State
+from datagen.simulator.state_kernel import Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally, histogram_of
 
 __all__ = ["NumbaEngine"]
