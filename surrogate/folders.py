@@ -64,9 +64,9 @@ def located(name_or_path: str | Path) -> Path:
         return folder
     shipped = shipped_folder(str(name_or_path))
     if "/" in str(name_or_path) or not shipped.is_dir():
-        raise CheckpointError(
-            f"checkpoint must be a folder or the name of a shipped one, got {name_or_path!s}."
-        )
+        known = ", ".join(sorted(item.parent.name for item in shipped.parent.glob("*/config.json")))
+        rule = f"be a folder or the name of a shipped one ({known or 'none is here'})"
+        raise CheckpointError(f"checkpoint must {rule}, got {name_or_path!s}.")
     return shipped
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from datagen.policies import ExitPolicy
 from surrogate.models import DeploymentNetwork
 from tests.conftest import REPOSITORY
 from tests.contracts.models import ModelContract
+from tests.datagen.policies.contract import ExitPolicyContract
 from tests.pages import Block, blocks, insert, run_page
 
 DOCS = REPOSITORY / "docs"
@@ -142,6 +144,19 @@ class TestDocumentedModel(ModelContract):
         names: dict[str, type[DeploymentNetwork]] = {}
         exec(compile(block.text, "my_models.py", "exec"), names)
         return lambda: names["Local"](8)
+
+
+class TestDocumentedPolicy(ExitPolicyContract):
+    """What all exit policies keep, the one that the documentation writes keeps too."""
+
+    @pytest.mark.parametrize("edges", [False, True], ids=["gateway", "edges"])
+    def test_contract(self, edges: bool) -> None:
+        (block,) = (
+            block for block in blocks(DOCS / "extending/policy.md") if block.title == "impatient.py"
+        )
+        names: dict[str, type[ExitPolicy]] = {}
+        exec(compile(block.text, "impatient.py", "exec"), names)
+        self.check(lambda edges: names["Impatient"](), edges=edges)
 
 
 def documented_names() -> set[str]:

@@ -78,7 +78,8 @@ class NetworkProfile:
     def __post_init__(self) -> None:
         names = [layer.name for layer in self.layers]
         require(len(names) > 0, "layers", "hold at least one", names)
-        require(len(set(names)) == len(names), "layer", "be unique", names)
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        require(not repeated, "layer", "have a name of its own", repeated)
         require(self.seconds > 0, "time", "be > 0 for some layer", self.seconds)
 
     @property

@@ -6,9 +6,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-__all__ = ["COLOURS", "REGIME_COLOURS", "REGIME_NAMES", "styled"]
+__all__ = ["CHAIN_COLOURS", "COLOURS", "REGIME_COLOURS", "REGIME_NAMES", "styled"]
 
-COLOURS = ("#3b528b", "#c8472f", "#21918c", "#8a8f98")
+COLOURS = ("#3b528b", "#c8472f", "#e8b23c", "#8a8f98")
 """Of things that are compared, in order."""
 
 REGIME_NAMES = {
@@ -20,8 +20,14 @@ REGIME_NAMES = {
 }
 """Regimes of load (:data:`datagen.store.compare.LOAD_REGIMES`) as a reader sees them."""
 
-REGIME_COLOURS = ("#3b528b", "#21918c", "#7ab648", "#e8a33d", "#c8472f")
-"""From idle to overloaded; told apart by lightness as well, for readers who see few colours."""
+REGIME_COLOURS = ("#2b3a7a", "#2f86b8", "#5cb98c", "#e8b23c", "#a3201c")
+"""From idle to overloaded."""
+
+CHAIN_COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#2b2b2b", "#7f3b08",
+)  # fmt: skip
+"""Of chains of requests, in order. Two colours of any of these palettes are told apart also by
+readers who see two of the three primary colours."""
 
 
 def styled(figure: Any, height: int) -> Any:

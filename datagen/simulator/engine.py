@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,8 @@ class Replications(NamedTuple):
 class Engine(ABC):
     """Plays networks; every engine gives the same event log for the same draws."""
 
-    name: ClassVar[str]
+    name: str
+    """What options call it."""
 
     @abstractmethod
     def run(

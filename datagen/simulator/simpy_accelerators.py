@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
-from datagen.npu.batch_policies import Batch, Line, Sample, Situation, batch_policy
+from datagen.npu.batch_policies import (
+    Batch,
+    BatchPolicy,
+    Line,
+    Sample,
+    Situation,
+    batch_policy,
+)
 from datagen.simulator.batching import NO_ACCELERATOR, Batching
 from datagen.simulator.event_log import CHOSEN, QUEUED, STARTED
 from datagen.simulator.keys import alarm_key, choice_key
@@ -82,10 +89,17 @@ class Accelerator(Device):
         network: The network that it belongs to, with accelerators.
         sums: Where its batches are counted.
         note: Where what it starts is written down.
+        policy: How it forms batches; None for what the network says.
     """
 
     def __init__(
-        self, env: KeyedEnvironment, index: int, network: Network, sums: BatchSums, note: Note
+        self,
+        env: KeyedEnvironment,
+        index: int,
+        network: Network,
+        sums: BatchSums,
+        note: Note,
+        policy: BatchPolicy | None = None,
     ) -> None:
         super().__init__(env, 1, float(network.capacity[index]))
         assert network.batching is not None
@@ -96,7 +110,7 @@ class Accelerator(Device):
         numbers = np.flatnonzero(batching.line_device == index).tolist()
         self.lines = {number: _line(batching, number) for number in numbers}
         self.first = {id(line): batching.line_start[n] for n, line in self.lines.items()}
-        self.policy = batch_policy(
+        self.policy = policy or batch_policy(
             int(batching.policy[index]), expectant=bool(batching.expectant[index])
         )
         self.situation = Situation(

@@ -8,12 +8,13 @@ the compiled loop gives the same event log.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
 import numpy as np
 from simpy.events import Event
 
+from datagen.npu import BatchPolicy
 from datagen.simulator.batching import NO_ACCELERATOR
 from datagen.simulator.engine import BatchCounts, Engine, Run
 from datagen.simulator.event_log import ARRIVED, FINISHED, LEFT, LOST, MOVED, SENT, event_log
@@ -31,11 +32,16 @@ from datagen.simulator.tally import RunLength
 
 __all__ = ["SimpyEngine"]
 
+PolicyMakers = Mapping[int, Callable[[], BatchPolicy]]
+
 
 class System:
     """The devices, the processes that meet there, and what is counted."""
 
-    def __init__(self, network: Network, length: RunLength, log: bool) -> None:
+    def __init__(
+        self, network: Network, length: RunLength, log: bool, batching: PolicyMakers
+    ) -> None:
+        self._batching = batching
         self.env = KeyedEnvironment()
         self.length = length
         self.batches = None if network.batching is None else BatchSums(network.batching, length)
@@ -54,7 +60,8 @@ class System:
         """Return a device of the network."""
         if network.batching is not None and network.batching.policy[index] != NO_ACCELERATOR:
             assert self.batches is not None
-            return Accelerator(self.env, index, network, self.batches, self.note)
+            policy = self._batching[index]() if index in self._batching else None
+            return Accelerator(self.env, index, network, self.batches, self.note, policy)
         size = (int(network.servers[index]), float(network.capacity[index]))
         if network.features is None or not network.features.prioritized[index]:
             return Device(self.env, *size)
@@ -212,18 +219,22 @@ class SimpyEngine(Engine):
     Args:
         work: Where the services of jobs come from: by default they are drawn before the jobs
             arrive; a policy may decide on them when they start.
+        batching: Device, 0-based -> what makes the policy by which an accelerator forms batches;
+            others follow the network.
     """
 
     name = "simpy"
 
-    def __init__(self, work: WorkSource | None = None) -> None:
-        self.work = work or Drawn()
+    def __init__(
+        self, work: WorkSource | None = None, batching: PolicyMakers | None = None
+    ) -> None:
+        self.work, self.batching = work or Drawn(), batching or {}
 
     def run(
         self, network: Network, sources: list[ChainDraws], length: RunLength, *, log: bool = False
     ) -> Run:
         """Play one replication."""
-        system = System(network, length, log)
+        system = System(network, length, log, self.batching)
         for chain, source in enumerate(sources):
             jobs = self.work.jobs(chain, source, system.routes[chain])
             system.env.start(system.arrivals(chain, jobs))

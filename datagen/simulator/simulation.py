@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from datagen.simulator.plays import Play, events_per_job
 from datagen.simulator.rounds import TOGETHER, Results, play_rounds
 from datagen.simulator.standard_errors import INTERVAL_LEVEL
 from datagen.simulator.stopping import require_affordable
+from datagen.simulator.watched_engine import WatchedEngine
 
 __all__ = [
     "SimulationEvaluator",
@@ -176,15 +177,21 @@ class SimulationEvaluator(Evaluator):
 
     Args:
         options: How to simulate.
+        told: Called after every run of a deployment, or None.
     """
 
     needs_laws = True
 
-    def __init__(self, options: SimulationOptions) -> None:
-        self.options = options
+    def __init__(
+        self, options: SimulationOptions, told: Callable[[], object] | None = None
+    ) -> None:
+        self.options, self._told = options, told
 
     def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
-        return simulate_batch(batch, self.options)
+        if self._told is None:
+            return simulate_batch(batch, self.options)
+        engine = WatchedEngine(engine_named(self.options.engine), self._told)
+        return simulate_batch(batch, self.options, engine=engine)
 
     def with_seed(self, seed: int) -> SimulationEvaluator:
         """Return the same evaluator on other random numbers.
@@ -195,7 +202,7 @@ class SimulationEvaluator(Evaluator):
         Returns:
             A new evaluator.
         """
-        return SimulationEvaluator(replace(self.options, seed=seed))
+        return SimulationEvaluator(replace(self.options, seed=seed), self._told)
 
 
 def warm_up(batch: DeploymentBatch | None = None) -> None:

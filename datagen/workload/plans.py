@@ -51,10 +51,15 @@ class ExplorationTable:
         require(table, "seconds", "be a table of nodes and variants", self.seconds.shape)
         require(bool(np.all(self.seconds > 0)), "seconds", "be > 0", self.seconds)
         nodes, variants = self.seconds.shape
-        require(self.setup.shape == (nodes,), "setup", "hold one per node", self.setup)
+        require(self.setup.shape == (nodes,), "setup", "hold a time per node", self.setup)
         ready = bool(np.all(np.isfinite(self.setup) & (self.setup >= 0)))
         require(ready, "setup", "be finite and >= 0", self.setup)
-        require(self.accuracy.shape == (variants,), "accuracy", "hold one each", self.accuracy)
+        require(
+            self.accuracy.shape == (variants,),
+            "accuracy",
+            "hold a value per variant",
+            self.accuracy,
+        )
         proper = bool(np.all((self.accuracy >= 0) & (self.accuracy <= 1)))
         require(proper, "accuracy", "lie in [0, 1]", self.accuracy)
 

@@ -68,7 +68,7 @@ def play(
     Raises:
         InvalidInputError: If nodes, variants, noise and changes do not belong together.
     """
-    require(len(nodes) >= 1, "nodes", "be at least one", len(nodes))
+    require(len(nodes) >= 1, "nodes", "hold at least one", list(nodes))
     matching = all(len(node.seconds) == len(accuracy) for node in nodes)
     require(matching, "seconds", f"hold {len(accuracy)} times, one per accuracy", nodes)
     inside = all(0 <= change.node < len(nodes) for change in changes)

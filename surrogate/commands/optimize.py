@@ -25,6 +25,7 @@ SEARCHES = {
     "genetic": "GeneticSearch",
     "gradient": "GradientSearch",
     "local": "LocalSearch",
+    "nsga2": "NondominatedSearch",
     "random": "RandomSearch",
     "screened": "ScreenedAnnealing",
 }
@@ -32,6 +33,9 @@ SEARCHES = {
 
 RULES = ("first-fit", "ilp", "least-loaded", "neurosurgeon", "round-robin")
 """Placements that are computed without a search, by their names in :mod:`optimizers.rules`."""
+
+FRONT_SEARCH = "nsga2"
+"""The search for several objectives at once."""
 
 SPLIT_RULE = "neurosurgeon"
 """What cuts each chain once where nothing else is asked for."""
@@ -69,13 +73,20 @@ def _parser() -> Parser:
         "--search",
         choices=(*SEARCHES, *RULES),
         help="what proposes candidates (default: screened where formulas cover the problem, "
-        "otherwise annealing; of split, neurosurgeon)",
+        "otherwise annealing; nsga2 with --also; of split, neurosurgeon)",
     )
     parser.add_argument(
         "--objective",
         choices=tuple(OBJECTIVES),
         help="what is minimised (default: loss; of split, latency); of throughput and of deadlines "
         "met, the shortfall",
+    )
+    parser.add_argument(
+        "--also",
+        choices=tuple(OBJECTIVES),
+        action="append",
+        help="a further objective: what can be had of one for how much of the other is searched "
+        "and simulated as a Pareto front; may be repeated",
     )
     parser.add_argument("--max-latency", metavar="L", help="mean latency of any chain at most [s]")
     parser.add_argument("--loss-target", metavar="L", help="loss ratio at most (default: 0.01)")
@@ -197,6 +208,8 @@ def _place(given: Namespace, seconds: float | None, evaluations: int | None, see
     for name in ("after", "factor", "bandwidth"):
         value = getattr(given, name)
         require(value is None, name, f"be absent for {given.kind}", value)
+    alone = given.also is None or given.search in (None, FRONT_SEARCH)
+    require(alone, "search", f"be {FRONT_SEARCH} where there is --also", given.search)
     report = None if given.report is None else Path(given.report)
     if report is not None:
         from surrogate.report.target import require_target
@@ -204,27 +217,30 @@ def _place(given: Namespace, seconds: float | None, evaluations: int | None, see
         require_target(report)
 
     from datagen.documents import read_problem
-    from surrogate.commands.search_bar import search_bar
+    from surrogate.commands.search_bar import searching, stage_bars
     from surrogate.optimizers import Budget, LatencyLimit, place
 
     budget = Budget(seconds=seconds, evaluations=evaluations)
     problem, start = read_problem(given.problem)
     evaluator = evaluator_named(given.evaluator, problem, seed)
     default = "latency" if given.kind == "split" else "loss"
-    objective = objective_named(given.objective or default, problem)
+    named = (given.objective or default, *(given.also or ()))
+    objectives = [objective_named(name, problem) for name in named]
     limit = number("max_latency", given.max_latency)
-    search = search_named(given.search, given.kind, evaluator, objective)
-    with search_bar(budget, quiet=given.json) as callback:
+    proposer = given.search or (FRONT_SEARCH if given.also else None)
+    search = search_named(proposer, given.kind, evaluator, objectives[0])
+    with stage_bars(quiet=given.json) as bars:
         result = place(
             problem,
             evaluator,
             budget,
             seed,
             start,
-            callback,
+            searching(bars, budget),
             search=search,
-            objective=objective,
+            objective=objectives,
             constraints=() if limit is None else (LatencyLimit(limit),),
+            watch=bars,
         )
     if given.json:
         write_json(result.to_dict())
@@ -234,6 +250,20 @@ def _place(given: Namespace, seconds: float | None, evaluations: int | None, see
         from surrogate.report import placement_report
 
         placement_report(result, report)
+
+
+def _write_front(result: SearchResult) -> None:
+    """Write a line for each point: its values as verified, or else as predicted."""
+    from surrogate.optimizers.objective import shown_as
+
+    names = tuple(result.front[0].predicted.values)
+    write_line("Pareto front, verified by simulation (--json and --report tell the placements):")
+    write_line("".join(f"{shown_as(name)[0]:>32}" for name in names))
+    for point in result.front:
+        values = (point.verified or point.predicted).values
+        cells = (f"{shown_as(name)[1] * values[name]:>32.4g}" for name in names)
+        mark = "  chosen" if point.deployment == result.deployment else ""
+        write_line("".join(cells) + mark)
 
 
 def _write_summary(result: SearchResult) -> None:
@@ -247,10 +277,19 @@ def _write_summary(result: SearchResult) -> None:
         f" {result.predicted.loss_ratio:.4g}, verified {result.verified.loss_ratio:.4g}"
         f" (95 %: {low:.4g} to {high:.4g})"
     )
+    from surrogate.optimizers.objective import shown_as
+
     for name in result.objectives["predicted"].values:
         if name != "loss_ratio":
-            said = [f"{who} {valued.values[name]:.4g}" for who, valued in result.objectives.items()]
-            write_line(f"{name}: {', '.join(said)}")
+            title, factor = shown_as(name)
+            said = [
+                f"{who} {factor * result.objectives[who].values[name]:.4g}"
+                for who in ("start", "predicted", "verified")
+                if who in result.objectives
+            ]
+            write_line(f"{title}: {', '.join(said)}")
+    if result.front:
+        _write_front(result)
     if result.predicted.reason is not None:
         write_line(f"the surrogate does not vouch for it: {result.predicted.reason}")
     write_line(

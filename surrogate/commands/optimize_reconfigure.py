@@ -9,6 +9,7 @@ from datagen.deployment import Deployment, Problem
 from datagen.documents import read_problem
 from datagen.errors import require
 from surrogate.commands.optimize import evaluator_named
+from surrogate.commands.search_bar import stage_bars
 from surrogate.optimizers import Budget, Reconfiguration, reconfigure
 from surrogate.optimizers.lookup import scaled
 
@@ -32,7 +33,7 @@ def run(
         InvalidInputError: If an option does not belong here or is missing, or the problem places
             nothing.
     """
-    for name in ("max_latency", "report", "search", "bands", "lookup"):
+    for name in ("also", "max_latency", "report", "search", "bands", "lookup"):
         value = getattr(given, name)
         require(value is None, name, "be absent for reconfigure", value)
     budget = Budget(seconds=seconds, evaluations=evaluations)
@@ -44,15 +45,17 @@ def run(
     require(running is not None, "placement", "be given: it is what runs", None)
     assert running is not None
     after = _after(running, given.after, number("factor", given.factor))
-    result = reconfigure(
-        running,
-        after,
-        evaluator_named(given.evaluator, after, seed),
-        loss_target=LOSS_TARGET if target is None else target,
-        bandwidth=bandwidth,
-        budget=budget,
-        seed=seed,
-    )
+    with stage_bars(quiet=given.json) as bars:
+        result = reconfigure(
+            running,
+            after,
+            evaluator_named(given.evaluator, after, seed),
+            loss_target=LOSS_TARGET if target is None else target,
+            bandwidth=bandwidth,
+            budget=budget,
+            seed=seed,
+            watch=bars,
+        )
     if given.json:
         write_json(result.to_dict())
     else:

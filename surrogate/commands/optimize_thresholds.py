@@ -12,6 +12,7 @@ from datagen.deployment import Deployment
 from datagen.documents import read_problem
 from datagen.errors import require
 from surrogate.commands.optimize import evaluator_named
+from surrogate.commands.search_bar import stage_bars
 from surrogate.optimizers import Budget, ThresholdResult, tune_thresholds
 from surrogate.optimizers.lookup import lookup_table
 
@@ -35,7 +36,7 @@ def run(given: argparse.Namespace, seconds: float | None, seed: int) -> None:
         InvalidInputError: If an option does not belong to thresholds, or the problem places nothing
             or has no thresholds.
     """
-    for name in ("max_latency", "report", "evaluations", "after", "factor", "bandwidth"):
+    for name in ("also", "max_latency", "report", "evaluations", "after", "factor", "bandwidth"):
         value = getattr(given, name)
         require(value is None, name, "be absent for thresholds", value)
     target = number("loss_target", given.loss_target)
@@ -52,7 +53,8 @@ def run(given: argparse.Namespace, seconds: float | None, seed: int) -> None:
         seed=seed,
         bands=bands,
     )
-    result = tune(start)
+    with stage_bars(quiet=given.json) as bars:
+        result = tune(start, watch=bars)
     if given.json:
         write_json(result.to_dict())
     else:

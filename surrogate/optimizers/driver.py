@@ -33,6 +33,7 @@ from surrogate.optimizers.search import Search
 from surrogate.optimizers.selection import Selection
 from surrogate.optimizers.space import Placements, PlacementSpace
 from surrogate.optimizers.state import SearchState
+from surrogate.optimizers.watch import Watch, unwatched
 
 __all__ = ["Callback", "optimize"]
 
@@ -56,6 +57,7 @@ def optimize(
     constraints: Sequence[Constraint] = (),
     callback: Callback | None = None,
     resume: SearchState | None = None,
+    watch: Watch = unwatched,
 ) -> SearchResult:
     """Search the placements of a problem and prove the best by simulation.
 
@@ -67,7 +69,8 @@ def optimize(
         problem: A problem, searched from the least-loaded placement, or the deployment to start
             from, all of whose other decisions are kept.
         evaluator: Judges the candidates.
-        search: Proposes them; by default annealing, after the analytic approximation has searched.
+        search: Proposes them; by default annealing, after the analytic approximation has searched,
+            and NSGA-II for several objectives.
         budget: What may be spent, from now on where a run is resumed.
         seed: Seed of search, selection and verification, >= 0.
         objective: What is minimised; the system loss ratio by default. Of several, the first
@@ -76,6 +79,7 @@ def optimize(
         callback: Told of the progress after every batch.
         resume: State of a run of the same search with the same seed on the same problem, to go on
             from as if it had never stopped.
+        watch: Told how far the proof is, which comes after the search.
 
     Returns:
         The best placement that keeps the rules, or the one that breaks them least; never worse than
@@ -97,7 +101,9 @@ def optimize(
     search_seed, seed_a, seed_b = _seeds(seed)
     search.begin(space, np.random.default_rng(search_seed))
     spent = 0 if resume is None else resume.evaluations
-    proof = Proof(space, selection_seed=seed_a, verification_seed=seed_b, budget=budget)
+    proof = Proof(
+        space, selection_seed=seed_a, verification_seed=seed_b, budget=budget, watch=watch
+    )
     pace = Pace(budget, reserve=proof.reserve, planned=budget.laid_out_for(spent))
     _require_known(space, evaluator, goal)
     judge = evaluator.without_details()

@@ -16,6 +16,10 @@ MOST_POINTS = 100
 """Points that are kept while searching; of more, the ones in the densest places go."""
 
 
+DIGITS = 4
+"""Digits in which values that are told apart differ."""
+
+
 def nondominated(values: Floats) -> NDArray[np.bool_]:
     """Tell which points no other point dominates.
 
@@ -59,6 +63,16 @@ def crowding(values: Floats) -> Floats:
     return distance
 
 
+def _distinct(values: Floats) -> NDArray[np.int64]:
+    """Return the first of the points that are alike in every objective [K].
+
+    Boards of one kind make many placements of one value; a front of copies shows nothing.
+    """
+    mantissa, exponent = np.frexp(values)
+    alike = np.concatenate([np.round(mantissa, DIGITS), exponent], axis=1)
+    return np.sort(np.unique(alike, axis=0, return_index=True)[1])
+
+
 class Front:
     """Keeps the nondominated of what was seen, misfits and what exceeds a limit left out.
 
@@ -85,6 +99,7 @@ class Front:
         first.sort()
         pool, pool_values = pool[first], pool_values[first]
         best = np.flatnonzero(nondominated(pool_values))
+        best = best[_distinct(pool_values[best])]
         while len(best) > MOST_POINTS:  # one by one: all of a dense place would go at once
             best = np.delete(best, np.argmin(crowding(pool_values[best])))
         self.placements, self.values = pool[best], pool_values[best]

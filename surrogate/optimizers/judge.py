@@ -12,6 +12,7 @@ from surrogate.optimizers.budget import Clock
 from surrogate.optimizers.goal import Goal
 from surrogate.optimizers.migration import Migration
 from surrogate.optimizers.space import Placements
+from surrogate.optimizers.watch import SEARCH, Watch, unwatched
 
 __all__ = ["BATCH", "BudgetSpentError", "Judge"]
 
@@ -32,13 +33,20 @@ class Judge:
         migration: The moves.
         evaluator: The evaluator.
         clock: The running budget.
+        watch: Told what share of the budget is spent.
 
     Attributes:
         screen: A cheap approximation that is no judge, or None.
     """
 
-    def __init__(self, migration: Migration, evaluator: Evaluator, clock: Clock) -> None:
-        self.migration, self._clock = migration, clock
+    def __init__(
+        self,
+        migration: Migration,
+        evaluator: Evaluator,
+        clock: Clock,
+        watch: Watch = unwatched,
+    ) -> None:
+        self.migration, self._clock, self._watch = migration, clock, watch
         self._evaluator = evaluator.without_details()
         self._goal = Goal()
         self.screen = _screen(migration, evaluator)
@@ -92,6 +100,7 @@ class Judge:
             measures = self._evaluator.evaluate(candidates)
             values = self._goal.values(measures, space.excess(candidates.placement))[:, 0]
             self._clock.evaluations += len(part)
+            self._watch(SEARCH, self._clock.spent())
             self._known.update(zip((keys[k] for k in part), values.tolist(), strict=True))
         if not all(key in self._known for key in keys):
             raise BudgetSpentError

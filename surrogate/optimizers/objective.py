@@ -19,9 +19,19 @@ __all__ = [
     "Objective",
     "SystemLoss",
     "Throughput",
+    "shown_as",
 ]
 
 Floats = NDArray[np.float64]
+
+SHOWN: Mapping[str, tuple[str, float]] = {
+    "loss_ratio": ("loss ratio [%]", 100.0),
+    "throughput": ("throughput of all chains [1/s]", -1.0),
+    "latency": ("mean latency [s]", 1.0),
+    "missed_deadlines": ("deadlines missed [%]", 100.0),
+    "energy": ("energy per completed job [J]", 1.0),
+}
+"""Objective -> title and factor for readers; throughput is minimised with its sign changed."""
 
 
 class Objective(ABC):
@@ -168,3 +178,19 @@ class Mix(Objective):
     def values(self, measures: Measures) -> Floats:
         terms = [weight * part.values(measures) for part, weight in self.parts.items()]
         return np.asarray(np.sum(terms, axis=0))
+
+
+def shown_as(name: str) -> tuple[str, float]:
+    """Tell how readers are shown the values of an objective.
+
+    Args:
+        name: Name of the objective.
+
+    Returns:
+        Title with its unit, and the factor on the values that are minimised.
+
+    Example:
+        >>> shown_as("throughput")
+        ('throughput of all chains [1/s]', -1.0)
+    """
+    return SHOWN.get(name, (name, 1.0))

@@ -14,6 +14,7 @@ from surrogate.optimizers.objective import Objective
 from surrogate.optimizers.result import SearchResult
 from surrogate.optimizers.search import Search
 from surrogate.optimizers.state import SearchState
+from surrogate.optimizers.watch import Watch, unwatched
 
 __all__ = ["place"]
 
@@ -30,6 +31,7 @@ def place(
     objective: Objective | Sequence[Objective] | None = None,
     constraints: Sequence[Constraint] = (),
     resume: SearchState | None = None,
+    watch: Watch = unwatched,
 ) -> SearchResult:
     """Find a placement that loses little, and prove it by simulation.
 
@@ -41,10 +43,11 @@ def place(
         start: Where to start and what to compare with; least-loaded by default.
         callback: Told of the progress after every batch.
         search: Proposes placements; by default annealing, after the analytic approximation has
-            searched.
+            searched, and NSGA-II for several objectives.
         objective: What is minimised, the system loss ratio by default; several give a front.
         constraints: Limits that must be kept besides the memory.
         resume: State of an earlier run to go on from.
+        watch: Told how far the proof is, which comes after the search.
 
     Returns:
         The best placement that fits the memory of the devices and keeps the limits, or, if none was
@@ -65,4 +68,5 @@ def place(
         constraints=constraints,
         callback=callback,
         resume=resume,
+        watch=watch,
     )

@@ -15,6 +15,7 @@ from surrogate.optimizers.goal import Goal
 from surrogate.optimizers.selection import RUNS, Selection, race
 from surrogate.optimizers.space import Placements, PlacementSpace
 from surrogate.optimizers.verification import Verification, same_window
+from surrogate.optimizers.watch import Watch, unwatched
 
 __all__ = ["FINALISTS", "Proof", "same_window"]
 
@@ -57,6 +58,7 @@ class Proof:
         selection_seed: Seed set A.
         verification_seed: Seed set B.
         budget: The budget that selection is part of.
+        watch: Told how far the verification is.
     """
 
     def __init__(
@@ -66,8 +68,9 @@ class Proof:
         selection_seed: int,
         verification_seed: int,
         budget: Budget,
+        watch: Watch = unwatched,
     ) -> None:
-        self._space = space
+        self._space, self._watch = space, watch
         self._now = budget.now
         self._seeds = selection_seed, verification_seed
         self.events, self.finalists = SELECTION_EVENTS, FINALISTS
@@ -158,4 +161,4 @@ class Proof:
             Measures with intervals.
         """
         verification = Verification(events=VERIFICATION_EVENTS)
-        return verification.measured(self._space.candidates(rows), self._seeds[1])
+        return verification.measured(self._space.candidates(rows), self._seeds[1], self._watch)

@@ -26,6 +26,7 @@ from surrogate.optimizers.reconfiguration_result import Reconfiguration
 from surrogate.optimizers.result import Outcome, Status, violations
 from surrogate.optimizers.space import PlacementSpace
 from surrogate.optimizers.transition import Change, Timeline, simulate_change
+from surrogate.optimizers.watch import Watch, unwatched
 
 __all__ = ["reconfigure", "timeline_of"]
 
@@ -63,6 +64,7 @@ def reconfigure(
     budget: Budget,
     seed: int = 0,
     across: bool = True,
+    watch: Watch = unwatched,
 ) -> Reconfiguration:
     """Find the cheapest moves that keep a loss target at a new load, and prove them by simulation.
 
@@ -76,6 +78,7 @@ def reconfigure(
         budget: What search and selection may spend.
         seed: Seed of everything random, >= 0.
         across: Whether the change itself is simulated, which takes Poisson arrivals.
+        watch: Told how far search and proof are.
 
     Returns:
         The cheapest moves found, or, where none keeps the target, those that lose least.
@@ -92,10 +95,16 @@ def reconfigure(
     space = PlacementSpace(replace(before, problem=after))
     migration = Migration(space, bandwidth)
     check_seed, verify_seed, change_seed = np.random.SeedSequence(seed).generate_state(3).tolist()
-    proof = Proof(space, selection_seed=check_seed, verification_seed=verify_seed, budget=budget)
+    proof = Proof(
+        space,
+        selection_seed=check_seed,
+        verification_seed=verify_seed,
+        budget=budget,
+        watch=watch,
+    )
     evaluator.evaluate(space.repeated_start(1))  # what is loaded on first use is no search
     clock = budget.start()
-    judge = Judge(migration, evaluator, clock)
+    judge = Judge(migration, evaluator, clock, watch)
     found, aimed = _Agreement(judge, proof, loss_target).reached()
     seconds = clock.seconds
     rows = np.stack([space.start, found.placement])

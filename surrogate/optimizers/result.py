@@ -260,7 +260,10 @@ class SearchResult:
             "violations": [violation.to_dict() for violation in self.violations],
             "least_infeasible": self.least_infeasible,
             "objectives": {who: valued.to_dict() for who, valued in self.objectives.items()},
-            "front": [point.to_dict() for point in self.front],
+            "front": [
+                point.to_dict() | {"chosen": point.deployment == self.deployment}
+                for point in self.front
+            ],
             "history": [
                 {
                     "evaluations": h.evaluations,

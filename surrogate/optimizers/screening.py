@@ -22,6 +22,7 @@ from datagen.errors import NotSupportedError, require
 from datagen.evaluation import Candidates, Evaluator
 from surrogate.optimizers.annealing import Annealing
 from surrogate.optimizers.archive import Archive
+from surrogate.optimizers.evolution import NondominatedSearch
 from surrogate.optimizers.goal import Goal
 from surrogate.optimizers.moves import propose
 from surrogate.optimizers.objective import Objective
@@ -172,11 +173,13 @@ def default_search(space: PlacementSpace, evaluator: Evaluator, goal: Goal) -> S
         goal: What is minimised.
 
     Returns:
-        Annealing, prepared by the analytic approximation where that covers the problem, knows what
-        is minimised, and is not itself the judge.
+        NSGA-II for several objectives. For one, annealing, prepared by the analytic approximation
+        where that covers the problem, knows what is minimised, and is not itself the judge.
     """
+    if len(goal.objectives) > 1:
+        return NondominatedSearch()
     screen = AnalyticEvaluator()
-    if isinstance(evaluator, AnalyticEvaluator) or len(goal.objectives) > 1:
+    if isinstance(evaluator, AnalyticEvaluator):
         return Annealing()
     try:
         goal.require_known(screen.evaluate(space.repeated_start(1)))

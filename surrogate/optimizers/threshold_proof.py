@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +16,7 @@ from surrogate.optimizers.result import Outcome
 from surrogate.optimizers.threshold_result import Judged
 from surrogate.optimizers.threshold_search import system_accuracy
 from surrogate.optimizers.threshold_space import ThresholdSpace
+from surrogate.optimizers.watch import PROOF, SELECTION, Steps, Watch, unwatched
 from surrogate.parallel import in_threads
 
 __all__ = ["FINALISTS", "ThresholdProof", "judged"]
@@ -73,18 +77,26 @@ class ThresholdProof:
         space: What is searched.
         selection_seed: Seed of the selection.
         verification_seed: Seed of the verification, which nothing is chosen by.
+        watch: Told how far selection and verification are.
     """
 
     def __init__(
-        self, space: ThresholdSpace, *, selection_seed: int, verification_seed: int
+        self,
+        space: ThresholdSpace,
+        *,
+        selection_seed: int,
+        verification_seed: int,
+        watch: Watch = unwatched,
     ) -> None:
-        self._space = space
+        self._space, self._watch = space, watch
         self._seeds = selection_seed, verification_seed
 
-    def _simulated(self, candidates: Candidates, events: float, seed: int) -> Measures:
+    def _simulated(
+        self, candidates: Candidates, events: float, seed: int, told: Callable[[], object]
+    ) -> Measures:
         problem = self._space.base.problem
         options = same_window(problem, events=events, replications=RUNS, seed=seed)
-        return SimulationEvaluator(options).evaluate(candidates)
+        return SimulationEvaluator(options, told).evaluate(candidates)
 
     def selected(
         self, levels: Floats, routing: Floats, accuracy: Floats, loss: Floats, target: float
@@ -104,29 +116,34 @@ class ThresholdProof:
         """
         known: dict[int, tuple[float, float, float]] = {}
         scale = 1.0
+        steps = Steps(SELECTION, self._watch)
+        told = partial(steps.add, 1.0 / (ROUNDS * FINALISTS * RUNS))  # if all are needed
         for _ in range(ROUNDS):
             rows = _finalists(accuracy, scale * loss, target)
             rows = [row for row in rows if row not in known]
             if not rows:
                 break
-            known |= dict(zip(rows, self._tried(levels[rows], routing[rows]), strict=True))
+            known |= dict(zip(rows, self._tried(levels[rows], routing[rows], told), strict=True))
             ratios = [known[row][1] / max(loss[row], 1e-6) for row in rows if known[row][1] > 0]
             scale = float(np.median(ratios)) if ratios else 0.5 * scale
             kept = [row for row in known if known[row][2] <= target]
             # A row near the target on its good side: nothing to gain from another round.
             if any(known[row][2] > 0.85 * target for row in kept):
                 break
+        steps.end()
         kept = [row for row in known if known[row][2] <= target]
         if kept:
             return max(kept, key=lambda row: known[row][0])
         return min(known, key=lambda row: known[row][1])
 
-    def _tried(self, levels: Floats, routing: Floats) -> list[tuple[float, float, float]]:
+    def _tried(
+        self, levels: Floats, routing: Floats, told: Callable[[], object]
+    ) -> list[tuple[float, float, float]]:
         """Simulate candidates side by side: accuracy, loss, and upper end of the loss of each."""
 
         def played(rows: NDArray[np.intp]) -> list[tuple[float, float, float]]:
             candidates = self._space.candidates(levels[rows], routing[rows])
-            measures = self._simulated(candidates, SELECTION_EVENTS, self._seeds[0])
+            measures = self._simulated(candidates, SELECTION_EVENTS, self._seeds[0], told)
             right = system_accuracy(self._space, measures.chain["accuracy_offered"], len(rows))
             lost, high = (measures.deployment[name] for name in ("loss_ratio", "loss_ratio_high"))
             return list(zip(right.tolist(), lost.tolist(), high.tolist(), strict=True))
@@ -137,7 +154,11 @@ class ThresholdProof:
 
     def verified(self, candidates: Candidates) -> Measures:
         """Measure candidates on seeds that nothing was chosen by."""
-        return self._simulated(candidates, VERIFICATION_EVENTS, self._seeds[1])
+        steps = Steps(PROOF, self._watch)
+        told = partial(steps.add, 1.0 / (RUNS * len(candidates)))
+        measures = self._simulated(candidates, VERIFICATION_EVENTS, self._seeds[1], told)
+        steps.end()
+        return measures
 
 
 def _finalists(accuracy: Floats, loss: Floats, target: float) -> list[int]:

@@ -19,6 +19,7 @@ from surrogate.evaluator import LEAST_STEPS
 from surrogate.loss_predictor import LossPredictor, SystemPrediction
 from surrogate.optimizers.threshold_frontier import frontier
 from surrogate.optimizers.threshold_space import ThresholdSpace, on_simplex
+from surrogate.optimizers.watch import SEARCH, Steps, Watch, unwatched
 from surrogate.parallel import in_threads
 
 __all__ = [
@@ -93,7 +94,12 @@ class ThresholdSearch(ABC):
 
     @abstractmethod
     def run(
-        self, space: ThresholdSpace, loss_target: float, seconds: float, rng: np.random.Generator
+        self,
+        space: ThresholdSpace,
+        loss_target: float,
+        seconds: float,
+        rng: np.random.Generator,
+        watch: Watch = unwatched,
     ) -> Pool:
         """Search.
 
@@ -102,6 +108,7 @@ class ThresholdSearch(ABC):
             loss_target: Largest system loss ratio, in (0, 1).
             seconds: Time it may take [s].
             rng: The only source of randomness.
+            watch: Told how far the search is.
 
         Returns:
             What was visited.
@@ -133,11 +140,20 @@ class GradientAscent(ThresholdSearch):
     generations: int = 24
 
     def run(
-        self, space: ThresholdSpace, loss_target: float, seconds: float, rng: np.random.Generator
+        self,
+        space: ThresholdSpace,
+        loss_target: float,
+        seconds: float,
+        rng: np.random.Generator,
+        watch: Watch = unwatched,
     ) -> Pool:
         end = time.perf_counter() + seconds
+        rounds = self.generations + self.steps  # take about as long, each of them
         evolution = Evolution(judge=predicting(self.predictor), generations=self.generations)
-        pool = evolution.run(space, loss_target, seconds, rng)
+        first = self.generations / rounds
+        pool = evolution.run(
+            space, loss_target, seconds, rng, lambda stage, share: watch(stage, first * share)
+        )
         levels, routing, accuracy, loss = pool.arrays()
         value = penalised(torch.tensor(accuracy), torch.tensor(loss), loss_target)
         best = np.argsort(-_plain(value), kind="stable")[: self.starts]
@@ -162,6 +178,7 @@ class GradientAscent(ThresholdSearch):
                 climbing.clamp_(0.0, 1.0)
                 projected = on_simplex(_plain(shares), space.paths)
                 shares.copy_(torch.from_numpy(projected))
+            watch(SEARCH, (self.generations + step + 1) / rounds)
         with torch.no_grad():
             _remember(pool, climbing, shares, self.predictor(climbing, shares))
         return pool
@@ -235,9 +252,15 @@ class Evolution(ThresholdSearch):
     generations: int = 60
 
     def run(
-        self, space: ThresholdSpace, loss_target: float, seconds: float, rng: np.random.Generator
+        self,
+        space: ThresholdSpace,
+        loss_target: float,
+        seconds: float,
+        rng: np.random.Generator,
+        watch: Watch = unwatched,
     ) -> Pool:
-        end = time.perf_counter() + seconds
+        began = time.perf_counter()
+        steps = Steps(SEARCH, watch)
         pool = Pool(space)
         columns = space.thresholds
 
@@ -246,6 +269,12 @@ class Evolution(ThresholdSearch):
             accuracy, loss = self.judge(levels, shares)
             pool.add(levels, shares, accuracy, loss)
             return -_plain(penalised(torch.tensor(accuracy), torch.tensor(loss), loss_target))
+
+        def is_late(intermediate_result: object) -> bool:  # SciPy looks at the argument's name
+            spent = (time.perf_counter() - began) / seconds
+            steps.add(1.0 / self.generations)
+            steps.reach(spent)
+            return spent > 1.0
 
         first = np.concatenate(start_points(space, rng), axis=1)
         values = cost(first.T)
@@ -262,7 +291,7 @@ class Evolution(ThresholdSearch):
             updating="deferred",
             polish=False,
             rng=rng,
-            callback=lambda intermediate_result: time.perf_counter() > end,
+            callback=is_late,
         )
         return pool
 

@@ -21,6 +21,7 @@ from surrogate.optimizers.threshold_proof import ThresholdProof, judged
 from surrogate.optimizers.threshold_result import Judged, ThresholdResult
 from surrogate.optimizers.threshold_search import Evolution, Pool, ThresholdSearch, predicting
 from surrogate.optimizers.threshold_space import ThresholdSpace
+from surrogate.optimizers.watch import Watch, unwatched
 
 __all__ = ["tune_thresholds"]
 
@@ -39,6 +40,7 @@ def tune_thresholds(
     search: ThresholdSearch | None = None,
     bands: int = 1,
     verify: bool = True,
+    watch: Watch = unwatched,
 ) -> ThresholdResult:
     """Find the thresholds and path probabilities of highest accuracy for a loss target.
 
@@ -58,6 +60,7 @@ def tune_thresholds(
             thresholds. More need a single device.
         verify: Whether candidates are selected and verified by simulation; otherwise the result
             holds what was predicted.
+        watch: Told how far search, selection and proof are.
 
     Returns:
         The decisions found; not ``feasible`` where nothing was found to keep the target.
@@ -81,9 +84,11 @@ def tune_thresholds(
     seconds = float("inf") if budget is None or budget.seconds is None else budget.seconds
     proof = None
     if verify:
-        proof = ThresholdProof(space, selection_seed=seeds[1], verification_seed=seeds[2])
+        proof = ThresholdProof(
+            space, selection_seed=seeds[1], verification_seed=seeds[2], watch=watch
+        )
     searching = time.perf_counter()
-    pool = search.run(space, loss_target, seconds, np.random.default_rng(seeds[0]))
+    pool = search.run(space, loss_target, seconds, np.random.default_rng(seeds[0]), watch)
     chosen = _chosen(pool, proof, loss_target)
     spent = time.perf_counter() - searching
     predicted = judged(space, _covering(evaluator).evaluate(chosen), 0)

@@ -10,6 +10,7 @@ that their standard errors come from ask for.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.stats import t as student
@@ -20,6 +21,7 @@ from datagen.evaluation import Candidates, Measures
 from datagen.evaluation.measures import Columns
 from datagen.simulator import SimulationEvaluator, SimulationOptions
 from datagen.simulator.standard_errors import INTERVAL_LEVEL, Z_LEVEL, wilson
+from surrogate.optimizers.watch import PROOF, Steps, Watch, unwatched
 
 __all__ = ["Verification", "same_window"]
 
@@ -78,25 +80,37 @@ class Verification:
     precision: float = 0.1
     replications: int = 8
 
-    def measured(self, candidates: Candidates, seed: int) -> Measures:
+    def measured(self, candidates: Candidates, seed: int, watch: Watch = unwatched) -> Measures:
         """Simulate deployments of one problem, all for the same time.
 
         Args:
             candidates: N deployments.
             seed: Master seed, >= 0.
+            watch: Told how far the proof is, as if all rounds were needed.
 
         Returns:
             Their measures.
         """
         memory = float(settling_times(candidates.batch(laws=False)).max())
-        most, events = self.events * max(self.most / len(candidates), 1.0), self.events
-        while True:
+        most = self.events * max(self.most / len(candidates), 1.0)
+        rounds = self._rounds(most)
+        steps = Steps(PROOF, watch)
+        for events in rounds:
             options = self.options(candidates.base.problem, events, most, memory, seed)
-            simulated = SimulationEvaluator(options).evaluate(candidates)
+            share = events / (sum(rounds) * self.replications * len(candidates))
+            simulated = SimulationEvaluator(options, partial(steps.add, share)).evaluate(candidates)
             measures = self._of_few_runs(simulated)
-            events *= LONGER
-            if events > most or self._is_known(measures):
-                return measures
+            if self._is_known(measures):
+                break
+        steps.end()
+        return measures
+
+    def _rounds(self, most: float) -> list[float]:
+        """Return the events of a deployment in each round, if all rounds are needed."""
+        rounds = [self.events]
+        while LONGER * rounds[-1] <= most:
+            rounds.append(LONGER * rounds[-1])
+        return rounds
 
     def options(
         self, problem: Problem, events: float, most: float, memory: float, seed: int

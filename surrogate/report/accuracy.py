@@ -94,10 +94,10 @@ def evaluation_report(judged: Judged, path: Path) -> None:
     Raises:
         InvalidInputError: If it cannot be written.
     """
-    batch, measures, labels = judged.batch, judged.measures, judged.labels
+    batch, labels = judged.batch, judged.labels
     page = Page(
         "Surrogate against labels",
-        f"Predictions of {measures.source} for {len(batch):,} deployments with "
+        f"Predictions of {judged.name} for {len(batch):,} deployments with "
         f"{len(batch.chain_rate):,} request chains, compared with their labels "
         f"({labels.source}).",
     )

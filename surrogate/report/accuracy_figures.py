@@ -59,11 +59,9 @@ def parity_figure(judged: Judged) -> Any:
                 row=1, col=column,
             )  # fmt: skip
         reach = {"range": [-0.02, 1.02], "constrain": "domain"}
-        figure.update_xaxes(title_text="label [1]", row=1, col=column, **reach)
+        figure.update_xaxes(title_text="label", row=1, col=column, **reach)
         anchor = "x" if column == 1 else f"x{column}"
-        figure.update_yaxes(
-            title_text="predicted [1]", row=1, col=column, scaleanchor=anchor, **reach
-        )
+        figure.update_yaxes(title_text="predicted", row=1, col=column, scaleanchor=anchor, **reach)
     styled(figure, height=480)
     figure.update_layout(legend={"title": {"text": "largest load<br>on the chain's devices"}})
     return figure

@@ -13,19 +13,15 @@ from plotly.subplots import make_subplots
 
 from datagen.deployment import Deployment
 from datagen.report.page import percent
-from datagen.report.style import styled
+from datagen.report.style import CHAIN_COLOURS, styled
 from surrogate.optimizers.result import Outcome
 
 __all__ = ["View", "deployment_figure"]
 
-CHAIN_COLOURS = (
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5195", "#8c6d31", "#2f4b7c", "#56b4e9",
-)  # fmt: skip
-
 DASHES = ("solid", "dash", "dot")
 """Once the colours are used up, the next round of chains is dashed."""
 
-CROWDED = 14
+CROWDED = 10
 """From so many devices on, their circles are small and named beside them."""
 
 LEGEND = 6
@@ -37,7 +33,7 @@ BEND = 0.1
 LABEL_RADIUS, LABEL_STEP = 1.38, 0.14
 """Where the labels of chains lie, and the distance between two at one device."""
 
-REACH_X, REACH_Y = 2.2, 1.65
+REACH_X, REACH_Y = 2.45, 1.65
 """What a panel shows around the circle of devices: room for labels."""
 
 SIDEWAYS = 0.3
@@ -92,13 +88,19 @@ def deployment_figure(views: Sequence[View]) -> Any:
         hidden = {"visible": False, "constrain": "domain", "row": 1, "col": column}
         figure.update_xaxes(range=[-REACH_X, REACH_X], **hidden)
         figure.update_yaxes(range=[-REACH_Y, REACH_Y], scaleanchor=f"x{anchor}", **hidden)
-    styled(figure, height=580)
+    styled(figure, height=620)
     figure.update_layout(
-        coloraxis=_colour_axis("utilization (circle) [%]", USED_COLOURS, 100.0, 0.84),
-        coloraxis2=_colour_axis("lost there (ring) [%]", LOST_COLOURS, _most_lost(views), 0.5),
+        coloraxis=_colour_axis("utilization (circle) [%]", USED_COLOURS, 100.0, 0.25),
+        coloraxis2=_colour_axis("lost there (ring) [%]", LOST_COLOURS, _most_lost(views), 0.75),
         showlegend=len(views[0].deployment.placement) <= LEGEND,
-        legend={"orientation": "h", "y": -0.02, "title": {"text": "chain "}},
-        margin={"l": 10, "r": 10, "t": 60, "b": 80},
+        legend={
+            "orientation": "h",
+            "x": 0.5,
+            "xanchor": "center",
+            "y": -0.02,
+            "title": {"text": "chain "},
+        },
+        margin={"l": 10, "r": 10, "t": 60, "b": 120},
     )
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)
@@ -112,7 +114,8 @@ def _colour_axis(title: str, colours: Sequence[str], most: float, x: float) -> d
         "thickness": 12,
         "len": 0.28,
         "x": x,
-        "y": -0.14,
+        "xanchor": "center",
+        "y": -0.24,
     }
     scale = [[share, colour] for share, colour in zip((0, 0.5, 1), colours, strict=True)]
     return {"cmin": 0, "cmax": most, "colorscale": scale, "colorbar": bar}

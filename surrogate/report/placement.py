@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from datagen.report.page import Page, percent, seconds
 from datagen.report.style import styled
 from surrogate.optimizers.goal import EXCEEDED
+from surrogate.optimizers.objective import shown_as
 from surrogate.optimizers.result import Outcome, SearchResult, placement_of
 from surrogate.report.deployment_graph import View, deployment_figure
 from surrogate.report.pareto import FRONT_NOTE, front_figure
@@ -25,6 +26,15 @@ STATUS = {
     "interrupted": "it was interrupted",
 }
 
+PURPOSES = {
+    "loss_ratio": "as few requests as possible are lost",
+    "throughput": "as many requests as possible are completed",
+    "latency": "requests take as little time as possible",
+    "missed_deadlines": "as few deadlines as possible are missed",
+    "energy": "requests take as little energy as possible",
+}
+"""Objective -> what it is good for; others are named."""
+
 GRAPH_NOTE = (
     "Circles are devices, coloured by the share of time they are busy in simulation; the number in "
     "a circle is that share. The ring around it is coloured by the share of the requests arriving "
@@ -34,8 +44,8 @@ GRAPH_NOTE = (
 )
 
 HISTORY_NOTE = (
-    "The best loss ratio that the search knew at each moment, as its evaluator predicted it, "
-    "beside what simulation says of the start and of the placement chosen in the end."
+    "The best value that the search knew at each moment, as its evaluator predicted it, beside "
+    "what simulation says of the start and of the placement chosen in the end."
 )
 
 
@@ -54,6 +64,17 @@ def interval(outcome: Outcome) -> str:
     return f"[{percent(low, 3)}, {percent(high, 3)}]"
 
 
+def _objectives(result: SearchResult) -> list[str]:
+    """Return the names of what was minimised, the first decided."""
+    return list(result.objectives["predicted"].values)
+
+
+def _value(result: SearchResult, who: str, objective: str) -> float:
+    """Return the value of an objective of the start, the prediction or the verified placement."""
+    valued = result.objectives.get(who)
+    return math.nan if valued is None else valued.values[objective]
+
+
 def history_figure(result: SearchResult) -> Any:
     """Plot the progress of a search.
 
@@ -63,34 +84,37 @@ def history_figure(result: SearchResult) -> Any:
     Returns:
         A plotly figure.
     """
+    objective = _objectives(result)[0]
+    title, factor = shown_as(objective)
     known = [item for item in result.history if item.value < EXCEEDED]
     end = max(result.seconds, known[-1].seconds if known else 0.0)
     times = [item.seconds for item in known] + [end] * bool(known)
-    values = [100 * item.value for item in known] + [100 * item.value for item in known[-1:]]
+    values = [factor * item.value for item in known]
+    values += values[-1:]
     counts = [item.evaluations for item in known] + [result.evaluations] * bool(known)
     figure = go.Figure()
     figure.add_scatter(
         x=times, y=values, customdata=counts, mode="lines+markers", name="best so far, predicted",
         line={"shape": "hv", "color": "#3b528b", "width": 2}, marker={"size": 5},
-        hovertemplate="after %{x:.2f} s, %{customdata:,} placements: %{y:.4g} %<extra></extra>",
+        hovertemplate="after %{x:.2f} s, %{customdata:,} placements: %{y:.4g}<extra></extra>",
     )  # fmt: skip
     drawn = list(values)
-    for name, outcome, colour in (
-        ("start, simulated", result.start, "#8a8f98"),
-        ("chosen, verified by simulation", result.verified, "#c8472f"),
+    for name, who, colour in (
+        ("start, simulated", "start", "#8a8f98"),
+        ("chosen, verified by simulation", "verified", "#c8472f"),
     ):
-        if not math.isfinite(outcome.loss_ratio):
+        level = factor * _value(result, who, objective)
+        if not math.isfinite(level):
             continue
-        level = 100 * outcome.loss_ratio
         drawn.append(level)
         figure.add_scatter(
             x=[0, end], y=[level, level], mode="lines", name=name,
             line={"color": colour, "width": 2, "dash": "dash"},
-            hovertemplate=f"{name}: %{{y:.4g}} %<extra></extra>",
+            hovertemplate=f"{name}: %{{y:.4g}}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(title_text="time of the search [s]", rangemode="tozero")
-    figure.update_yaxes(title_text="loss ratio [%]", rangemode="tozero")
-    if drawn and min(drawn) > 0:
+    figure.update_yaxes(title_text=title, rangemode="tozero")
+    if drawn and min(drawn) > 0 and objective == "loss_ratio":  # losses fall by powers of ten
         ticks = [lead * 10.0**power for power in range(-4, 3) for lead in (1, 2, 5)]
         texts = [f"{tick:g}" for tick in ticks]
         figure.update_yaxes(type="log", tickvals=ticks, ticktext=texts)
@@ -99,20 +123,20 @@ def history_figure(result: SearchResult) -> Any:
 
 def _add_outcomes(page: Page, result: SearchResult) -> None:
     said = {"simulation": "simulation", "surrogate": "surrogate", "analytic": "analytic model"}
-    rows = [
-        [
-            name,
-            said.get(outcome.source, outcome.source),
-            percent(outcome.loss_ratio, 3),
-            interval(outcome),
-        ]
-        for name, outcome in (
-            ("start", result.start),
-            ("chosen, predicted", result.predicted),
-            ("chosen, verified", result.verified),
-        )
-    ]
-    page.table(["placement", "according to", "loss ratio", "95 % interval"], rows)
+    others = [name for name in _objectives(result) if name != "loss_ratio"]
+    rows = []
+    for title, who in (
+        ("start", "start"),
+        ("chosen, predicted", "predicted"),
+        ("chosen, verified", "verified"),
+    ):
+        outcome: Outcome = getattr(result, who)
+        values = [shown_as(name)[1] * _value(result, who, name) for name in others]
+        row = [title, said.get(outcome.source, outcome.source), percent(outcome.loss_ratio, 3)]
+        row += [interval(outcome), *(f"{x:.4g}" if math.isfinite(x) else "-" for x in values)]
+        rows.append(row)
+    header = ["placement", "according to", "loss ratio", "95 % interval"]
+    page.table([*header, *(shown_as(name)[0] for name in others)], rows)
     page.text(
         f"{result.evaluations:,} placements were evaluated in {result.seconds:.1f} s; "
         f"{STATUS[result.status]}. Start and chosen placement were then simulated on random "
@@ -153,7 +177,7 @@ def add_placement(page: Page, result: SearchResult) -> None:
         page: The page.
         result: The search.
     """
-    page.heading("Loss before and after")
+    page.heading("Before and after")
     _add_outcomes(page, result)
     page.heading("Where everything runs")
     views = [
@@ -172,6 +196,12 @@ def add_placement(page: Page, result: SearchResult) -> None:
     page.figure(history_figure(result), HISTORY_NOTE)
 
 
+def _purpose(result: SearchResult) -> str:
+    """Say what was searched for."""
+    names = _objectives(result)
+    return " and ".join(PURPOSES.get(name, f"{name} is least") for name in names)
+
+
 def placement_report(result: SearchResult, path: Path) -> None:
     """Write what a placement search found.
 
@@ -186,7 +216,13 @@ def placement_report(result: SearchResult, path: Path) -> None:
     page = Page(
         "Placement search",
         f"{len(problem.chains)} request chains on {len(problem.devices)} devices: which device "
-        "should run which piece of each network, so that as few requests as possible are lost?",
+        f"should run which piece of each network, so that {_purpose(result)}?",
     )
+    start, verified = result.start, result.verified
+    if math.isfinite(start.loss_ratio) and math.isfinite(verified.loss_ratio):
+        page.text(
+            f"In simulation, {percent(start.loss_ratio)} of the requests are lost at the start, "
+            f"and {percent(verified.loss_ratio)} with the placement that was found."
+        )
     add_placement(page, result)
     page.write(path)

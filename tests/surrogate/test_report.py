@@ -14,6 +14,7 @@ from datagen.errors import InvalidInputError
 from datagen.evaluation import DeploymentBatch, Measures, pack
 from datagen.store.compare import compare_measures
 from surrogate.optimizers.archive import Improvement
+from surrogate.optimizers.objective import shown_as
 from surrogate.optimizers.result import FrontPoint, Outcome, SearchResult, Valued, Violation
 from surrogate.report import (
     Judged,
@@ -22,6 +23,7 @@ from surrogate.report import (
     placement_report,
     quickstart_report,
 )
+from surrogate.report.placement import history_figure
 from surrogate.report.target import require_target
 from tests.report_pages import assert_self_contained, assert_shown_by_a_browser, read
 from tests.surrogate.cases import made_up_labels, random_deployments
@@ -56,7 +58,11 @@ def outcome(loss: float, source: str, chains: list[str], devices: list[str]) -> 
 
 
 def searched(
-    *, chains: int = 2, devices: int = 3, proved: bool = True, objectives: tuple[str, ...] = ()
+    *,
+    chains: int = 2,
+    devices: int = 3,
+    proved: bool = True,
+    objectives: tuple[str, ...] = ("loss_ratio",),
 ) -> SearchResult:
     names = [f"chain <{n}>" for n in range(chains)]
     hosts = [f"board {n}" for n in range(devices)]
@@ -100,10 +106,11 @@ def searched(
             Improvement(evaluations=640, seconds=1.2, value=0.05),
         ),
         seed=0,
-        objectives={
-            "start": valued("simulation", 0.8),
-            "predicted": valued("surrogate", 0.1),
-            "verified": valued("simulation", 0.2),
+        objectives={"predicted": valued("surrogate", 0.1)}
+        | {
+            who: valued("simulation", share)
+            for who, share in (("start", 0.8), ("verified", 0.2))
+            if proved
         },
         front=tuple(
             FrontPoint(
@@ -111,7 +118,7 @@ def searched(
                 predicted=valued("surrogate", share),
                 verified=valued("simulation", share + 0.05) if share < 0.5 else None,
             )
-            for share in (0.1, 0.4, 0.6) * bool(objectives)
+            for share in (0.1, 0.4, 0.6) * (len(objectives) > 1)
         ),
     )
 
@@ -195,6 +202,50 @@ def test_a_front_is_shown_with_the_chosen_point(
     assert (start["x"], chosen["x"]) == ([pytest.approx(80.0)], [pytest.approx(20.0)])
     assert [trace["showlegend"] for trace in figure["data"][:5]] == [False, True, True, True, True]
     assert figure["layout"]["xaxis"]["title"]["text"] == "loss ratio [%]"
+
+
+def test_a_start_far_from_the_front_does_not_squeeze_it() -> None:
+    layout = front_figure(searched(objectives=("loss_ratio", "latency"))).layout
+    low, high = layout.xaxis.range
+    assert low < 10.0 < 60.0 < high < 80.0  # the start loses 80 %
+    (note,) = layout.annotations
+    assert note.text == "start: 80, 0.2"
+    assert note.x == pytest.approx(high)
+    assert (note.ax < 0, note.ay < 0) == (True, True)  # it lies to the right, and below
+
+
+def test_points_of_a_front_tell_their_placement() -> None:
+    figure = front_figure(searched(objectives=("loss_ratio", "latency")))
+    assert figure.data[1].text[0].startswith("chain <0>: board 1 → board 2 → board 0<br>chain <1>")
+
+
+@pytest.mark.parametrize(
+    ("objective", "title", "values"),
+    [
+        ("loss_ratio", "loss ratio [%]", [21.0, 5.0, 5.0]),
+        ("latency", "mean latency [s]", [0.21, 0.05, 0.05]),
+        ("throughput", "throughput of all chains [1/s]", [-0.21, -0.05, -0.05]),
+    ],
+)
+def test_the_progress_is_that_of_the_objective(
+    objective: str, title: str, values: list[float]
+) -> None:
+    figure = history_figure(searched(objectives=(objective,)))
+    assert figure.layout.yaxis.title.text == title
+    assert list(figure.data[0].y) == pytest.approx(values)
+    _, factor = shown_as(objective)
+    levels = {trace.name: trace.y[0] for trace in figure.data[1:]}
+    assert levels["start, simulated"] == pytest.approx(0.8 * factor)
+    assert levels["chosen, verified by simulation"] == pytest.approx(0.2 * factor)
+
+
+def test_a_search_for_energy_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    placement_report(searched(objectives=("energy",)), path)
+    words = read(path).words
+    assert "so that requests take as little energy as possible?" in words
+    assert "energy per completed job [J]" in words
+    assert "20.00 % of the requests are lost at the start, and 4.00 %" in words
 
 
 def test_throughput_grows_to_the_right(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_longest_piece_is_as_short_as_any_cut_makes_it() -> None:
         ("layer,time\na,nan\n", r"line 2\.time must be a number >= 0"),
         ("layer,time\n,1\n", r"line 2\.layer must have a name"),
         ("layer,time\na,1,2\n", r"line 2\.row must hold 2 cells"),
-        ("layer,time\na,1\na,1\n", "layer must be unique"),
+        ("layer,time\na,1\na,1\n", "layer must have a name of its own"),
         ("layer,time\na,0\n", "time must be > 0 for some layer"),
     ],
 )

@@ -19,6 +19,7 @@ from surrogate.optimizers import PlacementSpace, proof, reconfiguration
 from surrogate.optimizers.baselines import least_loaded_start
 from surrogate.optimizers.lookup import LookupTable, scaled
 from surrogate.optimizers.rules import RULES as KNOWN_RULES
+from tests.report_pages import read
 from tests.surrogate.exit_cases import gateway
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
@@ -243,7 +244,7 @@ def test_objectives_are_named_by_options(
         (measure,) = told["verified"]["values"]
         assert told["verified"]["values"][measure] <= told["start"]["values"][measure]
     assert main(words(file, *options)) == 0
-    assert "missed_deadlines: predicted" in capsys.readouterr().out
+    assert "deadlines missed [%]: start" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -251,6 +252,11 @@ def test_objectives_are_named_by_options(
     [
         (("--objective", "deadline"), "objective must be another where no chain has a deadline"),
         (("--objective", "energy"), "not yet supported by the analytic evaluator: energy"),
+        (("--also", "loss"), "objectives must be at least one, with distinct names"),
+        (
+            ("--also", "latency", "--search", "local"),
+            "search must be nsga2 where there is --also, got search='local'.",
+        ),
         (("--search", "gradient"), "guide must be a surrogate, whose network has a gradient"),
         (("--evaluations", "0"), "evaluations must"),
         (("--seconds", "0"), "seconds must be finite and > 0"),
@@ -264,6 +270,39 @@ def test_what_cannot_be_asked_is_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
+
+
+def test_a_front_from_the_command_line(
+    problem_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "front.html"
+    front = ("--also", "latency", "--evaluations", "400")
+    assert main(words(problem_file, *front, "--json", "--report", str(page))) == 0
+    answer = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))
+    points = answer["front"]
+    assert len(points) >= 2
+    values = [point["predicted"]["values"] for point in points]
+    losses, latencies = ([value[name] for value in values] for name in ("loss_ratio", "latency"))
+    assert losses == sorted(losses)
+    assert latencies == sorted(latencies, reverse=True)
+    assert all(point["verified"]["source"] == "simulation" for point in points)
+    chosen = [point["placement"] for point in points if point["chosen"]]
+    assert chosen in ([], [answer["placement"]])
+    assert "figure-4" in read(page).figures
+    assert main(words(problem_file, *front)) == 0
+    told = capsys.readouterr().out
+    assert "loss ratio [%]                mean latency [s]" in told
+    assert "mean latency [s]: start" in told
+
+
+def test_a_person_never_meets_a_negative_throughput(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--objective", "throughput", "--evaluations", "60")
+    assert main(words(problem_file, *options)) == 0
+    told = capsys.readouterr().out
+    assert "throughput of all chains [1/s]: start " in told
+    assert " -" not in told
 
 
 def test_thresholds_by_backlog_and_by_arrival_rate(

@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
-from surrogate.commands import search_bar as bars
-from surrogate.commands.search_bar import search_bar, spent
+from surrogate.commands import search_bar
+from surrogate.commands.search_bar import searching, spent, stage_bars
 from surrogate.optimizers import Budget
 from surrogate.optimizers.archive import Improvement
+from surrogate.optimizers.watch import PROOF, SEARCH
 
 
 class Terminal(io.StringIO):
@@ -40,21 +41,44 @@ def test_the_nearest_limit_counts(budget: Budget, share: float) -> None:
 def test_shows_the_share_and_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Terminal()
     monkeypatch.setattr(sys, "stderr", shown)
-    monkeypatch.setattr(bars, "SLOW", 0.0)
-    with search_bar(Budget(evaluations=200), quiet=False) as callback:
+    monkeypatch.setattr(search_bar, "SLOW", 0.0)
+    budget = Budget(evaluations=200)
+    with stage_bars(quiet=False) as bars:
+        callback = searching(bars, budget)
         callback(at(100, 1.0))
         callback(at(200, 2.0))
     assert "100%" in shown.getvalue()
     assert "200 candidates, best 0.0125" in shown.getvalue()
 
 
+def test_every_stage_has_its_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", shown := Terminal())
+    monkeypatch.setattr(search_bar, "SLOW", 0.0)
+    with stage_bars(quiet=False) as bars:
+        for stage in (SEARCH, PROOF):
+            bars(stage, 0.0)
+            bars(stage, 0.5)
+            bars(stage, 0.25)  # told too late: a bar does not go back
+            bars(stage, 1.0)
+    lines = [line for line in shown.getvalue().replace("\r", "\n").splitlines() if line.strip()]
+    assert [line.split()[0] for line in lines if "100%" in line] == [SEARCH, PROOF]
+
+
+def test_a_stage_that_is_over_at_once_is_never_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", shown := Terminal())
+    monkeypatch.setattr(search_bar, "SLOW", 60.0)
+    with stage_bars(quiet=False) as bars:
+        bars(PROOF, 1.0)
+    assert shown.getvalue() == ""
+
+
 @pytest.mark.parametrize("quiet", [True, False])
 def test_is_silent_where_nobody_looks(
     quiet: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bars, "SLOW", 0.0)
+    monkeypatch.setattr(search_bar, "SLOW", 0.0)
     if quiet:
         monkeypatch.setattr(sys, "stderr", shown := Terminal())
-    with search_bar(Budget(evaluations=200), quiet=quiet) as callback:
-        callback(at(100, 1.0))
+    with stage_bars(quiet=quiet) as bars:
+        bars(PROOF, 0.5)
     assert (shown.getvalue() if quiet else capsys.readouterr().err) == ""

@@ -200,6 +200,7 @@ def test_several_objectives_need_a_search_that_takes_them() -> None:
         optimize(
             small_problem(),
             AnalyticEvaluator(),
+            Annealing(),
             budget=Budget(evaluations=5),
             objective=[SystemLoss(), Latency()],
         )

@@ -30,7 +30,9 @@ def test_a_front_does_not_depend_on_batches(rows: list[tuple[int, ...]], size: i
     whole.add(placements, values)
     for start in range(0, len(rows), size):
         parts.add(placements[start : start + size], values[start : start + size])
-    assert set(whole.placements[:, 0].tolist()) == set(np.flatnonzero(nondominated(values)))
+    best = np.flatnonzero(nondominated(values))
+    first = {tuple(values[row]): row for row in best[::-1].tolist()}
+    assert set(whole.placements[:, 0].tolist()) == set(first.values())
     assert set(whole.placements[:, 0].tolist()) == set(parts.placements[:, 0].tolist())
 
 
@@ -59,3 +61,14 @@ def test_a_full_front_keeps_its_ends_and_its_spread() -> None:
 def test_crowding_of_three_points() -> None:
     values = np.array([[0.0, 4.0], [1.0, 1.0], [4.0, 0.0]])
     assert crowding(values).tolist() == [np.inf, 2.0, np.inf]
+
+
+def test_placements_of_one_value_are_one_point() -> None:
+    front = Front(1, 2)
+    rounded = 0.3 * (1.0 + 1e-9)
+    values = np.array([[0.3, 2.0], [0.4, 1.0], [rounded, 2.0], [0.3, 2.0 - 1e-9]])
+    front.add(np.arange(4, dtype=np.int32)[:, None], values)
+    assert sorted(front.values[:, 1].round(3).tolist()) == [1.0, 2.0]
+    told_apart = np.array([[0.301, 1.99]])
+    front.add(np.array([[9]], dtype=np.int32), told_apart)
+    assert len(front.values) == 3

@@ -16,6 +16,7 @@ from surrogate.optimizers import (
     Annealing,
     Budget,
     Energy,
+    NondominatedSearch,
     PlacementSpace,
     ScreenedAnnealing,
     SystemLoss,
@@ -110,8 +111,9 @@ def test_the_default_is_screened_where_formulas_know_the_answer(space: Placement
     assert isinstance(default_search(space, AnalyticEvaluator(), one), Annealing)
     linked = PlacementSpace(with_links(space.base))
     assert isinstance(default_search(linked, JUDGE, one), Annealing)
-    for objectives in ((Energy(),), (SystemLoss(), Energy())):
-        assert isinstance(default_search(space, JUDGE, Goal(objectives=objectives)), Annealing)
+    assert isinstance(default_search(space, JUDGE, Goal(objectives=(Energy(),))), Annealing)
+    several = Goal(objectives=(SystemLoss(), Energy()))
+    assert isinstance(default_search(space, JUDGE, several), NondominatedSearch)
 
 
 def test_settings_are_checked() -> None:
