@@ -79,7 +79,8 @@ def _search_lines(report: dict[str, Any]) -> list[str]:
         f"{intervals['events']:.0e} events: {_percent(intervals['share'])} of {intervals['n']}.",
         "",
     ]
-    names = ["surrogate", "simulation", "analytic", "random_search", "least_loaded", "ilp"]
+    columns = ("surrogate", "simulation", "analytic", "random_search", "least_loaded", "ilp")
+    names = [name for name in columns if name in report["rows"][0]["loss_ratio"]]
     lines += table(
         ["problem", "devices", "fragments", "s", *names, "best known"],
         [

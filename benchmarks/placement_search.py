@@ -72,7 +72,7 @@ def evaluator_and_search(
     """Return what a method judges with and searches by.
 
     Args:
-        name: One of SEARCHES.
+        name: A name out of SEARCHES.
         surrogate: The surrogate.
         start: A deployment of the problem.
         seconds: Budget [s].
@@ -106,7 +106,7 @@ def compared(
     space = PlacementSpace(start)
     found: dict[tuple[str, float], SearchResult] = {}
     for seconds in given.seconds:
-        for name in SEARCHES:
+        for name in given.searches:
             evaluator, search = evaluator_and_search(name, surrogate, start, seconds, row)
             found[name, seconds] = searched(
                 start, evaluator, search, seconds=seconds, time=given.time, seed=row
@@ -131,9 +131,11 @@ def compared(
             "seconds": seconds,
             "best_known": float(loss.min()),
             "ilp": program.told(),
-            "evaluations": {name: found[name, seconds].evaluations for name in SEARCHES},
-            "predicted": {name: found[name, seconds].predicted.loss_ratio for name in SEARCHES},
-            "verified": {name: _verified(found[name, seconds]) for name in SEARCHES},
+            "evaluations": {name: found[name, seconds].evaluations for name in given.searches},
+            "predicted": {
+                name: found[name, seconds].predicted.loss_ratio for name in given.searches
+            },
+            "verified": {name: _verified(found[name, seconds]) for name in given.searches},
             "longer": {
                 name: longer[name, seconds] for name in CHECKED if (name, seconds) in longer
             },
@@ -151,7 +153,11 @@ def _by_method(
     error: np.ndarray,
 ) -> dict[str, dict[str, float]]:
     """Return the loss and its standard error by method, of the rules and of one budget."""
-    searches = {name: len(ruled) + list(found).index((name, seconds)) for name in SEARCHES}
+    searches = {
+        name: len(ruled) + number
+        for number, (name, budget) in enumerate(found)
+        if budget == seconds
+    }
     place = {name: number for number, name in enumerate(ruled)} | searches
     return {
         "loss_ratio": {name: float(loss[at]) for name, at in place.items()},
@@ -344,6 +350,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
     add("--seconds", metavar="B", type=float, nargs="+", action="extend", help="budgets [s]")
     add("--problems", metavar="N", type=int, default=20, help="problems searched")
+    add(
+        "--searches",
+        choices=SEARCHES,
+        nargs="+",
+        default=list(SEARCHES),
+        help=f"what gets the budget, {SEARCHES[0]} among them; all by default",
+    )
     add("--time", choices=get_args(TimeKind), default="processor", help="time of the budgets")
     add("--section", choices=SECTIONS, action="append", help="what is measured; all by default")
     add("--load", metavar="L", type=float, action="append", help="load factor of the five boards")
@@ -351,6 +364,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--interval-events", metavar="N", type=float, default=2e7, help="of the longer one")
     given = parser.given(arguments)
     given.seconds = given.seconds or [1.0, 5.0]
+    if SEARCHES[0] not in given.searches:
+        parser.error(f"--searches must name {SEARCHES[0]}")
     deliver("placement_search", measure(given), given, result_text=result_text)
     return 0
 
