@@ -61,8 +61,8 @@ class UnloadedTimes:
         Returns:
             Times [s] by sending and receiving device [D, D], 0 on the diagonal.
         """
-        latency, bandwidth, _ = self._tables.links
-        return np.asarray(latency + self._tables.output[slot] / bandwidth)
+        links = self._tables.links
+        return np.asarray(links.latency + self._tables.output[slot] / links.bandwidth)
 
     def latency(self, placement: Placements) -> Floats:
         """Return the sum over chains of the mean latency that their requests have alone.
