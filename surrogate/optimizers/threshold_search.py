@@ -293,6 +293,7 @@ class Evolution(ThresholdSearch):
             rng=rng,
             callback=is_late,
         )
+        steps.end()
         return pool
 
 
