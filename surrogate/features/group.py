@@ -56,6 +56,12 @@ class FeatureGroup(ABC):
 
     names: ClassVar[FeatureNames]
 
+    @property
+    def keeps_prior(self) -> bool:
+        """Whether the group adds columns and leaves the prior as it is."""
+        own = type(self)
+        return own.adapted is FeatureGroup.adapted and own.refined is FeatureGroup.refined
+
     def adapted(self, arrays: FlowArrays) -> FlowArrays:
         """Return what the plain prior should decompose in place of the deployments.
 

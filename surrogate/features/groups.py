@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from datagen.errors import require
 from surrogate.features.group import FeatureGroup
+from surrogate.features.spacing import Spacing
 
 __all__ = ["GROUPS", "feature_groups"]
 
-GROUPS: dict[str, type[FeatureGroup]] = {}
+GROUPS: dict[str, type[FeatureGroup]] = {"spacing": Spacing}
 """Groups that a model may ask for. Loading looks up a name here and never imports one."""
 
 
