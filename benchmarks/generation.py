@@ -37,10 +37,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIG = REPOSITORY / "configs" / "datagen" / "type1.yaml"
 
 DEPLOYMENTS, SHORT_DEPLOYMENTS = 20_000, 400
-SAMPLE = 64
+SAMPLE = 256
 """Deployments that the bare rate is measured on: every so-manieth of the data set."""
 
-PASSES = 5
+PASSES = 3
 """Times the bare rate is measured, before the campaign and after it; the median counts."""
 
 KIB = 1024.0
@@ -107,7 +107,7 @@ def bare_rates(number: int, deployments: int) -> dict[str, float]:
     found: dict[str, list[float]] = {"engine": [], "loop": []}
     for _ in range(PASSES):
         with (
-            _Clock(numba_engine.NumbaEngine, "run") as engine,
+            _Clock(numba_engine.NumbaEngine, "replicate") as engine,
             _Clock(numba_engine, "play") as loop,
         ):
             measures = simulation.simulate_batch(batch, options)

@@ -24,7 +24,7 @@ from datagen.store.schema import INDEX, known_fields
 
 __all__ = ["CHUNK_ROWS", "CampaignLimits", "run_campaign"]
 
-CHUNK_ROWS = (16, 64)
+CHUNK_ROWS = (16, 128)
 """Fewest and most deployments that a worker labels at a time: about a second of work at most."""
 
 CHUNKS = 32

@@ -46,9 +46,9 @@ def energy_measures(
     Returns:
         Chain measures and device measures; none where no device's power is known.
     """
-    curves = _power_curves(batch, index)
-    if not any(len(curve) for curve in curves):
+    if not _knows_power(batch, index):
         return {}, {}
+    curves = _power_curves(batch, index)
     window = length.horizon - length.warmup
     busy = np.stack([run.tally.busy for run in runs]) / window / network.servers
     power = np.stack([_drawn(curve, busy[:, d]) for d, curve in enumerate(curves)], axis=1)
@@ -67,11 +67,18 @@ def energy_measures(
     return {name: np.where(undefined, np.nan, values) for name, values in chain.items()}, device
 
 
+def _knows_power(batch: DeploymentBatch, index: int) -> bool:
+    """Return whether the power of any device is known."""
+    start = batch.power_start
+    first, last = batch.device_start[index], batch.device_start[index + 1]
+    return start is not None and bool(start[last] > start[first])
+
+
 def _power_curves(batch: DeploymentBatch, index: int) -> list[Floats]:
     """Return the watts of each device at evenly spaced utilizations; nothing where unknown."""
     devices = range(int(batch.device_start[index]), int(batch.device_start[index + 1]))
-    if batch.power_start is None or batch.power_watts is None:
-        return [np.empty(0) for _ in devices]
+    assert batch.power_start is not None
+    assert batch.power_watts is not None
     start, watts = batch.power_start, batch.power_watts
     return [watts[start[d] : start[d + 1]] for d in devices]
 

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from datagen.arrivals import ARRIVAL_NAMES, ARRIVALS, Arrivals
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch
 from datagen.simulator.batch_measures import batch_measures
@@ -94,8 +93,19 @@ class Play:
     @cached_property
     def replications(self) -> int:
         """Number of independent runs: one where all would be the same recording."""
-        random = all(process.is_random for process in _arrivals(self.batch, self.index))
+        random = all(source.process.is_random for source in self.sources)
         return self.options.replications if random else 1
+
+    @cached_property
+    def is_stationary(self) -> bool:
+        """Whether nothing about the deployment follows the clock."""
+        if not all(source.process.is_stationary for source in self.sources):
+            return False
+        rows = range(
+            int(self.batch.chain_start[self.index]), int(self.batch.chain_start[self.index + 1])
+        )
+        contexts = (chain_contexts(self.batch, row) for row in rows)
+        return all(process is None or process.is_stationary for process in contexts)
 
     @cached_property
     def copies(self) -> int:
@@ -105,7 +115,7 @@ class Play:
         contexts, would be cut by that to its beginning, and windows show the course of the whole
         length: every run plays all of it then.
         """
-        shared = self.options.windows is None and _is_stationary(self.batch, self.index)
+        shared = self.options.windows is None and self.is_stationary
         return 1 if shared else self.replications
 
     @cached_property
@@ -176,7 +186,7 @@ class Play:
             own: Length of a run without it [s].
         """
         wanted = self.options.settle * self.relaxation
-        if not 0.0 < wanted < np.inf or not _is_stationary(self.batch, self.index):
+        if not 0.0 < wanted < np.inf or not self.is_stationary:
             return 0.0
         return min(
             wanted, max(self.options.max_events / (self.rate * self.replications) - own, 0.0)
@@ -188,21 +198,5 @@ class Play:
         if not isinstance(given, str):
             return given * own
         rule = "be a share where rates or contexts follow a schedule or a recording"
-        require(_is_stationary(self.batch, self.index), "warmup", rule, given)
+        require(self.is_stationary, "warmup", rule, given)
         return warmup_time(partial(self.runs, log=True), self.rate, self.replications, own)
-
-
-def _arrivals(batch: DeploymentBatch, index: int) -> list[type[Arrivals]]:
-    """Return the kind of each chain's arrivals."""
-    assert batch.chain_arrivals is not None
-    rows = slice(batch.chain_start[index], batch.chain_start[index + 1])
-    return [ARRIVALS[ARRIVAL_NAMES[code]] for code in batch.chain_arrivals[rows]]
-
-
-def _is_stationary(batch: DeploymentBatch, index: int) -> bool:
-    """Return whether nothing about a deployment follows the clock."""
-    if not all(process.is_stationary for process in _arrivals(batch, index)):
-        return False
-    rows = range(int(batch.chain_start[index]), int(batch.chain_start[index + 1]))
-    contexts = (chain_contexts(batch, row) for row in rows)
-    return all(process is None or process.is_stationary for process in contexts)

@@ -20,7 +20,7 @@ from datagen.simulator.stopping import is_reached
 
 __all__ = ["TOGETHER", "Results", "play_rounds"]
 
-TOGETHER = 64
+TOGETHER = 128
 """Deployments that share rounds: enough to estimate many at once, few enough for memory."""
 
 _MANY_RUNS = 8

@@ -66,7 +66,7 @@ def test_a_result_file_of_generation_says_how_it_was_measured(generation: Module
     text = generation.result_text(report, "python benchmarks/generation.py", "board")
     assert text.startswith("# Generation: what a worker gets out of the compiled engine\n")
     assert "- machine: board (" in text
-    assert "20,000 deployments, seed 0, 2 workers; bare rates on 64 deployments" in text
+    assert "20,000 deployments, seed 0, 2 workers; bare rates on 256 deployments" in text
     assert "(100 s by the clock, 194 s of processor time in the workers)" in text
     assert "| worker / loop alone | 0.812 |\n" in text
     assert all(title in text for title, _ in generation.SHOWN.values())

@@ -46,7 +46,7 @@ def test_a_generated_data_set_is_valid_and_says_what_it_is(whole: Path) -> None:
 
 def test_chunks_grow_with_the_run_up_to_a_limit() -> None:
     sizes = [CampaignLimits().chunk_of(rows) for rows in (1, 100, 1000, 20_000)]
-    assert sizes == [16, 16, 31, 64]
+    assert sizes == [16, 16, 31, 128]
     assert CampaignLimits(chunk_rows=3).chunk_of(20_000) == 3
 
 

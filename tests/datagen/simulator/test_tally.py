@@ -11,6 +11,7 @@ from datagen.simulator.tally import (
     RunLength,
     Tally,
     bin_edges,
+    histogram_of,
     latency_bin,
 )
 from tests.datagen.simulator.systems import network_of
@@ -67,7 +68,8 @@ def test_batches_are_equally_long() -> None:
 
 
 def test_an_empty_tally_has_the_shape_of_its_network() -> None:
-    tally = Tally.zeros(network_of([(1, 2), (1, 2)], [[0, 1, 0], [1]]))
+    network = network_of([(1, 2), (1, 2)], [[0, 1, 0], [1]])
+    tally = Tally.zeros(network, histogram_of(network))
     assert tally.offered.shape == tally.latency.shape == (2, BATCHES)
     assert tally.histogram.shape == (2, HISTOGRAM_BINS)
     assert tally.step_sojourn.shape == (4,)
