@@ -10,18 +10,12 @@ from datagen.documents import read_problem
 from datagen.generate import read_config
 from tests.conftest import REPOSITORY
 
-MONITORS = {
-    "eenn_network": None,
-    "eenn_digits": "val/mix_mae",
-    "eenn_general": "val/mix_mae",
-    "early_exit_refined": "val/latency_ratio_mape",
-}
+MONITORS = {"eenn_network": None, "eenn_digits": "val/mix_mae", "eenn_general": "val/mix_mae"}
 """What chooses the weights, where it is not the error of deployments: nothing where that could only
 be the images of a later judgement."""
 
 GO_ON_FROM_SHIPPED = {
     "chainnet_refined": ("--model.network.init_args.checkpoint=chainnet",),
-    "early_exit_refined": ("--model.network.init_args.checkpoint=early-exit",),
 }
 """Words that give a second half of a training the shipped network instead of the first half's."""
 
