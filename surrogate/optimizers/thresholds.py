@@ -26,7 +26,8 @@ from surrogate.optimizers.watch import Watch, unwatched
 __all__ = ["tune_thresholds"]
 
 GENERATIONS = 36
-"""Of the default search, for which a second suffices; half as many more gain next to nothing."""
+"""Of the default search, which then takes a second; with 24 of them, what was found on one path and
+on two was less accurate by 0.07 points on average."""
 
 
 def tune_thresholds(

@@ -36,6 +36,29 @@ def test_fast_counts_are_the_values_that_carry_gradients() -> None:
     assert slow.mix.requires_grad
 
 
+def test_answers_may_be_likely_instead_of_right() -> None:
+    trace = small_trace()
+    likely = np.random.default_rng(4).uniform(size=trace.correct.shape)
+    model = TraceExits(trace, right=likely)
+    levels = torch.rand(10, 3, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        fast = model(levels)
+    slow = model(levels.clone().requires_grad_())
+    assert torch.allclose(fast.right, slow.right, atol=1e-6)
+    assert (fast.right <= fast.mix).all()
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_counts_of_a_handful_of_samples(samples: int) -> None:
+    trace = ExitTrace(
+        name="t", confidences=np.full((samples, 2), 0.5), correct=np.ones((samples, 2))
+    )
+    with torch.no_grad():
+        leaving = TraceExits(trace)(torch.tensor([[0.0], [1.0]]))
+    assert leaving.mix.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert leaving.right.tolist() == leaving.mix.tolist()
+
+
 def test_equal_confidences_leave_together() -> None:
     trace = ExitTrace(
         name="t", confidences=[[0.5, 1], [0.5, 1], [0.9, 1], [0.2, 1]], correct=np.ones((4, 2))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from datagen.analytic.decomposition import AnalyticEvaluator
 from datagen.arrivals import Poisson
@@ -18,10 +19,12 @@ from datagen.errors import InvalidInputError
 from datagen.evaluation import ExpandedEvaluator
 from datagen.exits import Thresholds
 from datagen.simulator import simulate
-from surrogate.optimizers import Evolution, tune_thresholds
+from surrogate.loss_predictor import LossPredictor
+from surrogate.optimizers import Evolution, GradientAscent, threshold_proof, tune_thresholds
 from surrogate.optimizers.backlog import Gateway, fitted_bands
 from surrogate.optimizers.lookup import LookupTable, lookup_table
-from surrogate.optimizers.threshold_search import asking
+from surrogate.optimizers.threshold_proof import ThresholdProof
+from surrogate.optimizers.threshold_search import asking, penalised, predicting
 from surrogate.optimizers.threshold_space import ThresholdSpace, on_simplex
 from tests.surrogate.exit_cases import edges, gateway
 
@@ -52,18 +55,55 @@ def test_the_same_seed_finds_the_same() -> None:
     assert found[0].verified is None
 
 
-def test_evolution_on_any_evaluator_comes_near_the_gradient() -> None:
+def test_all_searches_come_near_each_other() -> None:
     space = ThresholdSpace(gateway())
-    search = Evolution(judge=asking(ExpandedEvaluator(AnalyticEvaluator()), space), generations=30)
-    told = [
-        tune_thresholds(
+    asked = Evolution(judge=asking(ExpandedEvaluator(AnalyticEvaluator()), space), generations=30)
+    climbed = GradientAscent(predictor=LossPredictor(gateway(), space.exits, None))
+    accuracy = []
+    for how in (asked, climbed, None):
+        found = tune_thresholds(
             gateway(), AnalyticEvaluator(), loss_target=TARGET, search=how, verify=False
         )
-        for how in (search, None)
-    ]
-    assert told[0].predicted.accuracy_offered == pytest.approx(
-        told[1].predicted.accuracy_offered, abs=0.01
+        assert found.predicted.loss_ratio <= TARGET * 1.001
+        accuracy.append(found.predicted.accuracy_offered)
+    assert accuracy[:2] == pytest.approx([accuracy[2]] * 2, abs=0.01)
+
+
+def test_a_climb_goes_on_from_an_evolution() -> None:
+    space = ThresholdSpace(edges())
+    search = GradientAscent(
+        predictor=LossPredictor(edges(), space.exits, None), starts=4, steps=3, generations=2
     )
+    pool = search.run(space, TARGET, np.inf, np.random.default_rng(0))
+    levels, routing, accuracy, loss = pool.arrays()
+    climbed = slice(-4 * (search.steps + 1), None)
+    first, last = levels[climbed][:4], levels[-4:]
+    assert np.abs(last - first).max() > search.rate / 2
+    assert levels.min() >= 0
+    assert levels.max() <= 1
+    assert routing.sum(axis=1) == pytest.approx(np.ones(len(pool)), abs=1e-6)
+    value = penalised(torch.tensor(accuracy), torch.tensor(loss), TARGET)[climbed].reshape(-1, 4)
+    assert (value.amax(dim=0) >= value[0]).all()
+    assert (value.amax(dim=0) > value[0]).any()
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = ThresholdSpace(edges())
+    judge = predicting(LossPredictor(edges(), space.exits, None))
+    rng = np.random.default_rng(0)
+    levels, routing = rng.uniform(size=(200, 3)), rng.dirichlet((1, 1), size=200)
+    proof = ThresholdProof(space, selection_seed=1, verification_seed=2)
+    monkeypatch.setattr(threshold_proof, "SELECTION_EVENTS", 2e4)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            known = judge(levels, routing)
+            found.append((*known, proof.selected(levels, routing, *known, TARGET)))
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(*found, strict=True):
+        assert np.allclose(one, other, rtol=1e-5)
 
 
 def test_single_exits_are_no_better_than_thresholds() -> None:
