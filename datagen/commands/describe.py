@@ -25,12 +25,14 @@ def main(arguments: list[str]) -> None:
     parser = Parser("describe", "Sum a data set up: sizes, loads, losses, latencies, precision.")
     parser.add_argument("path", metavar="PATH", help="data set, or a part of one")
     parser.add_argument("--report", metavar="OUT.html", help="write plots to a page")
+    parser.add_argument("--card", metavar="OUT.md", help="write a data card in Markdown")
     parser.add_json()
     given = parser.parse_args(arguments)
-    if given.report is not None:
-        from datagen.report import require_target
+    for field in ("report", "card"):
+        if getattr(given, field) is not None:
+            from datagen.report import require_target
 
-        require_target(Path(given.report))
+            require_target(Path(getattr(given, field)), field)
 
     from datagen.store import read_dataset
     from datagen.store.describe import describe_dataset, gather
@@ -43,6 +45,10 @@ def main(arguments: list[str]) -> None:
         write_json({"path": given.path, **report})
     else:
         _write_tables(given.path, report)
+    if given.card is not None:
+        from datagen.store.card import write_card
+
+        write_card(dataset, report, given.card)
     if given.report is not None:  # last: the figures are out by now, whatever happens to the page
         from datagen.store.plots import write_plots
 

@@ -13,11 +13,12 @@ __all__ = ["require_target", "writing"]
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, field: str = "report") -> Iterator[None]:
     """Turn what the file system refuses into an error that names the report.
 
     Args:
         path: The file that is written inside the block.
+        field: What the file is called.
 
     Yields:
         Nothing.
@@ -29,21 +30,22 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         rule = f"be a file that can be written ({(error.strerror or 'unknown').lower()})"
-        raise InvalidInputError("report", rule, str(path)) from None
+        raise InvalidInputError(field, rule, str(path)) from None
 
 
-def require_target(path: Path) -> None:
+def require_target(path: Path, field: str = "report") -> None:
     """Raise unless a report could be written now, so that hours of work do not end in an error.
 
     Args:
         path: The file.
+        field: What the file is called.
 
     Raises:
         InvalidInputError: If it is a folder, lies in none, or may not be written.
     """
-    with writing(path):
-        require(path.parent.is_dir(), "report", "lie in a folder that exists", str(path))
-        require(not path.is_dir(), "report", "be a file, not a folder", str(path))
+    with writing(path, field):
+        require(path.parent.is_dir(), field, "lie in a folder that exists", str(path))
+        require(not path.is_dir(), field, "be a file, not a folder", str(path))
         # Reports are written beside their place and then moved there.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
             pass

@@ -16,7 +16,9 @@ from datagen.commands.options import Parser, progress_bar
 if TYPE_CHECKING:
     from surrogate.report import Judged
 
-__all__ = ["evaluate", "judge", "main"]
+__all__ = ["evaluate", "judge", "main", "predictions"]
+
+Progress = Callable[[int, int], object]
 
 BATCH = 1024
 SINGLES = 200
@@ -26,8 +28,20 @@ THREADS = 2
 TIMED = 4096
 """How speed is measured: see the contract of ``ms_per_deployment`` in the documentation."""
 
-ALL_PASSES = 1 + WARM_UPS + PASSES + 1
-"""Passes of a judgement: for errors, for the time of batches, for that of single deployments."""
+ALONE = 32
+"""Deployments of a batch that take as long as a single one, roughly: for the bar only."""
+
+
+def predictions(count: int) -> int:
+    """Return the work of a judgement, for errors, for the time of batches, and of single ones.
+
+    Args:
+        count: Deployments of the data set.
+
+    Returns:
+        Predictions of deployments in batches that take about as long.
+    """
+    return count + (WARM_UPS + PASSES) * min(TIMED, count) + ALONE * min(SINGLES, count)
 
 
 def evaluate(checkpoint: str, dataset_path: str) -> dict[str, Any]:
@@ -47,7 +61,7 @@ def judge(
     checkpoint: str,
     dataset_path: str,
     name: str | None = None,
-    progress: Callable[[int], object] = lambda passes: None,
+    progress: Progress = lambda made, of: None,
 ) -> Judged:
     """Judge a checkpoint on a data set; keep what a report shows of it.
 
@@ -55,8 +69,8 @@ def judge(
         checkpoint: Folder or shipped name.
         dataset_path: Folder of a labelled data set.
         name: What to call it; its own name by default.
-        progress: Called with the number of passes over the data just made, :data:`ALL_PASSES` in
-            all.
+        progress: Called with the number of predictions just made, of :func:`predictions` in all,
+            and that number.
 
     Returns:
         Deployments, predictions and labels, and the figures of :func:`evaluate`.
@@ -72,14 +86,18 @@ def judge(
     surrogate = load_surrogate(checkpoint)
     dataset = read_dataset(dataset_path)
     batch, labels = dataset.batch(laws=False), dataset.measures()
+    work = predictions(len(batch))
+
+    def told(made: int) -> None:
+        progress(made, work)
+
     measures = surrogate.evaluate(batch)
-    progress(1)
+    told(len(batch))
     result = compare_measures(batch, measures, labels)
     inside = float(np.mean(measures.deployment["in_distribution"]))
     result |= {"deployments": len(batch), "in_distribution": inside}
-    result["ms_per_deployment"] = _batched_ms(surrogate, batch, progress)
-    result["ms_single"] = _single_ms(surrogate, dataset)
-    progress(1)
+    result["ms_per_deployment"] = _batched_ms(surrogate, batch, told)
+    result["ms_single"] = _single_ms(surrogate, dataset, told)
     return Judged(
         name=name or Path(checkpoint).name,
         batch=batch,
@@ -89,7 +107,7 @@ def judge(
     )
 
 
-def _batched_ms(surrogate: Any, batch: Any, progress: Callable[[int], object]) -> float:
+def _batched_ms(surrogate: Any, batch: Any, told: Callable[[int], object]) -> float:
     rows = np.arange(min(TIMED, len(batch)))
     parts = [batch.select(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
     seconds = []
@@ -99,17 +117,18 @@ def _batched_ms(surrogate: Any, batch: Any, progress: Callable[[int], object]) -
             surrogate.evaluate(part)
         if index >= WARM_UPS:
             seconds.append(time.perf_counter() - begin)
-        progress(1)
+        told(len(rows))
     return 1e3 * float(np.median(seconds)) / len(rows)
 
 
-def _single_ms(surrogate: Any, dataset: Any) -> float:
+def _single_ms(surrogate: Any, dataset: Any, told: Callable[[int], object]) -> float:
     singles = [dataset[index][0] for index in range(min(SINGLES, len(dataset)))]
     seconds = []
     for deployment in singles:
         begin = time.perf_counter()
         surrogate.evaluate([deployment])
         seconds.append(time.perf_counter() - begin)
+        told(ALONE)
     return 1e3 * float(np.median(seconds))
 
 
@@ -130,7 +149,7 @@ def main(arguments: list[str]) -> None:
         from surrogate.report.target import require_target
 
         require_target(report)
-    with progress_bar(ALL_PASSES, quiet=given.json, unit="pass") as progress:
+    with progress_bar(None, quiet=given.json, unit="prediction") as progress:
         judged = judge(given.checkpoint, given.dataset, progress=progress)
     result = dict(judged.result)
     if given.json:

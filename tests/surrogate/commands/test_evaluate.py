@@ -14,6 +14,7 @@ from datagen.store.compare import LOAD_REGIMES, compare_measures
 from surrogate import load_surrogate
 from surrogate.__main__ import main
 from surrogate.commands import evaluate
+from tests.datagen.commands.test_progress import terminal
 from tests.surrogate.cases import single, write_dataset
 from tests.surrogate.releases import release
 
@@ -142,3 +143,26 @@ def test_a_report_that_fails_in_the_end_costs_no_figures(
     captured = capsys.readouterr()
     assert json.loads(captured.out)["deployments"] == 60
     assert "report must be a file that can be written" in captured.err
+
+
+def test_the_bar_ends_where_the_work_does(checkpoint: Path, tiny_dataset: Path) -> None:
+    told: list[tuple[int, int]] = []
+    evaluate.judge(
+        str(checkpoint), str(tiny_dataset), progress=lambda made, of: told.append((made, of))
+    )
+    assert len(told) == 1 + evaluate.WARM_UPS + evaluate.PASSES + evaluate.SINGLES
+    assert {of for _, of in told} == {sum(made for made, _ in told)}
+
+
+def test_a_person_sees_how_far_it_is_and_json_is_quiet(
+    checkpoint: Path, tiny_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", str(checkpoint), str(tiny_dataset)]
+    work = evaluate.predictions(60)
+    with terminal() as seen:
+        assert main(words) == 0
+    assert f"{work}/{work}" in seen.getvalue()
+    with terminal() as seen:
+        assert main([*words, "--json"]) == 0
+    assert seen.getvalue() == ""
+    capsys.readouterr()

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
+from datagen.documents import to_yaml
+from surrogate.__main__ import main
 from surrogate.commands import search_bar
 from surrogate.commands.search_bar import searching, spent, stage_bars
-from surrogate.optimizers import Budget
+from surrogate.optimizers import Budget, proof, reconfiguration, threshold_proof
 from surrogate.optimizers.archive import Improvement
+from surrogate.optimizers.baselines import least_loaded_start
+from surrogate.optimizers.lookup import scaled
 from surrogate.optimizers.watch import PROOF, SEARCH
+from tests.surrogate.exit_cases import gateway
+from tests.surrogate.optimizers.problems import small_problem
 
 
 class Terminal(io.StringIO):
@@ -82,3 +89,41 @@ def test_is_silent_where_nobody_looks(
     with stage_bars(quiet=quiet) as bars:
         bars(PROOF, 0.5)
     assert (shown.getvalue() if quiet else capsys.readouterr().err) == ""
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Kind of search -> words that ask for it, in smoke size."""
+    monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 2e4)
+    monkeypatch.setattr(proof, "SELECTION_EVENTS", 1e4)
+    monkeypatch.setattr(threshold_proof, "VERIFICATION_EVENTS", 4e4)
+    monkeypatch.setattr(threshold_proof, "SELECTION_EVENTS", 2e4)
+    monkeypatch.setattr(reconfiguration, "PHASE_REQUESTS", 2e2)
+    files = {name: tmp_path / f"{name}.yaml" for name in ("place", "thresholds", "reconfigure")}
+    running = scaled(least_loaded_start(small_problem()), 0.8)
+    files["place"].write_text(to_yaml(small_problem()))
+    files["thresholds"].write_text(to_yaml(gateway()))
+    files["reconfigure"].write_text(to_yaml(running))
+    more = {
+        "place": ["--evaluations", "60"],
+        "thresholds": ["--loss-target", "0.05"],
+        "reconfigure": ["--evaluations", "600", "--factor", "1.5", "--bandwidth", "1e7"],
+    }
+    return {
+        kind: ["optimize", kind, str(file), "--evaluator", "analytic", *more[kind]]
+        for kind, file in files.items()
+    }
+
+
+@pytest.mark.parametrize("kind", ["place", "thresholds", "reconfigure"])
+def test_a_person_sees_every_search_and_its_proof(
+    kind: str, asked: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_bar, "SLOW", 0.0)
+    monkeypatch.setattr(sys, "stderr", shown := Terminal())
+    assert main(asked[kind]) == 0
+    assert "search " in shown.getvalue()
+    assert "proof " in shown.getvalue()
+    monkeypatch.setattr(sys, "stderr", shown := Terminal())
+    assert main([*asked[kind], "--json"]) == 0
+    assert shown.getvalue() == ""
