@@ -17,13 +17,14 @@ from datagen.evaluation import pack
 from datagen.simulator import simulate
 from datagen.simulator.contention import NO_LINK, Contention
 from datagen.simulator.event_log import ARRIVED, ASKED, LOST, MOVED
-from datagen.simulator.network import Network
+from datagen.simulator.network import Network, networks
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.simulation import engine_named
+from datagen.simulator.sources import chain_draws
 from datagen.simulator.tally import RunLength
 from tests.datagen.simulator.contended import linked
-from tests.datagen.simulator.systems import KINDS, FixedDraws, network_of, packed, trace
+from tests.datagen.simulator.systems import KINDS, FixedDraws, network_of, trace
 from tests.datagen.simulator.test_engines_agree import SEEDS
 from tests.datagen.simulator.test_semantics import INF, play
 
@@ -124,7 +125,8 @@ def test_a_sender_that_blocks_waits_before_it_sends() -> None:
 @settings(max_examples=60)
 @given(linked(), SEEDS)
 def test_nothing_vanishes(deployment: Deployment, seed: int) -> None:
-    network, sources = packed(deployment, seed)
+    batch = pack([deployment])
+    network, sources = networks(batch, "simpy")[0], chain_draws(batch, 0, seed=seed, replication=0)
     run = ENGINE.run(network, sources, RunLength.of(5.0, 60.0), log=True)
     tally, log = run.tally, run.log
     assert log is not None
