@@ -332,13 +332,13 @@ def play(
     if heap.size[0] == 0:
         begin(network, draws, state, extras, batched)
     while True:
+        if extras is not None and is_stuck(extras.contenders):
+            return DEADLOCK, 0
         now = heap.time[0]
         if now > run.horizon and (state.pending[0] == 0 or now > run.limit):
             status = DONE if state.pending[0] == 0 else TRUNCATED
             count_remaining(network, run, state, tally, extras)
             return status, 0
-        if extras is not None and is_stuck(extras.contenders):
-            return DEADLOCK, 0
         if logging and log.size[0] + room > log.time.size:
             return NEED_LOG, 0
         slot = heap.slot[0]

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from datagen.errors import require
+from datagen.errors import DeadlockError, require
 from datagen.evaluation import DeploymentBatch
 from datagen.simulator.batch_measures import batch_measures
 from datagen.simulator.energy import energy_measures
@@ -39,15 +39,23 @@ def events_per_job(batch: DeploymentBatch) -> np.ndarray:
 
 
 def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> np.ndarray:
-    """Return the mean latency of each route when nobody waits [s] [R]."""
+    """Return the mean latency of each route when nobody waits [s] [R].
+
+    Branches run at once: that of the longest of them.
+    """
     first, last = int(batch.chain_start[index]), int(batch.chain_start[index + 1])
     if network.features is not None:
-        seconds = [
-            sum(part.mean for step in steps for part in routes.parts_of(step, exit_))
-            for routes in (chain_routes(batch, row) for row in range(first, last))
+        served = [
+            (
+                bool(batch.chain_parallel[row]),
+                [sum(part.mean for part in routes.parts_of(step, exit_)) for step in steps],
+            )
+            for row in range(first, last)
+            for routes in (chain_routes(batch, row),)
             for steps in routes.paths
             for exit_ in range(len(routes.exits))
         ]
+        seconds = [max(own) if parallel else sum(own) for parallel, own in served]
         delay, features = network.features.step_delay, network.features
         bounds = zip(features.route_first, features.route_steps, strict=True)
         travel = [delay[row : row + steps - 1].sum() for row, steps in bounds]
@@ -142,6 +150,9 @@ class Play:
 
         Returns:
             What its measures are estimated from.
+
+        Raises:
+            DeadlockError: If jobs came to wait for each other in a circle.
         """
         batch, index, network = self.batch, self.index, self.network
         own = horizon * self.copies / self.replications
@@ -149,6 +160,7 @@ class Play:
         settled = max(warmup, self.settling(own))
         length = RunLength.of(settled, own + (settled - warmup))
         runs, histogram = self.engine.replicate(network, self._draws(), length)
+        _check_progress(runs)
         chain, device = energy_measures(batch, index, network, runs, length)
         step: dict[str, np.ndarray] = {}
         if network.batching is not None:
@@ -166,8 +178,21 @@ class Play:
         )
 
     def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
-        """Play a window of every replication."""
-        return [self.engine.run(self.network, draws, length, log=log) for draws in self._draws()]
+        """Play a window of every replication.
+
+        Args:
+            length: The window.
+            log: Whether to keep the event logs.
+
+        Returns:
+            A run per replication.
+
+        Raises:
+            DeadlockError: If jobs came to wait for each other in a circle in one of them.
+        """
+        runs = [self.engine.run(self.network, draws, length, log=log) for draws in self._draws()]
+        _check_progress(runs)
+        return runs
 
     def _draws(self) -> list[list[ChainDraws]]:
         """Return fresh draws of each chain for every replication."""
@@ -200,3 +225,14 @@ class Play:
         rule = "be a share where rates or contexts follow a schedule or a recording"
         require(self.is_stationary, "warmup", rule, given)
         return warmup_time(partial(self.runs, log=True), self.rate, self.replications, own)
+
+
+def _check_progress(runs: list[Run]) -> None:
+    """Raise the deadlock of the first run that ended in one.
+
+    Raises:
+        DeadlockError: If one did.
+    """
+    for run in runs:
+        if run.deadlock is not None:
+            raise DeadlockError(run.deadlock)

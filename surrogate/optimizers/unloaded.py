@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.errors import NotSupportedError
 from surrogate.optimizers.space import Placements, PlacementSpace
 
 __all__ = ["UnloadedTimes"]
@@ -23,9 +24,14 @@ class UnloadedTimes:
 
     Args:
         space: The placements of the problem.
+
+    Raises:
+        NotSupportedError: If a chain is parallel: its latency is no sum.
     """
 
     def __init__(self, space: PlacementSpace) -> None:
+        if space.tables.chains["chain_parallel"].any():
+            raise NotSupportedError("unloaded latency", "parallel=true")
         self._space = space
         self._tables = space.tables
 
