@@ -158,7 +158,7 @@ class DeploymentNetwork(nn.Module, ABC):
         """Take over what a network of the same width learned that reads less than this one.
 
         What this one reads beyond that changes nothing yet: the columns of further features have no
-        weight, and fresh layers for companions say nothing.
+        weight, fresh layers for companions say nothing, and further outputs are 0.
 
         Args:
             known: The other network.
@@ -172,6 +172,11 @@ class DeploymentNetwork(nn.Module, ABC):
                 own = [key for key in weights if key.startswith(f"{name}.")]
                 if own:
                     module.extend({key[len(name) + 1 :]: weights.pop(key) for key in own})
+        for name, room in self.state_dict().items():
+            if name in weights and room.shape != weights[name].shape:
+                values = weights[name]
+                weights[name] = torch.zeros_like(room)
+                weights[name][tuple(slice(size) for size in values.shape)] = values
         unknown = self.load_state_dict(weights, strict=False).unexpected_keys
         if unknown:
             raise ValueError(f"known must have weights of this network only, got {unknown}.")
