@@ -14,6 +14,7 @@ from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.loads import step_rates
 from datagen.simulator.batching import Batching, batching_of
 from datagen.simulator.keys import MAX_CHAINS, MAX_STEPS
+from datagen.simulator.sharing import SHARING_EFFECTS, Sharing, sharing_of
 
 __all__ = ["ENGINE_COVERS", "FEATURE_EFFECTS", "Features", "Network", "networks"]
 
@@ -33,11 +34,18 @@ ENGINE_COVERS = (
     | Effect.DEADLINE
     | Effect.NPU
     | Effect.BATCHING
+    | SHARING_EFFECTS
 )
 """Effects that both engines play."""
 
 FEATURE_EFFECTS = (
-    Effect.PRIORITY | Effect.LINKS | Effect.ROUTING | Effect.EXITS | Effect.THRESHOLDS | Effect.NPU
+    Effect.PRIORITY
+    | Effect.LINKS
+    | Effect.ROUTING
+    | Effect.EXITS
+    | Effect.THRESHOLDS
+    | Effect.NPU
+    | SHARING_EFFECTS
 )
 """Effects that are more than other numbers in the arrays of a network."""
 
@@ -79,6 +87,7 @@ class Network(NamedTuple):
         deadline: Latency to meet per chain [s]; NaN if none [C].
         features: What else it has, or None.
         batching: Its accelerators, or None; where it has some, it has features.
+        sharing: Its devices whose jobs change pace, or None; likewise.
     """
 
     servers: NDArray[np.int64]
@@ -89,6 +98,7 @@ class Network(NamedTuple):
     deadline: NDArray[np.float64]
     features: Features | None = None
     batching: Batching | None = None
+    sharing: Sharing | None = None
 
     @property
     def devices(self) -> int:
@@ -165,6 +175,7 @@ def _network(batch: DeploymentBatch, index: int, rates: NDArray[np.float64] | No
         if batch.effects[index] & int(FEATURE_EFFECTS)
         else None,
         batching=None if rates is None else batching_of(batch, index, rates),
+        sharing=sharing_of(batch, index) if batch.effects[index] & int(SHARING_EFFECTS) else None,
     )
 
 

@@ -15,6 +15,8 @@ from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws, Chunk
+from datagen.simulator.sharing import no_sharing
+from datagen.simulator.sharing_kernel import Sharers
 from datagen.simulator.state_kernel import NONE, Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally
 
@@ -49,9 +51,12 @@ class NumbaEngine(Engine):
         tally = Tally.zeros(network)
         extras = _extras(network, feed)
         batched = _accelerators(network)
+        shared = _sharers(network)
         records = _empty_log(_FIRST_LOG) if log else _NO_LOG
         while True:
-            status, chain = play(plain, length, feed.draws, state, tally, records, extras, batched)
+            status, chain = play(
+                plain, length, feed.draws, state, tally, records, extras, batched, shared
+            )
             if status == NEED_DRAWS:
                 feed.refill(chain, int(state.next_job[chain]))
             elif status == NEED_SLOTS:
@@ -60,6 +65,11 @@ class NumbaEngine(Engine):
                     extras = extras._replace(route=_doubled(extras.route))
                 if batched is not None:
                     batched = batched._replace(ticket=_doubled(batched.ticket))
+                if shared is not None:
+                    grown: dict[str, Any] = {
+                        name: _doubled(getattr(shared, name)) for name in _SHARERS_PER_SLOT
+                    }
+                    shared = shared._replace(**grown)
             elif status == NEED_LOG:
                 records = _with_more_room(records)
             else:
@@ -75,9 +85,9 @@ class NumbaEngine(Engine):
         )
 
     def _prepared(self, network: Network) -> tuple[Network, State]:
-        """Return a network without its features and accelerators, and its state."""
+        """Return a network without what else it has, and its state."""
         if self._last is None or self._last[0] is not network:
-            plain = network._replace(features=None, batching=None)
+            plain = network._replace(features=None, batching=None, sharing=None)
             self._last = network, plain, _state(network)
         return self._last[1:]
 
@@ -202,6 +212,25 @@ def _accelerators(network: Network) -> Accelerators | None:
     sizes |= {"batches": (segments, largest)}
     integers = {name: np.zeros(size, dtype=np.int64) for name, size in sizes.items()}
     return Accelerators(batching=batching, **flags, **integers)
+
+
+_SHARERS_PER_SLOT = ("left", "right", "tag")
+"""Arrays of the devices that share that are kept per slot."""
+
+
+def _sharers(network: Network) -> Sharers | None:
+    """Return room for devices that share; accelerators' loop has it always, to be compiled once."""
+    sharing = network.sharing
+    if sharing is None and network.batching is None:
+        return None
+    if sharing is None:
+        sharing = no_sharing(network.servers)
+    devices = network.devices
+    sizes = dict.fromkeys(("present", "root"), devices)
+    sizes |= {"soonest": 1, "left": _FIRST_SLOTS, "right": _FIRST_SLOTS}
+    integers: dict[str, Any] = {n: np.zeros(size, dtype=np.int64) for n, size in sizes.items()}
+    times: dict[str, Any] = {n: np.zeros(devices) for n in ("virtual", "since", "due")}
+    return Sharers(sharing=sharing, tag=np.zeros(_FIRST_SLOTS), **integers, **times)
 
 
 def _doubled(values: NDArray[Any]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import islice
 
 import numpy as np
 
@@ -42,10 +43,17 @@ def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> n
     """Return the mean latency of each route when nobody waits [s] [R]."""
     first, last = int(batch.chain_start[index]), int(batch.chain_start[index + 1])
     if network.features is not None:
+        pace = np.ones(network.devices) if network.sharing is None else network.sharing.pace[:, 0]
+        paces = iter(pace[network.step_device].tolist())
         seconds = [
-            sum(part.mean for step in steps for part in routes.parts_of(step, exit_))
+            sum(
+                part.mean / pace
+                for step, pace in zip(steps, own, strict=True)
+                for part in routes.parts_of(step, exit_)
+            )
             for routes in (chain_routes(batch, row) for row in range(first, last))
             for steps in routes.paths
+            for own in [list(islice(paces, len(steps)))]
             for exit_ in range(len(routes.exits))
         ]
         delay, features = network.features.step_delay, network.features
