@@ -7,6 +7,8 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
@@ -42,10 +44,11 @@ class ChainNet(DeploymentNetwork):
     Args:
         hidden: Width of all states, even, >= 2.
         iterations: Rounds of message passing, >= 1; the weights are shared between them.
+        groups: Feature groups it reads beside the plain features.
     """
 
-    def __init__(self, hidden: int = 48, iterations: int = 2) -> None:
-        super().__init__(hidden)
+    def __init__(self, hidden: int = 48, iterations: int = 2, groups: Sequence[str] = ()) -> None:
+        super().__init__(hidden, groups)
         require(iterations >= 1, "iterations", "be >= 1", iterations)
         self.settings["iterations"] = iterations
         self.iterations = iterations

@@ -90,7 +90,10 @@ def wait_bound(arrays: FlowArrays) -> Tensor:
 
 
 def _corrected_wait(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Tensor:
-    bound = arrays.at_steps(wait_bound(arrays))
+    bound = wait_bound(arrays)
+    if prior.unbounded is not None:
+        bound = torch.where(prior.unbounded, torch.inf, bound)
+    bound = arrays.at_steps(bound)
     wait = prior.step_wait
     bounded = torch.isfinite(bound)
     scale = torch.where(bounded & (bound > 0), bound, torch.ones_like(bound))
