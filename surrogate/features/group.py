@@ -55,6 +55,8 @@ class FeatureGroup(ABC):
     """
 
     names: ClassVar[FeatureNames]
+    joins: ClassVar[bool] = False
+    """Whether a network that reads it says how branches of parallel chains join."""
 
     def adapted(self, arrays: FlowArrays) -> FlowArrays:
         """Return what the plain prior should decompose in place of the deployments.
