@@ -52,6 +52,9 @@ class DeploymentBatch:
     chain_priority: NDArray[np.int32] = column("chain", "int32", "1", "priority class")
     chain_deadline: Floats = column("chain", "float64", "s", "latency to meet; NaN if none")
 
+    chain_parallel: NDArray[np.int8] = column(
+        "chain", "int8", "1", "1 if all its steps start at once", absent=0.0
+    )
     chain_model: NDArray[np.int32] = column(
         "chain", "int32", "1", "network it runs, local to the deployment", absent=0.0
     )
@@ -70,6 +73,17 @@ class DeploymentBatch:
     )
     step_release: NDArray[np.int8] = column(
         "step", "int8", "1", "1 if units are freed when the transfer starts", absent=0.0
+    )
+
+    step_link: NDArray[np.int32] = column(
+        "step",
+        "int32",
+        "1",
+        "link that a job queues for after it, local to the deployment; -1 if none",
+        absent=-1.0,
+    )
+    step_asks: NDArray[np.int8] = column(
+        "step", "int8", "1", "1 if a job is admitted ahead before it is sent there", absent=0.0
     )
 
     step_reached: Floats = column(

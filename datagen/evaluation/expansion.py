@@ -211,6 +211,7 @@ def _parts(
         chain_scv=1.0 + share * (origin.chain_scv[chain] - 1.0),
         chain_model=origin.chain_model[chain],
         chain_priority=origin.chain_priority[chain],
+        chain_parallel=origin.chain_parallel[chain],
         chain_deadline=origin.chain_deadline[chain],
         path_start=np.arange(len(path) + 1),
         path_probability=np.ones(len(path)),
@@ -222,6 +223,8 @@ def _parts(
         step_weights=origin.step_weights[step],
         step_delay=np.where(final, 0.0, origin.step_delay[step]),
         step_release=origin.step_release[step],
+        step_link=np.where(final, -1, origin.step_link[step]).astype(np.int32),
+        step_asks=np.where(final, 0, origin.step_asks[step]).astype(np.int8),
         step_reached=np.ones(len(step)),
         chain_names=None
         if names is None

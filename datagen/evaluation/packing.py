@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,24 @@ def _optional(value: float | None, absent: float) -> float:
 def _tiled(values: NDArray[Any], count: int) -> NDArray[Any]:
     """Return an array so many times end to end; once is the usual case, and costs nothing."""
     return values if count == 1 else np.tile(values, count)
+
+
+class LinkTables(NamedTuple):
+    """The links between devices, by sender and receiver.
+
+    Args:
+        latency: Delay before the first byte [s] [D, D].
+        bandwidth: Bytes per second, inf where there is no link [D, D].
+        release: Whether the sender's units are free when a transfer starts [D, D].
+        queue: Number of the link where transfers queue for it, -1 elsewhere [D, D].
+        asks: Whether room ahead is asked for first [D, D].
+    """
+
+    latency: Floats
+    bandwidth: Floats
+    release: NDArray[np.int8]
+    queue: NDArray[np.int32]
+    asks: NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -74,6 +92,7 @@ class DeploymentTables(PlacedWeights):
             "chain_scv": np.array([c.arrivals.scv for c in chains]),
             "chain_model": np.array(self.models, dtype=np.int32),
             "chain_priority": np.array([c.priority for c in chains], dtype=np.int32),
+            "chain_parallel": np.array([c.parallel for c in chains], dtype=np.int8),
             "chain_deadline": np.array([_optional(c.deadline, np.nan) for c in chains]),
             "chain_arrivals": np.array(
                 [ARRIVAL_NAMES.index(c.arrivals.name) for c in chains], dtype=np.int8
@@ -93,18 +112,29 @@ class DeploymentTables(PlacedWeights):
         return [chain.arrivals.parameters() for chain in self.base.problem.chains]
 
     @cached_property
-    def links(self) -> tuple[Floats, Floats, NDArray[np.int8]]:
-        """Latency [s], bandwidth [B/s] and early release between devices [D, D]."""
+    def links(self) -> LinkTables:
+        """What connects the devices."""
         problem = self.base.problem
         index = problem.device_index()
         shape = (len(index), len(index))
         latency, bandwidth = np.zeros(shape), np.full(shape, np.inf)
-        release = np.zeros(shape, dtype=np.int8)
-        for link in problem.links:
+        release, asks = np.zeros((2, *shape), dtype=np.int8)
+        queue = np.full(shape, -1, dtype=np.int32)
+        for number, link in enumerate(problem.links):
             ends = (index[link.source], index[link.target])
             latency[ends], bandwidth[ends] = link.latency, link.bandwidth
             release[ends] = link.release == "start"
-        return latency, bandwidth, release
+            asks[ends] = link.admission == "before_transfer"
+            if link.queueing:
+                queue[ends] = number
+        return LinkTables(latency, bandwidth, release, queue, asks)
+
+    @cached_property
+    def in_branch(self) -> Flags:
+        """Whether each slot belongs to a parallel chain, whose fragments send nothing on [F]."""
+        parallel = self.chains["chain_parallel"].astype(bool)
+        paths = np.repeat(parallel, self.path_counts)
+        return np.asarray(paths[self.slot_path])
 
     @cached_property
     def services(self) -> ServiceTable:
@@ -274,16 +304,29 @@ class DeploymentTables(PlacedWeights):
         self, slot: Ints, device: NDArray[np.int32], begin: Ints
     ) -> dict[str, NDArray[np.generic]]:
         """Return what it takes to get from each step to the next of its path."""
-        delay, release = np.zeros(len(begin)), np.zeros(len(begin), dtype=np.int8)
+        delay = np.zeros(len(begin))
+        release, asks = np.zeros((2, len(begin)), dtype=np.int8)
+        queue = np.full(len(begin), -1, dtype=np.int32)
         if self.base.problem.links:
-            # The last slot of a step and the one after it, where that is of the same path.
-            step = np.flatnonzero(~self.path_first[slot[begin[1:]]])
+            # The last slot of a step and the one after it, where that is of the same path, and
+            # takes what the other sends.
+            step = np.flatnonzero(
+                ~self.path_first[slot[begin[1:]]] & ~self.in_branch[slot[begin[1:]]]
+            )
             after = begin[step + 1]
             ends = (device[after - 1], device[after])
-            latency, bandwidth, early = self.links
-            delay[step] = latency[ends] + self.output[slot[after - 1]] / bandwidth[ends]
-            release[step] = early[ends]
-        return {"step_delay": delay, "step_release": release}
+            links = self.links
+            seconds = links.latency[ends] + self.output[slot[after - 1]] / links.bandwidth[ends]
+            delay[step] = seconds
+            release[step] = links.release[ends]
+            queue[step] = np.where(seconds > 0, links.queue[ends], -1)
+            asks[step] = links.asks[ends] * (seconds > 0)
+        return {
+            "step_delay": delay,
+            "step_release": release,
+            "step_link": queue,
+            "step_asks": asks,
+        }
 
     def _arrival_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
         sizes = np.array([len(own) for own in self.arrival_parameters], dtype=np.int64)

@@ -10,6 +10,8 @@ from datagen.simulator.accelerator_kernel import (
     merge_top,
     push_batch,
 )
+from datagen.simulator.contention_kernel import NOTHING
+from datagen.simulator.door_kernel import hold_back, made_room
 from datagen.simulator.event_log import CHOSEN, FINISHED, LEFT, MOVED, STARTED
 from datagen.simulator.heap_kernel import pop, push
 from datagen.simulator.index_kernel import signed, unsigned
@@ -225,6 +227,12 @@ def _finish_sample(
     row = unsigned(state.row[slot])
     demand = network.step_demand[row]
     state.events[0] += 1
+    if not batched.batching.step_stays[row] and hold_back(
+        slot, NOTHING, now, network, state, extras, extras.contenders
+    ):
+        if log.time.size > 0:
+            write(log, now, FINISHED, identity, MOVED)
+        return False
     present = clip(now, run) - clip(state.entered[slot], run)
     tally.jobs[device] += present
     tally.units[device] += present * demand
@@ -239,6 +247,7 @@ def _finish_sample(
         write(log, now, FINISHED, identity, LEFT if last else MOVED)
     if last:
         state.used[device] -= demand
+        made_room(device, now, network, state, extras.contenders)
         complete(slot, identity, now, network, state, tally, extras)
         return False
     if batched.batching.step_stays[row]:
@@ -252,5 +261,6 @@ def _finish_sample(
         push(state.heap, now + delay, finish_key(identity), signed(slot) + SENDING)
         return False
     state.used[device] -= demand
+    made_room(device, now, network, state, extras.contenders)
     push(state.heap, now + delay, move_on(slot, identity, now + delay, state), signed(slot))
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datagen.compiled import compiled
 from datagen.simulator.accelerator_kernel import Accelerators
+from datagen.simulator.door_kernel import begin_contention
 from datagen.simulator.heap_kernel import push
 from datagen.simulator.index_kernel import unsigned
 from datagen.simulator.keys import ADMIT, PHASE_SHIFT
@@ -52,6 +53,7 @@ def begin(
     if extras is not None:
         extras.waiting[:] = 0
         extras.choosing[:] = False
+        begin_contention(extras.contenders)
     if batched is not None:
         batched.running[:] = False
         batched.alarmed[:] = False

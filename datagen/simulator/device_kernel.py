@@ -10,7 +10,7 @@ from datagen.simulator.heap_kernel import pop, push, replace_top
 from datagen.simulator.index_kernel import signed, unsigned
 from datagen.simulator.keys import CHOOSE, PHASE_SHIFT
 from datagen.simulator.network import Network
-from datagen.simulator.sharing_kernel import Sharers, end_first, join_shared, set_due, shares
+from datagen.simulator.sharing_kernel import Sharers, join_shared, shares
 from datagen.simulator.state_kernel import (
     NONE,
     Extras,
@@ -52,7 +52,6 @@ def begin_service(
     """Let a service begin and its end be ahead."""
     if shared is not None and shares(device, shared):
         join_shared(slot, identity, device, now, network, run, state, tally, shared)
-        set_due(device, now, network, state, shared)
         return
     end = start_service(slot, identity, device, now, run, state, tally)
     push(state.heap, end, finish_key(identity), signed(slot))
@@ -153,7 +152,10 @@ def next_in_line(
     extras: Extras | None,
     shared: Sharers | None,
 ) -> None:
-    """Let a freed server take the first waiting job, in place of the event just played."""
+    """Let a freed server take the first waiting job, in place of the event just played.
+
+    Where jobs change pace the heap of events is left alone: what ended there was not in it.
+    """
     if shared is not None and shares(device, shared):
         _next_to_share(device, now, network, run, state, tally, extras, shared)
         return
@@ -185,8 +187,7 @@ def _next_to_share(
     extras: Extras | None,
     shared: Sharers,
 ) -> None:
-    """Let the service that is due end at a device whose jobs change pace, and another begin."""
-    end_first(device, now, network, run, state, tally, shared)
+    """Let a freed server of a device whose jobs change pace take the first waiting job."""
     head = state.queue_head[device]
     if extras is not None and extras.features.prioritized[device]:
         state.idle[device] += 1
@@ -198,4 +199,3 @@ def _next_to_share(
         join_shared(slot, identity, device, now, network, run, state, tally, shared)
     else:
         state.idle[device] += 1
-    set_due(device, now, network, state, shared)

@@ -39,6 +39,8 @@ class Run:
         log: Event log, or None where none was asked for.
         route_completed: Completed cohort jobs by route [R], or None where each chain has one.
         batches: What accelerators did, or None where there is none.
+        deadlock: When jobs began to wait for each other in a circle [s], and the run ended; None
+            where they did not.
     """
 
     tally: Tally
@@ -47,6 +49,7 @@ class Run:
     log: NDArray[np.void] | None
     route_completed: NDArray[np.int64] | None = None
     batches: BatchCounts | None = None
+    deadlock: float | None = None
 
     def without_histogram(self) -> Run:
         """Return the run without its histogram, which takes more room than all the rest."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ARRIVED",
+    "ASKED",
     "CHOSEN",
     "FINISHED",
     "LEFT",
@@ -19,12 +20,15 @@ __all__ = [
     "event_log",
 ]
 
-ARRIVED, FINISHED, CHOSEN, SENT = 0, 1, 2, 3
+ARRIVED, FINISHED, CHOSEN, SENT, ASKED = 0, 1, 2, 3, 4
 """Kinds of logged event: arrival at a device, end of a service, a start that a device chose, end of
-a transmission that kept units."""
+a transmission that kept units or a link, a question for room at the next device before a transfer.
+
+A job that waited at the door of a device arrives there when it enters."""
 
 LOST, STARTED, QUEUED, MOVED, LEFT = 0, 1, 2, 3, 4
-"""Outcomes: of an arrival the first three, of a finished service the last two."""
+"""Outcomes: of an arrival the first three, of a finished service the last two, of a question LOST
+or MOVED."""
 
 LOG_DTYPE = np.dtype([
     ("time", np.float64),

@@ -11,15 +11,25 @@ from datagen.compiled import compiled, inlined
 from datagen.simulator.accelerator_kernel import Accelerators, is_accelerator
 from datagen.simulator.batch_kernel import choose_batch, end_segment, look_again
 from datagen.simulator.begin_kernel import begin
+from datagen.simulator.blocking_kernel import is_stuck, let_in
+from datagen.simulator.branch_kernel import has_slots, most_branches, start_branches
+from datagen.simulator.contention_kernel import NOTHING, SERVER
 from datagen.simulator.device_kernel import choose, enter, next_in_line
+from datagen.simulator.door_kernel import hold_back, keeps_waiting, made_room, wait_outside
 from datagen.simulator.event_log import ARRIVED, FINISHED, LEFT, LOST, MOVED, SENT
 from datagen.simulator.heap_kernel import pop, push, replace_top
 from datagen.simulator.index_kernel import signed, unsigned
-from datagen.simulator.keys import FINISH, PHASE_SHIFT
+from datagen.simulator.keys import ENTER, FINISH, PHASE_SHIFT
 from datagen.simulator.leave_kernel import admit_key, complete, move_on
 from datagen.simulator.network import Network
 from datagen.simulator.remaining_kernel import count_remaining
-from datagen.simulator.sharing_kernel import Sharers, count_shared, due_before
+from datagen.simulator.sharing_kernel import (
+    Sharers,
+    count_shared,
+    due_before,
+    end_first,
+    shares,
+)
 from datagen.simulator.state_kernel import (
     NONE,
     SENDING,
@@ -43,6 +53,7 @@ from datagen.simulator.tally import (
 )
 
 __all__ = [
+    "DEADLOCK",
     "DONE",
     "NEED_DRAWS",
     "NEED_LOG",
@@ -51,7 +62,7 @@ __all__ = [
     "play",
 ]
 
-DONE, TRUNCATED, NEED_DRAWS, NEED_SLOTS, NEED_LOG = 0, 1, 2, 3, 4
+DONE, TRUNCATED, NEED_DRAWS, NEED_SLOTS, NEED_LOG, DEADLOCK = 0, 1, 2, 3, 4, 5
 """Why the loop returned."""
 
 LOG_ROOM = 2
@@ -102,6 +113,25 @@ def _arrive_from_outside(
     demand = network.step_demand[row]
     identity = identity_of(number, job)
     batch = _batch_of(now, run)
+    if extras is not None and start_branches(
+        chain,
+        identity,
+        route,
+        column & unsigned(draws.column_mask[chain]),
+        batch,
+        now,
+        network,
+        run,
+        draws,
+        state,
+        tally,
+        log,
+        extras,
+        batched,
+        extras.contenders,
+        shared,
+    ):
+        return
     outcome = LOST
     if state.used[device] + demand <= network.capacity[device]:
         slot = take_slot(identity, first, last, batch, now, state)
@@ -142,6 +172,8 @@ def _arrive_from_device(
     row = unsigned(state.row[slot])
     device = unsigned(network.step_device[row])
     demand = network.step_demand[row]
+    if extras is not None and wait_outside(slot, device, now, network, state, extras.contenders):
+        return
     batch = state.batch[slot]
     if batch >= 0:
         tally.step_offered[row] += 1
@@ -161,16 +193,25 @@ def _arrive_from_device(
 
 @inlined
 def _sent(
-    slot: int, now: float, network: Network, run: RunLength, state: State, tally: Tally, log: Log
+    slot: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    log: Log,
+    extras: Extras,
 ) -> None:
     """Play the end of a transmission: units become free, the job is delivered."""
     identity = state.identity[slot]
     row = unsigned(state.row[slot])
     device, demand = unsigned(network.step_device[row]), network.step_demand[row]
-    state.used[device] -= demand
-    tally.units[device] += (clip(now, run) - clip(state.entered[slot], run)) * demand
     if log.time.size > 0:
         write(log, now, SENT, identity, MOVED)
+    if keeps_waiting(slot, now, network, state, extras.contenders):
+        return
+    state.used[device] -= demand
+    tally.units[device] += (clip(now, run) - clip(state.entered[slot], run)) * demand
     replace_top(state.heap, now, move_on(slot, identity, now, state), signed(slot))
 
 
@@ -196,6 +237,20 @@ def _finish(
     device = unsigned(network.step_device[row])
     demand = network.step_demand[row]
     state.events[0] += 1
+    keeps, in_heap = SERVER, True
+    if shared is not None and shares(device, shared):
+        in_heap = False
+        end_first(device, now, network, run, state, tally, shared)
+        if shared.sharing.welcomes[device]:
+            keeps = NOTHING  # there is no server of its own to keep
+    if extras is not None and hold_back(
+        slot, keeps, now, network, state, extras, extras.contenders
+    ):
+        if in_heap:
+            pop(heap)
+        if log.time.size > 0:
+            write(log, now, FINISHED, identity, MOVED)
+        return
     next_in_line(device, now, network, run, state, tally, extras, shared)
     last = state.row[slot] == state.last_row[slot]
     delay = 0.0
@@ -205,6 +260,8 @@ def _finish(
         held = extras.features.step_held[row]
     if not held:
         state.used[device] -= demand
+        if extras is not None:
+            made_room(device, now, network, state, extras.contenders)
     present = clip(now, run) - clip(state.entered[slot], run)
     tally.jobs[device] += present
     tally.units[device] += present * demand
@@ -302,6 +359,8 @@ def play(
     room = LOG_ROOM
     if batched is not None:
         room += batched.batches.shape[1]  # every sample of a batch writes
+    if extras is not None:
+        room += most_branches(state, extras.contenders)
     if heap.size[0] == 0:
         begin(network, draws, state, extras, batched, shared)
     while True:
@@ -312,10 +371,12 @@ def play(
             now = shared.due[unsigned(sharer)]
         if now > run.horizon and (state.pending[0] == 0 or now > run.limit):
             status = DONE if state.pending[0] == 0 else TRUNCATED
-            count_remaining(network, run, state, tally)
+            count_remaining(network, run, state, tally, extras)
             if shared is not None:
                 count_shared(network, run, tally, shared)
             return status, 0
+        if extras is not None and is_stuck(extras.contenders):
+            return DEADLOCK, 0
         if logging and log.size[0] + room > log.time.size:
             return NEED_LOG, 0
         slot = heap.slot[0]
@@ -337,13 +398,29 @@ def play(
                 return NEED_DRAWS, chain
             if state.free[0] == NONE:
                 return NEED_SLOTS, 0
+            if extras is not None and not has_slots(index, state, extras.contenders):
+                return NEED_SLOTS, 0
             _arrive_from_outside(
                 index, now, network, run, draws, state, tally, log, extras, batched, shared
             )
         elif extras is not None and slot >= SENDING:
-            _sent(unsigned(slot - SENDING), now, network, run, state, tally, log)
+            _sent(unsigned(slot - SENDING), now, network, run, state, tally, log, extras)
         elif sharer != NONE or heap.key[0] >> PHASE_SHIFT == FINISH:
             _finish(unsigned(slot), now, network, run, state, tally, log, extras, batched, shared)
+        elif extras is not None and heap.key[0] >> PHASE_SHIFT == ENTER:
+            let_in(
+                unsigned(slot),
+                now,
+                network,
+                run,
+                state,
+                tally,
+                log,
+                extras,
+                batched,
+                extras.contenders,
+                shared,
+            )
         else:
             pop(heap)
             _arrive_from_device(

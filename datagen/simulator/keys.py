@@ -10,6 +10,7 @@ __all__ = [
     "ADMIT",
     "CHAIN_SHIFT",
     "CHOOSE",
+    "ENTER",
     "FINISH",
     "JOB_SHIFT",
     "MAX_CHAINS",
@@ -19,13 +20,16 @@ __all__ = [
     "TIMER",
     "alarm_key",
     "choice_key",
+    "entry_key",
     "event_key",
 ]
 
 FINISH = 1
 """Phase of service completions and finished transmissions: they make room."""
+ENTER = 2
+"""Phase of jobs that waited at the door of a device and now enter, in the order they came there."""
 ADMIT = 3
-"""Phase of arrivals at devices: external ones, hand-overs, deliveries. (2 is for blocked jobs.)"""
+"""Phase of arrivals at devices: external ones, hand-overs, deliveries."""
 TIMER = 4
 """Phase of accelerators that look again because somebody has waited long enough."""
 CHOOSE = 5
@@ -56,6 +60,22 @@ def event_key(phase: int, chain: int, job: int, step: int) -> int:
         True
     """
     return (phase << PHASE_SHIFT) | (chain << CHAIN_SHIFT) | (job << JOB_SHIFT) | step
+
+
+def entry_key(ticket: int) -> int:
+    """Return the place of a job's entry among the events of the same time.
+
+    Args:
+        ticket: How many jobs had come to wait at any door before it.
+
+    Returns:
+        A positive 63-bit integer.
+
+    Example:
+        >>> event_key(FINISH, 7, 0, 0) < entry_key(0) < entry_key(1) < event_key(ADMIT, 0, 0, 0)
+        True
+    """
+    return (ENTER << PHASE_SHIFT) | ticket
 
 
 def choice_key(device: int) -> int:

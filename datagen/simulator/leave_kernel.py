@@ -8,9 +8,10 @@ import numpy as np
 
 from datagen.compiled import inlined
 from datagen.simulator.index_kernel import unsigned
+from datagen.simulator.join_kernel import joined
 from datagen.simulator.keys import ADMIT, PHASE_SHIFT
 from datagen.simulator.network import Network
-from datagen.simulator.state_kernel import Extras, State, chain_of, release, step_of
+from datagen.simulator.state_kernel import NONE, Extras, State, chain_of, release, step_of
 from datagen.simulator.tally import BIN_SHIFT, FIRST_BIN, HISTOGRAM_BINS, Tally
 
 __all__ = ["admit_key", "complete", "latency_bin", "move_on"]
@@ -39,7 +40,13 @@ def complete(
     tally: Tally,
     extras: Extras | None,
 ) -> None:
-    """Count a job that has passed its last step."""
+    """Count a job that has passed its last step, or the last of its branches."""
+    if extras is not None:
+        whole = joined(slot, state, extras.contenders)
+        if whole == NONE:
+            return
+        slot = unsigned(whole)
+        identity = state.identity[slot]
     if state.batch[slot] >= 0:
         chain, batch = chain_of(identity), unsigned(state.batch[slot])
         latency = now - state.arrival[slot]

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.simulator.accelerator_kernel import Accelerators
+from datagen.simulator.contention_kernel import Contenders
 from datagen.simulator.engine import BatchCounts, Engine, Run
 from datagen.simulator.event_log import event_log
 from datagen.simulator.heap_kernel import Heap
-from datagen.simulator.kernel import NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
+from datagen.simulator.kernel import DEADLOCK, NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws, Chunk
 from datagen.simulator.sharing import no_sharing
 from datagen.simulator.sharing_kernel import Sharers
-from datagen.simulator.state_kernel import NONE, Draws, Extras, Log, State
+from datagen.simulator.state_kernel import Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally
 
 __all__ = ["NumbaEngine"]
@@ -62,7 +63,7 @@ class NumbaEngine(Engine):
             elif status == NEED_SLOTS:
                 state = _with_more_slots(state)
                 if extras is not None:
-                    extras = extras._replace(route=_doubled(extras.route))
+                    extras = _with_more_places(extras)
                 if batched is not None:
                     batched = batched._replace(ticket=_doubled(batched.ticket))
                 if shared is not None:
@@ -79,6 +80,7 @@ class NumbaEngine(Engine):
             tally=tally,
             events=int(state.events[0]),
             truncated=status == TRUNCATED,
+            deadlock=float(state.heap.time[0]) if status == DEADLOCK else None,
             log=event_log(records.time[:size], records.record[:size]) if log else None,
             route_completed=None if extras is None else extras.completed,
             batches=None if batched is None else BatchCounts(batched.batches, batched.preemptions),
@@ -87,7 +89,8 @@ class NumbaEngine(Engine):
     def _prepared(self, network: Network) -> tuple[Network, State]:
         """Return a network without what else it has, and its state."""
         if self._last is None or self._last[0] is not network:
-            plain = network._replace(features=None, batching=None, sharing=None)
+            none: dict[str, Any] = dict.fromkeys(("features", "batching", "sharing", "contention"))
+            plain = network._replace(**none)
             self._last = network, plain, _state(network)
         return self._last[1:]
 
@@ -193,7 +196,46 @@ def _extras(network: Network, feed: _Feed) -> Extras | None:
         completed=np.zeros(network.routes, dtype=np.int64),
         waiting=np.empty(network.devices, dtype=np.int64),
         choosing=np.empty(network.devices, dtype=bool),
+        contenders=_contenders(network),
     )
+
+
+def _contended(network: Network) -> bool:
+    """Return whether the loop of all contention plays a network: one is compiled for all of it."""
+    return network.sharing is not None or network.contention is not None
+
+
+_CONTENDERS_PER_SLOT = ("ticket", "keeps", "record", "running", "failed")
+"""Arrays of those who wait at doors or run in branches that are kept per slot."""
+
+
+def _contenders(network: Network) -> Contenders | None:
+    if not _contended(network):
+        return None
+    contention, devices = network.contention, network.devices
+    flags = {"called": devices, "deadlock": 1, "failed": _FIRST_SLOTS}
+    sizes = dict.fromkeys(
+        ("door_head", "door_tail", "held_servers", "stuck_servers", "cursor"), devices
+    )
+    sizes |= {"tickets": 1} | dict.fromkeys(("ticket", "keeps", "record", "running"), _FIRST_SLOTS)
+    arrays: dict[str, Any] = {name: np.zeros(size, dtype=bool) for name, size in flags.items()}
+    arrays |= {name: np.zeros(size, dtype=np.int64) for name, size in sizes.items()}
+    return Contenders(
+        blocks=np.array([contention is not None and contention.blocks]),
+        parallel=np.zeros(network.chains, bool) if contention is None else contention.parallel,
+        held_units=np.zeros(devices),
+        stuck_units=np.zeros(devices),
+        **arrays,
+    )
+
+
+def _with_more_places(extras: Extras) -> Extras:
+    """Return the same extras for twice the slots."""
+    contenders = extras.contenders
+    if contenders is not None:
+        grown = {name: _doubled(getattr(contenders, name)) for name in _CONTENDERS_PER_SLOT}
+        contenders = contenders._replace(**grown)
+    return extras._replace(route=_doubled(extras.route), contenders=contenders)
 
 
 def _accelerators(network: Network) -> Accelerators | None:
@@ -219,10 +261,9 @@ _SHARERS_PER_SLOT = ("left", "right", "tag")
 
 
 def _sharers(network: Network) -> Sharers | None:
-    """Return room for devices that share; accelerators' loop has it always, to be compiled once."""
-    sharing = network.sharing
-    if sharing is None and network.batching is None:
+    if not _contended(network):
         return None
+    sharing = network.sharing
     if sharing is None:
         sharing = no_sharing(network.servers)
     devices = network.devices
@@ -238,11 +279,11 @@ def _doubled(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _with_more_slots(state: State) -> State:
-    """Return the same state with twice the slots; none of the old ones is free."""
+    """Return the same state with twice the slots; old ones that are free come after the new."""
     before = len(state.row)
     per_slot = (*_SLOT_INTEGERS, "arrival", "entered", "service", "sojourn")
     grown: dict[str, Any] = {name: _doubled(getattr(state, name)) for name in per_slot}
-    new = np.append(np.arange(before + 1, 2 * before), NONE)
+    new = np.append(np.arange(before + 1, 2 * before), state.free)
     old = state.heap
     heap = Heap(_doubled(old.time), _doubled(old.key), _doubled(old.slot), old.size)
     free = np.array([before])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datagen.compiled import compiled
+from datagen.simulator.door_kernel import mark_waiting
 from datagen.simulator.index_kernel import unsigned
 from datagen.simulator.network import Network
-from datagen.simulator.state_kernel import NONE, SENDING, State
+from datagen.simulator.state_kernel import NONE, SENDING, Extras, State
 from datagen.simulator.tally import RunLength, Tally
 
 __all__ = ["count_remaining"]
@@ -14,7 +15,9 @@ _FREE, _PRESENT, _SENT = 0, 1, 2
 
 
 @compiled
-def count_remaining(network: Network, run: RunLength, state: State, tally: Tally) -> None:
+def count_remaining(
+    network: Network, run: RunLength, state: State, tally: Tally, extras: Extras | None
+) -> None:
     """Add the job-seconds of jobs still present: they count up to the end of the window.
 
     A job that is being sent is no longer present, but still has its units. The slots' batches are
@@ -25,6 +28,7 @@ def count_remaining(network: Network, run: RunLength, state: State, tally: Tally
         run: Its window.
         state: Where the run ended.
         tally: Sums, added to.
+        extras: Arrays for the features of the network, or None where it has none.
     """
     kind = state.batch
     kind[:] = _PRESENT
@@ -36,6 +40,8 @@ def count_remaining(network: Network, run: RunLength, state: State, tally: Tally
         slot = state.heap.slot[unsigned(event)]
         if slot >= SENDING:
             kind[unsigned(slot - SENDING)] = _SENT
+    if extras is not None:
+        mark_waiting(kind, _FREE, _PRESENT, _SENT, state, extras.contenders)
     for index in range(len(kind)):
         own = unsigned(index)
         if kind[own] != _FREE:

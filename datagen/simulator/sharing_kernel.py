@@ -29,7 +29,6 @@ __all__ = [
     "due_before",
     "end_first",
     "join_shared",
-    "set_due",
     "shares",
 ]
 
@@ -141,13 +140,14 @@ def join_shared(
     tally: Tally,
     shared: Sharers,
 ) -> None:
-    """Let the service of a job begin; the caller sets the next end thereafter."""
+    """Let the service of a job begin."""
     _pass_time(device, now, network, run, tally, shared)
     shared.tag[slot] = shared.virtual[device] + state.service[slot, step_of(identity)]
     shared.left[slot] = NONE
     shared.right[slot] = NONE
     shared.root[device] = _melded(shared.root[device], signed(slot), state, shared)
     shared.present[device] += 1
+    _set_due(device, now, network, state, shared)
 
 
 @inlined
@@ -160,7 +160,7 @@ def end_first(
     tally: Tally,
     shared: Sharers,
 ) -> None:
-    """Let the service that is due end; the caller sets the next end thereafter."""
+    """Let the service that is due end."""
     _pass_time(device, now, network, run, tally, shared)
     first = unsigned(shared.root[device])
     shared.root[device] = _melded(shared.left[first], shared.right[first], state, shared)
@@ -168,10 +168,11 @@ def end_first(
     # Exactly so, not as far as roundings got: who ends at the same virtual time ends now as well.
     # An empty device starts from zero, which keeps virtual times small, and so exact.
     shared.virtual[device] = shared.tag[first] if shared.present[device] > 0 else 0.0
+    _set_due(device, now, network, state, shared)
 
 
 @inlined
-def set_due(device: int, now: float, network: Network, state: State, shared: Sharers) -> None:
+def _set_due(device: int, now: float, network: Network, state: State, shared: Sharers) -> None:
     """Set the next end of a service at a device, and find the device where one ends first."""
     if shared.present[device] > 0:
         left = shared.tag[unsigned(shared.root[device])] - shared.virtual[device]

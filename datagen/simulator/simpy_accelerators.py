@@ -125,6 +125,10 @@ class Accelerator(Device):
     def go_on(self) -> None:
         """Do nothing: a sample that leaves is told so in the midst of its batch."""
 
+    def hold(self) -> int:
+        """Let a sample wait for room elsewhere; the accelerator goes on without it."""
+        return 0
+
     def stay(self, token: Token) -> None:
         """Keep the sample that has just been told, now on its way to the next segment."""
         self.told.token = token

@@ -22,6 +22,10 @@ Note = Callable[[int, int, int, int, int], None]
 """Writes kind, chain, job, step and outcome of an event into the log."""
 
 
+def _nobody_waits() -> None:
+    """Stand for the door of a device where jobs do not wait for room."""
+
+
 class Work(ABC):
     """What a job needs of the devices that it comes to; devices ask when a service begins."""
 
@@ -72,6 +76,9 @@ class Device:
         servers: Number of servers, >= 1.
         capacity: Units of the buffer, those of jobs in service included; inf if unlimited.
         cores: The servers, where the jobs in service change pace; None where each has one server.
+
+    Servers that are ``held`` are neither idle nor at work: a served job keeps them while it waits
+    for room elsewhere. ``made_room`` is told whenever somebody who waits for room here may find it.
     """
 
     def __init__(
@@ -80,7 +87,9 @@ class Device:
         self.env, self.cores = env, cores
         self.servers, self.capacity = servers, capacity
         self.idle, self.jobs, self.units = servers, 0, 0.0
+        self.held = 0
         self.line: deque[Token] = deque()
+        self.made_room: Callable[[], None] = _nobody_waits
         self.begin_window()
 
     def begin_window(self) -> None:
@@ -99,7 +108,7 @@ class Device:
         now = self.env._now
         span = now - self._since
         self._since = now
-        self._busy_area += span * (self.servers - self.idle)
+        self._busy_area += span * (self.servers - self.idle - self.held)
         self._job_area += span * self.jobs
         self._unit_area += span * self.units
 
@@ -112,7 +121,9 @@ class Device:
         self.observe()
         self.jobs += 1
         self.units += demand
-        return self.welcome(token)
+        outcome = self.welcome(token)
+        self.made_room()
+        return outcome
 
     def welcome(self, token: Token) -> int:
         """Let a job start at once, or wait in line."""
@@ -138,11 +149,39 @@ class Device:
         self.jobs -= 1
         self.units -= units
         self.go_on()
+        self.made_room()
 
     def free(self, units: float) -> None:
         """Let a job that has been sent give back the units that it kept."""
         self.observe()
         self.units -= units
+        self.made_room()
+
+    def hold(self) -> int:
+        """Let a served job stay until there is room elsewhere; return how many servers it keeps."""
+        self.observe()
+        self.held += 1
+        return 1
+
+    def let_go(self, servers: int) -> None:
+        """Let a job that stayed leave, and give back the servers that it kept."""
+        self.observe()
+        self.jobs -= 1
+        if servers:
+            self.held -= servers
+            self.go_on()
+
+    def reserve(self, units: float) -> None:
+        """Let a job take its units before it comes."""
+        self.observe()
+        self.units += units
+        self.made_room()
+
+    def enter_reserved(self, token: Token) -> int:
+        """Let a job in that has its units; return whether it is served at once or waits."""
+        self.observe()
+        self.jobs += 1
+        return self.welcome(token)
 
     def go_on(self) -> None:
         """Let a freed server take the next in line."""
@@ -170,6 +209,12 @@ class SharedDevice(Device):
         self.serve(token)
         self.idle = self.shared.idle
         return STARTED
+
+    def hold(self) -> int:
+        """Let a served job stay; the others share what it used."""
+        self.observe()
+        self.idle = self.shared.idle
+        return 0
 
     def go_on(self) -> None:
         self.idle = self.shared.idle

@@ -23,8 +23,10 @@ from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.simpy_accelerators import Accelerator, BatchSums
 from datagen.simulator.simpy_cores import Cores
 from datagen.simulator.simpy_devices import Device, PriorityDevice, SharedDevice, Token
+from datagen.simulator.simpy_doors import DeadlockFound
 from datagen.simulator.simpy_events import KeyedEnvironment, Life
-from datagen.simulator.simpy_sums import ChainSums, Step, routes, tally_of
+from datagen.simulator.simpy_hops import Arrival, Hops, Stay, Visit
+from datagen.simulator.simpy_sums import ChainSums, Join, Step, routes, tally_of
 from datagen.simulator.simpy_work import Drawn, JobWork, WorkSource
 from datagen.simulator.tally import RunLength
 
@@ -41,6 +43,9 @@ class System:
         self.devices = [self.device(index, network) for index in range(network.devices)]
         self.chains = [ChainSums(deadline) for deadline in network.deadline.tolist()]
         self.steps, self.routes = routes(network, self.devices)
+        contention = network.contention
+        self.hops = contention and Hops(self.env, contention, self.devices, self.note)
+        self.parallel = [False] * network.chains if contention is None else contention.parallel
         self.events = 0
         self.pending = 0
         self.records: list[tuple[int, int, int, int, int]] | None = [] if log else None
@@ -77,7 +82,10 @@ class System:
         for job, (time, work) in enumerate(jobs):
             yield env.at(time, key + (job << JOB_SHIFT))
             self.events += 1
-            env.start(self.job(chain, job, work))
+            if self.parallel[chain]:
+                self.branches(chain, job, work)
+            else:
+                env.start(self.job(chain, job, work))
 
     def job(self, chain: int, job: int, work: JobWork) -> Life:
         """Take a job through its steps, until it completes or is lost."""
@@ -89,9 +97,9 @@ class System:
         self.pending += counts
         sums.offered[batch] += counts
         sojourns: list[float] = []
-        stays = False
+        stays, arrives = False, Arrival.ASKS
         for index, step in enumerate(work.route.steps):
-            if index > 0 and not stays:
+            if index > 0 and not stays and self.hops is None:
                 at_once = env.comes_next(delivery, admit_key + index)
                 # What comes after an accelerator is not known before its whole batch has ended.
                 if not at_once or work.route.steps[index - 1].line is not None:
@@ -101,7 +109,7 @@ class System:
             token = Token(finished, work, key, chain, job, index, step.line, arrival)
             if stays:
                 cast("Accelerator", step.device).stay(token)
-            elif not self.admits(step, work, token):
+            elif not self.admits(step, work, token, arrives):
                 step.lost += counts
                 sums.lost[batch] += counts
                 self.pending -= counts
@@ -110,13 +118,16 @@ class System:
             self.events += 1
             last = index == work.route.last
             stays = step.stays and not last
+            stay = Stay(step, entered, counts, sojourns)
+            if self.hops is not None and not stays and not last:
+                visit = Visit(chain, job, index, key, admit_key + index + 1)
+                arrives = yield from self.hops.go(visit, stay, work.route.steps[index + 1])
+                continue
             kept = 0.0 if last else step.kept
             if not stays:
                 step.device.finish(step.demand - kept)
             note(FINISHED, chain, job, index, LEFT if last else MOVED)
-            sojourns.append(env.now - entered)
-            step.served += counts
-            step.sojourn += counts * sojourns[-1]
+            stay.end(env.now)
             if last:
                 break
             delivery = env.now + step.delay
@@ -130,9 +141,54 @@ class System:
             work.route.complete(sojourns)
         work.completes()
 
-    def admits(self, step: Step, work: JobWork, token: Token) -> bool:
+    def branches(self, chain: int, job: int, work: JobWork) -> None:
+        """Let all branches of a job arrive at once; count the job when the last of them ends."""
+        sums, now = self.chains[chain], self.env.now
+        batch = self.length.batch_of(now)
+        counts = int(batch >= 0)
+        sums.offered[batch] += counts
+        join = Join(len(work.route.steps))
+        for index, step in enumerate(work.route.steps):
+            key = event_key(FINISH, chain, job, index)
+            token = Token(Event(self.env), work, key, chain, job, index, step.line, now)
+            step.offered += counts
+            if self.admits(step, work, token):
+                self.pending += counts
+                join.running += 1
+                self.env.start(self.branch(token, Stay(step, now, counts, []), join, batch))
+            else:
+                step.lost += counts
+                sums.lost[batch] += counts and not join.failed
+                join.failed = True
+
+    def branch(self, token: Token, stay: Stay, join: Join, batch: int) -> Life:
+        """Take a branch through its only step."""
+        yield token.finished
+        self.events += 1
+        stay.step.device.finish(stay.step.demand)
+        self.note(FINISHED, token.chain, token.job, token.step, LEFT)
+        stay.end(self.env.now)
+        self.pending -= stay.counts
+        if join.ends(token.step, stay.sojourns[0]):
+            work = cast("JobWork", token.work)
+            if stay.counts:
+                self.chains[token.chain].complete(batch, self.env.now - token.arrival)
+                work.route.complete(join.sojourns)
+            work.completes()
+
+    def admits(
+        self, step: Step, work: JobWork, token: Token, arrives: Arrival = Arrival.ASKS
+    ) -> bool:
         """Let a job in at the device of a step, if there is room; return whether."""
         device = step.device
+        if arrives is Arrival.REFUSED:
+            work.arrives(token.step, device, False)
+            return False
+        if arrives is Arrival.RESERVED:
+            work.arrives(token.step, device, True)
+            outcome = device.enter_reserved(token)
+            self.note(ARRIVED, token.chain, token.job, token.step, outcome)
+            return True
         has_room = device.has_room(step.demand)
         work.arrives(token.step, device, has_room)
         outcome = device.enter(step.demand, token) if has_room else LOST
@@ -146,13 +202,17 @@ class System:
         for device in self.devices:
             device.begin_window()
         env.play_until(length.horizon)
-        for device in self.devices:
-            device.end_window()
+        self.close()
         while self.pending:
             if env.peek() > length.limit:
                 return True
             env.step()
         return False
+
+    def close(self) -> None:
+        """End the window at all devices."""
+        for device in self.devices:
+            device.end_window()
 
 
 class SimpyEngine(Engine):
@@ -176,7 +236,12 @@ class SimpyEngine(Engine):
         for chain, source in enumerate(sources):
             jobs = self.work.jobs(chain, source, system.routes[chain])
             system.env.start(system.arrivals(chain, jobs))
-        truncated = system.play()
+        truncated, deadlock = False, None
+        try:
+            truncated = system.play()
+        except DeadlockFound:
+            deadlock = system.env.now
+            system.close()
         records = None
         if system.records is not None:
             columns = np.array(system.records, dtype=np.int64).reshape(-1, 5)
@@ -186,6 +251,7 @@ class SimpyEngine(Engine):
             tally=tally_of(system.chains, system.steps, system.devices),
             events=system.events,
             truncated=truncated,
+            deadlock=deadlock,
             log=records,
             route_completed=None if network.features is None else np.array(completed),
             batches=None

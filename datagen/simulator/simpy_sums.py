@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from datagen.simulator.contention import NO_LINK
 from datagen.simulator.network import Network
 from datagen.simulator.simpy_accelerators import visits
 from datagen.simulator.simpy_devices import Device
@@ -55,6 +56,8 @@ class Step:
         kept: Units that it keeps meanwhile.
         line: Line of the accelerator that runs it, or None.
         stays: Whether the next step belongs to the same visit to that accelerator.
+        link: Number of the link that a job queues for afterwards, or None.
+        asks: Whether it is admitted ahead before it is sent there.
     """
 
     place: int
@@ -64,6 +67,8 @@ class Step:
     kept: float
     line: int | None = None
     stays: bool = False
+    link: int | None = None
+    asks: bool = False
     offered: int = 0
     lost: int = 0
     served: int = 0
@@ -90,6 +95,29 @@ class Route:
             step.sojourn_completed += sojourn
 
 
+@dataclass(slots=True)
+class Join:
+    """A job that runs in branches.
+
+    Args:
+        branches: Number of branches.
+    """
+
+    branches: int
+    running: int = 0
+    failed: bool = False
+    sojourns: list[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sojourns = [0.0] * self.branches
+
+    def ends(self, branch: int, sojourn: float) -> bool:
+        """Let a branch end after some time [s]; return whether that completes the job."""
+        self.sojourns[branch] = sojourn
+        self.running -= 1
+        return self.running == 0 and not self.failed
+
+
 def routes(network: Network, devices: list[Device]) -> tuple[list[Step], list[list[Route]]]:
     """Return the steps of a network, and the routes of each chain over them.
 
@@ -104,7 +132,10 @@ def routes(network: Network, devices: list[Device]) -> tuple[list[Step], list[li
     place = np.arange(network.steps) - np.repeat(starts[:-1], np.diff(starts))
     delay = np.zeros(network.steps) if features is None else features.step_delay
     kept = np.zeros(network.steps) if features is None else features.step_held * network.step_demand
-    columns = (place, network.step_device, network.step_demand, delay, kept)
+    contention = network.contention
+    link = np.full(network.steps, NO_LINK) if contention is None else contention.step_link
+    asks = np.zeros(network.steps, bool) if contention is None else contention.step_asks
+    columns = (place, network.step_device, network.step_demand, delay, kept, link, asks)
     steps = [
         Step(
             place=at,
@@ -114,8 +145,10 @@ def routes(network: Network, devices: list[Device]) -> tuple[list[Step], list[li
             kept=units,
             line=line,
             stays=stays,
+            link=None if queue == NO_LINK else queue,
+            asks=first,
         )
-        for (at, device, demand, seconds, units), (line, stays) in zip(
+        for (at, device, demand, seconds, units, queue, first), (line, stays) in zip(
             zip(*(column.tolist() for column in columns), strict=True),
             visits(network),
             strict=True,

@@ -13,6 +13,7 @@ from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Effect, Evaluable, Evaluator, Measures, as_batch
 from datagen.evaluation.loads import fluid_load, unstable
+from datagen.simulator.contention import CONTENTION_EFFECTS, LINK_EFFECTS
 from datagen.simulator.engine import Engine
 from datagen.simulator.network import FEATURE_EFFECTS, networks
 from datagen.simulator.options import EngineName, SimulationOptions
@@ -32,16 +33,17 @@ __all__ = [
 ]
 
 
-def engine_named(name: EngineName) -> Engine:
+def engine_named(name: EngineName, effects: int = 0) -> Engine:
     """Return an engine.
 
     Args:
         name: ``numba``, ``simpy`` or ``auto``.
+        effects: Set of what will be played, see :class:`datagen.evaluation.Effect`.
 
     Returns:
-        The engine.
+        The engine; for ``auto`` the compiled one unless only the readable one plays all of it.
     """
-    if name == "simpy":
+    if name == "simpy" or (name == "auto" and effects & int(LINK_EFFECTS)):
         from datagen.simulator.simpy_engine import SimpyEngine
 
         return SimpyEngine()
@@ -69,7 +71,8 @@ def simulate_batch(
     """
     carried = batch.has("fragment") and batch.has("arrival_parameter")
     require(carried, "batch", "carry its laws (read or pack it with laws=True)", "none")
-    engine = engine or engine_named(options.engine)
+    used = int(np.bitwise_or.reduce(batch.effects, initial=0))
+    engine = engine or engine_named(options.engine, used)
     played = networks(batch, engine.name)
     per_job, starts = events_per_job(batch), batch.chain_start
     relaxation = settling_times(batch) if options.settle > 0.0 else np.zeros(len(batch))
@@ -201,7 +204,7 @@ def warm_up(batch: DeploymentBatch | None = None) -> None:
 
     Args:
         batch: Deployments that will be played, for the loops that they need; None the two that
-            most need: those of sharing devices and of accelerators take long to compile.
+            most need: those of contention and of accelerators take long to compile.
     """
     from datagen.arrivals import Poisson
     from datagen.deployment import Chain, Device, Fragment, Problem
@@ -217,7 +220,7 @@ def warm_up(batch: DeploymentBatch | None = None) -> None:
     kinds = {0, 1}
     if batch is not None:
         # Who has effects of a later set is played by the loop of that one, whatever else there is.
-        sets = (FEATURE_EFFECTS, SHARING_EFFECTS, Effect.NPU)
+        sets = (FEATURE_EFFECTS, SHARING_EFFECTS | CONTENTION_EFFECTS, Effect.NPU)
         has = np.array([batch.effects & int(effects) != 0 for effects in sets])
         kinds = set((has * np.arange(1, len(sets) + 1)[:, None]).max(axis=0).tolist())
     fragment = Fragment(name="f", service=Deterministic(mean=0.5))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.compiled import inlined
+from datagen.simulator.contention_kernel import Contenders
 from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.index_kernel import unsigned
 from datagen.simulator.keys import CHAIN_SHIFT, FINISH, JOB_SHIFT, MAX_JOBS, MAX_STEPS, PHASE_SHIFT
@@ -132,6 +133,7 @@ class Extras(NamedTuple):
         completed: Completed cohort jobs by route [R].
         waiting: Jobs in line at devices with priorities and at accelerators [D].
         choosing: Whether such a device is about to choose [D].
+        contenders: Doors and branches, or None where the network has none.
     """
 
     features: Features
@@ -140,6 +142,7 @@ class Extras(NamedTuple):
     completed: NDArray[np.int64]
     waiting: NDArray[np.int64]
     choosing: NDArray[np.bool_]
+    contenders: Contenders | None
 
 
 @inlined

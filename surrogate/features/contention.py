@@ -180,7 +180,7 @@ def _by_class(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tenso
     served = arrays.at_steps(contenders.prioritized)
     passed = torch.zeros_like(arrays.device_capacity)
     if bool(contenders.prioritized.any()):
-        for rank in contenders.priority.unique().flip(0):
+        for rank in torch.unique(contenders.priority).flip(0):
             here = contenders.priority == rank
             load = arrays.sum_to_devices(torch.where(here, own, 0.0))
             above = torch.where(here, arrays.at_steps(passed), above)
