@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from datagen.compiled import inlined
 from datagen.simulator.accelerator_kernel import Accelerators
 from datagen.simulator.contention_kernel import (
@@ -28,7 +30,7 @@ __all__ = ["is_stuck", "let_in"]
 def is_stuck(contenders: Contenders | None) -> bool:
     """Return whether a deadlock has come about."""
     if contenders is not None:
-        return contenders.deadlock[0]  # type: ignore[no-any-return]
+        return contenders.deadlock[0] < np.inf  # type: ignore[no-any-return]
     return False
 
 

@@ -35,8 +35,9 @@ class Contenders(NamedTuple):
         held_units: Units of each device that they keep [D].
         stuck_servers: Room for the search of a deadlock [D].
         stuck_units: Likewise [D].
+        in_use: Likewise [D].
         cursor: Likewise [D].
-        deadlock: Whether some jobs wait for each other in a circle [1].
+        deadlock: When jobs began to wait for each other in a circle, inf before [s] [1].
         record: Slot of the record of the job whose branch is in a slot [N].
         running: In the slot of a record, branches that are not over; 0 in others [N].
         failed: In the slot of a record, whether a branch has been lost [N].
@@ -54,8 +55,9 @@ class Contenders(NamedTuple):
     held_units: NDArray[np.float64]
     stuck_servers: Ints
     stuck_units: NDArray[np.float64]
+    in_use: NDArray[np.float64]
     cursor: Ints
-    deadlock: NDArray[np.bool_]
+    deadlock: NDArray[np.float64]
     record: Ints
     running: Ints
     failed: NDArray[np.bool_]

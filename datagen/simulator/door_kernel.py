@@ -40,7 +40,7 @@ def begin_contention(contenders: Contenders | None) -> None:
         contenders.tickets[0] = 0
         contenders.held_servers[:] = 0
         contenders.held_units[:] = 0.0
-        contenders.deadlock[0] = False
+        contenders.deadlock[0] = np.inf
         contenders.running[:] = 0
 
 
@@ -135,7 +135,7 @@ def _join_door(
     contenders.held_units[source] += network.step_demand[unsigned(state.row[slot])]
     # Only one whose own device is waited for can close a circle.
     if contenders.door_head[source] != NONE and is_deadlocked(network, state, contenders):
-        contenders.deadlock[0] = True
+        contenders.deadlock[0] = now
 
 
 @compiled
@@ -144,7 +144,8 @@ def is_deadlocked(network: Network, state: State, contenders: Contenders) -> boo
 
     All of them are taken for stuck at first. One is let go where there would be room once all that
     are not stuck had left; what it keeps is free then, which may let others go. A device whose
-    servers all are kept by stuck jobs serves nobody, so that all units in use there are stuck.
+    servers all are kept by stuck jobs serves nobody, so that all units in use there are stuck,
+    those of whoever is let in included.
 
     Args:
         network: The network.
@@ -159,6 +160,7 @@ def is_deadlocked(network: Network, state: State, contenders: Contenders) -> boo
         device = unsigned(number)
         contenders.stuck_servers[device] = contenders.held_servers[device]
         contenders.stuck_units[device] = contenders.held_units[device]
+        contenders.in_use[device] = state.used[device]
         contenders.cursor[device] = contenders.door_head[device]
     goes_on = True
     while goes_on:
@@ -169,10 +171,11 @@ def is_deadlocked(network: Network, state: State, contenders: Contenders) -> boo
                 slot = unsigned(contenders.cursor[device])
                 taken = contenders.stuck_units[device]
                 if contenders.stuck_servers[device] == network.servers[device]:
-                    taken = state.used[device]
+                    taken = contenders.in_use[device]
                 demand = door_demand(slot, network, state, contenders)
                 if taken + demand > network.capacity[device]:
                     break
+                contenders.in_use[device] += demand
                 if contenders.keeps[slot] != NOTHING:
                     source = source_device(slot, network, state)
                     row = unsigned(state.row[slot])

@@ -80,7 +80,7 @@ class NumbaEngine(Engine):
             tally=tally,
             events=int(state.events[0]),
             truncated=status == TRUNCATED,
-            deadlock=float(state.heap.time[0]) if status == DEADLOCK else None,
+            deadlock=_deadlock(extras) if status == DEADLOCK else None,
             log=event_log(records.time[:size], records.record[:size]) if log else None,
             route_completed=None if extras is None else extras.completed,
             batches=None if batched is None else BatchCounts(batched.batches, batched.preemptions),
@@ -205,6 +205,12 @@ def _contended(network: Network) -> bool:
     return network.sharing is not None or network.contention is not None
 
 
+def _deadlock(extras: Extras | None) -> float:
+    assert extras is not None
+    assert extras.contenders is not None
+    return float(extras.contenders.deadlock[0])
+
+
 _CONTENDERS_PER_SLOT = ("ticket", "keeps", "record", "running", "failed")
 """Arrays of those who wait at doors or run in branches that are kept per slot."""
 
@@ -213,7 +219,7 @@ def _contenders(network: Network) -> Contenders | None:
     if not _contended(network):
         return None
     contention, devices = network.contention, network.devices
-    flags = {"called": devices, "deadlock": 1, "failed": _FIRST_SLOTS}
+    flags = {"called": devices, "failed": _FIRST_SLOTS}
     sizes = dict.fromkeys(
         ("door_head", "door_tail", "held_servers", "stuck_servers", "cursor"), devices
     )
@@ -225,6 +231,8 @@ def _contenders(network: Network) -> Contenders | None:
         parallel=np.zeros(network.chains, bool) if contention is None else contention.parallel,
         held_units=np.zeros(devices),
         stuck_units=np.zeros(devices),
+        in_use=np.zeros(devices),
+        deadlock=np.zeros(1),
         **arrays,
     )
 

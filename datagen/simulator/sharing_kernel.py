@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.compiled import inlined
+from datagen.compiled import compiled, inlined
 from datagen.simulator.index_kernel import signed, unsigned
 from datagen.simulator.network import Network
 from datagen.simulator.sharing import Sharing
@@ -128,7 +128,7 @@ def _pass_time(
     shared.since[device] = now
 
 
-@inlined
+@compiled
 def join_shared(
     slot: int,
     identity: int,
@@ -150,7 +150,7 @@ def join_shared(
     _set_due(device, now, network, state, shared)
 
 
-@inlined
+@compiled
 def end_first(
     device: int,
     now: float,

@@ -133,6 +133,7 @@ class Doors:
         go, until nobody is.
         """
         stuck = {id(door.device): list(door.line) for door in self.doors.values()}
+        in_use = {id(device): device.units for device in self.devices}
         goes_on = True
         while goes_on:
             goes_on = False
@@ -141,8 +142,8 @@ class Doors:
                 kept = [own for others in stuck.values() for own in others if own.source is device]
                 taken = sum(own.units for own in kept)
                 if sum(own.servers for own in kept) == device.servers:
-                    taken = device.units  # nobody is served there any more
+                    taken = in_use[id(device)]  # nobody is served there any more
                 if line and taken + line[0].demand <= device.capacity:
-                    line.pop(0)
+                    in_use[id(device)] += line.pop(0).demand
                     goes_on = True
         return any(stuck.values())

@@ -1,0 +1,72 @@
+"""Both engines give the same event log where jobs block each other or run in branches."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import Phase, find, given, settings
+
+from datagen.deployment import Deployment
+from datagen.evaluation import Effect, pack
+from datagen.simulator.numba_engine import NumbaEngine
+from datagen.simulator.simpy_engine import SimpyEngine
+from datagen.simulator.tally import RunLength
+from tests.datagen.simulator.contended import accelerated, contended
+from tests.datagen.simulator.systems import grid_sources, packed, same_bits
+from tests.datagen.simulator.test_engines_agree import SEEDS, WINDOWS
+
+FREE, ON_GRID, ACCELERATED = 180, 180, 60
+"""Examples with drawn times, with times on a grid, and with accelerators."""
+
+
+def agree(deployment: Deployment, seed: int, length: RunLength, *, on_grid: bool) -> bool:
+    """Play a deployment with both engines and compare; return whether it ended in a deadlock."""
+    runs = []
+    for engine in (NumbaEngine(), SimpyEngine()):
+        network, sources = packed(deployment, seed)
+        if on_grid:
+            sources = grid_sources(network, seed)
+        runs.append(engine.run(network, sources, length, log=True))
+    assert runs[0].deadlock == runs[1].deadlock
+    if runs[0].deadlock is not None:
+        logs = [run.log for run in runs if run.log is not None]
+        assert logs[0].tobytes() == logs[1].tobytes()
+        return True
+    same_bits(*runs)
+    return False
+
+
+@settings(max_examples=FREE)
+@given(contended(), SEEDS, WINDOWS)
+def test_engines_agree(deployment: Deployment, seed: int, length: RunLength) -> None:
+    agree(deployment, seed, length, on_grid=False)
+
+
+@settings(max_examples=ON_GRID)
+@given(contended(), SEEDS, WINDOWS)
+def test_engines_agree_where_ties_are_the_rule(
+    deployment: Deployment, seed: int, length: RunLength
+) -> None:
+    agree(deployment, seed, length, on_grid=True)
+
+
+@settings(max_examples=ACCELERATED)
+@given(accelerated(), SEEDS, WINDOWS)
+def test_engines_agree_where_accelerators_block(
+    deployment: Deployment, seed: int, length: RunLength
+) -> None:
+    agree(deployment, seed, length, on_grid=False)
+
+
+@pytest.mark.parametrize("effect", [Effect.BLOCKING, Effect.PARALLEL, Effect.LINKS, Effect.EXITS])
+def test_the_examples_have_every_effect(effect: Effect) -> None:
+    def has_effect(deployment: Deployment) -> bool:
+        return bool(pack([deployment]).effects[0] & effect)
+
+    find(contended(), has_effect, settings=settings(max_examples=20, phases=[Phase.generate]))
+
+
+def test_some_examples_end_in_a_deadlock() -> None:
+    def dies(deployment: Deployment) -> bool:
+        return agree(deployment, 1, RunLength.of(0.0, 100.0), on_grid=True)
+
+    find(contended(), dies, settings=settings(max_examples=100, phases=[Phase.generate]))
