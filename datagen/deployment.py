@@ -252,7 +252,10 @@ class Chain:
         model: The network it runs; chains of one model may share an NPU batch. Default: its name.
         priority: Class on ``priority`` devices; higher goes first.
         deadline: Latency [s] to meet, > 0, or None.
-        parallel: Whether all fragments start at once.
+        parallel: Whether all fragments start at once, each admitted on its own. Consecutive ones on
+            one device are one branch, as elsewhere one step; nothing is sent from one to the next.
+            The job is lost when any branch is, and completed when the last one ends. Nobody leaves
+            early, and accelerators, whose batches run fragments in turn, take no branches.
         trace: Name of the problem's exit trace that its jobs draw rows from, or None.
         contexts: When its jobs meet which context of that trace, where thresholds read it; None
             where a job may draw any row.
@@ -349,6 +352,8 @@ class Link:
         queueing: Whether transfers queue for the link (a single FIFO server) or are pure delays.
         admission: ``on_arrival``, or ``before_transfer`` (room at the target is asked for first).
         release: When the sender's units are freed: ``sent``, or ``start`` of the transfer.
+
+    What takes no time to send uses no link.
     """
 
     source: str
@@ -378,7 +383,10 @@ class Problem:
         chains: At least one, with distinct names.
         links: At most one per ordered pair of devices; a missing link costs nothing.
         traces: Exit traces that chains name.
-        overflow: ``drop`` what does not fit, or ``block`` the sender.
+        overflow: ``drop`` what does not fit, or ``block`` the sender: a served job keeps its server
+            and its units until the next device has room (blocking after service), its units alone
+            where it has been sent there. Those who wait enter in the order they began to; what
+            arrives from outside and finds no room is lost all the same.
     """
 
     devices: tuple[Device, ...]
@@ -503,6 +511,8 @@ class Deployment:
         return (self.batching or {}).get(device, BatchConfig())
 
     def _check_exits(self, chain: Chain, decision: ExitMix | Thresholds) -> None:
+        field = f"exits.{chain.name}"
+        require(not chain.parallel, field, "be absent for a parallel chain", decision)
         classifiers = sum(fragment.exit is not None for fragment in chain.fragments)
         decision.check(chain.name, classifiers)
         if isinstance(decision, Thresholds):
@@ -532,6 +542,8 @@ class Deployment:
                 name = chain.fragments[place].name
                 fits = chain.may_run_on(place, devices[device])
                 require(fits, field, f"keep {name} on a device it may run on", device)
+                apart = not chain.parallel or devices[device].npu is None
+                require(apart, field, "keep parallel chains off accelerators", device)
             checked.append(tuple(path))
         return tuple(checked)
 

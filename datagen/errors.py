@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "CorruptDataError",
     "DatagenError",
+    "DeadlockError",
     "InvalidInputError",
     "NotSupportedError",
     "require",
@@ -62,6 +63,25 @@ class NotSupportedError(DatagenError, NotImplementedError):
         self.who = who
         self.field = field
         super().__init__(f"not yet supported by {who}: {field}")
+
+
+class DeadlockError(DatagenError, RuntimeError):
+    """Jobs of a simulated deployment wait for each other in a circle, and will for ever.
+
+    Args:
+        time: When the circle was closed [s].
+    """
+
+    def __init__(self, time: float) -> None:
+        self.time = time
+        super().__init__(
+            f"deadlock at {time:g} s: with overflow=block, jobs wait for room that only they "
+            "themselves could make; give their devices more capacity, or place chains so that they "
+            "visit devices in one order"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.time,))
 
 
 class CorruptDataError(DatagenError, ValueError):

@@ -84,7 +84,8 @@ class _Program(nn.Module):
         }
         whole = torch.ones_like(inputs["flow_features"][:, 0])
         unread |= {"flow_probability": whole, "chain_scv": whole}
-        arrays = FlowArrays(**layout, **unread, deployments=0, known_hops=None, batch=None)
+        absent: dict[str, None] = dict.fromkeys(("known_hops", "batch", "branches"))
+        arrays = FlowArrays(**layout, **unread, **absent, deployments=0)  # type: ignore[arg-type]
         prior = {item.name: none for item in fields(Prior) if item.default is MISSING}
         prior |= {name: inputs[f"{name}_prior"] for name in ("step_loss", "step_wait")}
         features = Features(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.evaluation.batch import DeploymentBatch
+from datagen.evaluation.effects import Effect
 from datagen.evaluation.fields import ranges
 
 __all__ = [
@@ -136,7 +137,9 @@ def offered_load(batch: DeploymentBatch) -> Floats:
 def fluid_load(batch: DeploymentBatch) -> Floats:
     """Return the load each device is offered after upstream devices passed what they can serve.
 
-    A device of load a passes min(1, 1/a) of its jobs: the fluid limit of a finite queue.
+    A device of load a passes min(1, 1/a) of its jobs: the fluid limit of a finite queue. Where
+    senders wait for room, it does so of those from outside alone. Branches of one job do not follow
+    each other: each is offered all of its chain's jobs.
 
     Args:
         batch: Packed deployments.
@@ -148,17 +151,31 @@ def fluid_load(batch: DeploymentBatch) -> Floats:
     passed, load = np.ones(len(rates)), _device_load(batch, rates)
     fits = batch.step_demand <= batch.device_capacity[device]
     first = np.repeat(batch.step_start[:-1], batch.counts("step"))
+    waits = _follows_by_waiting(batch, first)
+    branch = batch.chain_parallel[batch.step_chain] > 0
     for _ in range(_ROUNDS):
         target = np.where(fits, 1.0 / np.maximum(load, 1.0)[device], _NONE_PASSES)
+        target[waits] = 1.0
         if (np.abs(target - passed) <= _SETTLED * passed).all():
             break
         passed = 0.5 * (passed + target)  # damped: a loop may otherwise alternate
-        load = _device_load(batch, rates * _share_before(passed, first))
+        load = _device_load(batch, rates * np.where(branch, 1.0, _share_before(passed, first)))
     return load
+
+
+def _follows_by_waiting(batch: DeploymentBatch, first: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which steps jobs wait for at the step before until there is room [S]."""
+    blocks = (batch.effects & int(Effect.BLOCKING)) != 0
+    inner = np.arange(len(first)) > first
+    return np.asarray(blocks[batch.owner("step")] & inner)
 
 
 def unstable(batch: DeploymentBatch) -> NDArray[np.bool_]:
     """Tell which deployments have no steady state: an unlimited buffer with load >= 1.
+
+    Where senders wait for room, a buffer of any size with load >= 1 counts if jobs from an
+    unlimited one wait for it. There the test is no longer conservative: what senders lose by
+    waiting is left out of account.
 
     The test is conservative. Finite buffers upstream lose a little more than the fluid limit says,
     so a device whose fluid load is just above 1 may in truth be stable; none that is unstable
@@ -173,7 +190,16 @@ def unstable(batch: DeploymentBatch) -> NDArray[np.bool_]:
     unlimited = np.isinf(batch.device_capacity)
     if not unlimited.any():
         return np.zeros(len(batch), dtype=bool)
-    over = unlimited & (fluid_load(batch) >= 1.0)
+    full = fluid_load(batch) >= 1.0
+    over = unlimited & full
+    first = np.repeat(batch.step_start[:-1], batch.counts("step"))
+    waits = _follows_by_waiting(batch, first)
+    if waits.any():
+        row = batch.step_device_row
+        # Steps with an unlimited buffer somewhere before them on their path.
+        fed = np.cumsum(unlimited[row]) - unlimited[row]
+        behind = waits & (fed > fed[first]) & full[row]
+        over[row[behind]] = True
     return np.bincount(batch.owner("device"), weights=over, minlength=len(batch)) > 0
 
 

@@ -33,6 +33,7 @@ MEASURES: dict[str, dict[str, Column]] = {
         "events": _number("deployment", "1", "arrivals and service completions simulated"),
         "warmup": _number("deployment", "s", "start of each run that is not counted"),
         "unstable": _flag("an unlimited buffer has load >= 1: no steady state"),
+        "deadlocked": _flag("jobs came to wait for each other in a circle: no measures"),
         "in_distribution": _flag("inside what the surrogate was trained on"),
         "saturated": _flag("some finite buffer has load >= 1"),
         "phase_dependent": _flag("runs settle in different periodic patterns"),

@@ -28,7 +28,7 @@ __all__ = ["has_slots", "most_branches", "start_branches"]
 def most_branches(state: State, contenders: Contenders | None) -> int:
     """Return how many branches a job may have at most; 0 where there are none."""
     if contenders is not None:
-        return state.service.shape[1]
+        return int(state.service.shape[1])
     return 0
 
 
@@ -41,7 +41,7 @@ def has_slots(chain: int, state: State, contenders: Contenders | None) -> bool:
             if slot == NONE:
                 return False
             slot = state.following[unsigned(slot)]
-        return slot != NONE
+        return bool(slot != NONE)
     return state.free[0] != NONE  # type: ignore[no-any-return]
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.errors import NotSupportedError, require
+from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Effect
 
 __all__ = ["CONTENTION_EFFECTS", "LINK_EFFECTS", "NO_LINK", "Contention", "contention_of"]
@@ -55,8 +55,6 @@ def contention_of(batch: DeploymentBatch, index: int, steps: slice) -> Contentio
 
     Raises:
         InvalidInputError: If a job would wait for room that a device can never have.
-        NotSupportedError: If a branch runs on an accelerator, whose batches take jobs through the
-            segments of a network in turn.
     """
     effects = Effect(int(batch.effects[index]))
     if not effects & CONTENTION_EFFECTS:
@@ -65,8 +63,6 @@ def contention_of(batch: DeploymentBatch, index: int, steps: slice) -> Contentio
     parallel = batch.chain_parallel[chains].astype(bool)
     blocks = bool(effects & Effect.BLOCKING)
     of_branch = parallel[batch.step_chain[steps] - chains.start]
-    if np.any(of_branch & _on_accelerator(batch, steps)):
-        raise NotSupportedError("simulation", "parallel=true on an accelerator")
     if blocks:
         _require_room(batch, steps, of_branch)
     return Contention(
@@ -75,12 +71,6 @@ def contention_of(batch: DeploymentBatch, index: int, steps: slice) -> Contentio
         step_link=batch.step_link[steps].astype(np.int64),
         step_asks=batch.step_asks[steps].astype(bool),
     )
-
-
-def _on_accelerator(batch: DeploymentBatch, steps: slice) -> NDArray[np.bool_]:
-    if batch.table_start is None:
-        return np.zeros(steps.stop - steps.start, dtype=bool)
-    return np.asarray(np.diff(batch.table_start[steps.start : steps.stop + 1]) > 0)
 
 
 def _require_room(batch: DeploymentBatch, steps: slice, of_branch: NDArray[np.bool_]) -> None:

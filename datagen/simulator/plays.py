@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from datagen.arrivals import ARRIVAL_NAMES, ARRIVALS, Arrivals
-from datagen.errors import require
+from datagen.errors import DeadlockError, require
 from datagen.evaluation import DeploymentBatch
 from datagen.simulator.batch_measures import batch_measures
 from datagen.simulator.energy import energy_measures
@@ -40,21 +40,32 @@ def events_per_job(batch: DeploymentBatch) -> np.ndarray:
 
 
 def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> np.ndarray:
-    """Return the mean latency of each route when nobody waits [s] [R]."""
+    """Return the mean latency of each route when nobody waits [s] [R].
+
+    Branches run at once: that of the longest of them.
+    """
     first, last = int(batch.chain_start[index]), int(batch.chain_start[index + 1])
     if network.features is not None:
         pace = np.ones(network.devices) if network.sharing is None else network.sharing.pace[:, 0]
         paces = iter(pace[network.step_device].tolist())
-        seconds = [
-            sum(
-                part.mean / pace
-                for step, pace in zip(steps, own, strict=True)
-                for part in routes.parts_of(step, exit_)
+        served = [
+            (
+                bool(batch.chain_parallel[row]),
+                [
+                    [part.mean / pace for part in routes.parts_of(step, exit_)]
+                    for step, pace in zip(steps, own, strict=True)
+                ],
             )
-            for routes in (chain_routes(batch, row) for row in range(first, last))
+            for row in range(first, last)
+            for routes in (chain_routes(batch, row),)
             for steps in routes.paths
-            for own in [list(islice(paces, len(steps)))]
+            for own in (list(islice(paces, len(steps))),)
             for exit_ in range(len(routes.exits))
+        ]
+        # One after the other, not step by step: labels hang on the last bit of this sum.
+        seconds = [
+            max(map(sum, times)) if parallel else sum(time for step in times for time in step)
+            for parallel, times in served
         ]
         delay, features = network.features.step_delay, network.features
         bounds = zip(features.route_first, features.route_steps, strict=True)
@@ -139,6 +150,9 @@ class Play:
 
         Returns:
             What its measures are estimated from.
+
+        Raises:
+            DeadlockError: If jobs came to wait for each other in a circle.
         """
         batch, index, network = self.batch, self.index, self.network
         own = horizon * self.copies / self.replications
@@ -163,11 +177,25 @@ class Play:
         )
 
     def runs(self, length: RunLength, *, log: bool = False) -> list[Run]:
-        """Play a window of every replication."""
+        """Play a window of every replication.
+
+        Args:
+            length: The window.
+            log: Whether to keep the event logs.
+
+        Returns:
+            A run per replication.
+
+        Raises:
+            DeadlockError: If jobs came to wait for each other in a circle in one of them.
+        """
         played, seed = [], self.options.seed
         for replication in range(self.replications):
             draws = [source.draws(seed=seed, replication=replication) for source in self.sources]
-            played.append(self.engine.run(self.network, draws, length, log=log))
+            run = self.engine.run(self.network, draws, length, log=log)
+            if run.deadlock is not None:
+                raise DeadlockError(run.deadlock)
+            played.append(run)
         return played
 
     def settling(self, own: float) -> float:

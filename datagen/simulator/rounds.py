@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.errors import DeadlockError
 from datagen.evaluation import DeploymentBatch
 from datagen.evaluation.fields import ranges
 from datagen.simulator.estimation import Estimates, Played, estimate
@@ -30,7 +31,7 @@ a lone row in another order than those of several rows, and what is found must n
 LONGER = 2.0
 """Length of a round over that of the one before."""
 
-_FLAGS = {"truncated": False, "phase_dependent": False, "precise": True}
+_FLAGS = {"truncated": False, "phase_dependent": False, "precise": True, "deadlocked": False}
 """What is said of deployments that are not played."""
 
 _NUMBERS = ("loss_ratio", "loss_ratio_se", "loss_ratio_low", "loss_ratio_high", "events", "warmup")
@@ -46,6 +47,7 @@ class Results:
 
     def __init__(self, batch: DeploymentBatch, windows: int) -> None:
         self.windows = windows
+        self.deadlocks: list[DeadlockError] = []
         self.starts = {
             "chain": batch.chain_start,
             "step": batch.step_start[batch.path_start[batch.chain_start]],
@@ -59,6 +61,16 @@ class Results:
             "deployment": deployments | flags,
             **{level: {} for level in self.starts},
         }
+
+    def take_deadlock(self, deployment: int, error: DeadlockError) -> None:
+        """Take note that there are no measures of a deployment.
+
+        Args:
+            deployment: Which it is, 0-based.
+            error: What happened.
+        """
+        self.columns["deployment"]["deadlocked"][deployment] = True
+        self.deadlocks.append(error)
 
     def take(
         self, deployments: NDArray[np.int64], estimates: Estimates, kept: NDArray[np.bool_]
@@ -93,7 +105,7 @@ def play_rounds(plays: Sequence[Play], options: SimulationOptions, results: Resu
     """
     waiting = [(play, play.first_horizon) for play in plays]
     while waiting:
-        played = [play.played(horizon) for play, horizon in waiting]
+        waiting, played = _free_of_deadlock(waiting, results)
         longer = []
         for group in _alike(played):
             own = [waiting[place] for place in group]
@@ -114,6 +126,21 @@ def play_rounds(plays: Sequence[Play], options: SimulationOptions, results: Resu
                 if not is_done
             ]
         waiting = longer
+
+
+def _free_of_deadlock(
+    waiting: list[tuple[Play, float]], results: Results
+) -> tuple[list[tuple[Play, float]], list[Played]]:
+    """Play deployments, and leave out those whose jobs come to wait for each other in a circle."""
+    kept, played = [], []
+    for play, horizon in waiting:
+        try:
+            played.append(play.played(horizon))
+        except DeadlockError as error:
+            results.take_deadlock(play.index, error)
+        else:
+            kept.append((play, horizon))
+    return kept, played
 
 
 def _alike(played: Sequence[Played]) -> list[list[int]]:

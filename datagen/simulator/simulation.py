@@ -63,12 +63,25 @@ def simulate_batch(
         engine: The engine itself, where it is more than a name; that of the options by default.
 
     Returns:
-        Measures with standard errors; deployments without a steady state are ``unstable`` rows.
+        Measures with standard errors; deployments without a steady state are ``unstable`` rows, and
+        those whose jobs came to wait for each other in a circle ``deadlocked`` ones.
 
     Raises:
         InvalidInputError: If the batch came without its laws.
         NotSupportedError: If a deployment uses what the engine does not play.
     """
+    no_steady_state = unstable(batch)
+    results = _played(batch, options, no_steady_state, engine)
+    return _measures(batch, results, no_steady_state)
+
+
+def _played(
+    batch: DeploymentBatch,
+    options: SimulationOptions,
+    no_steady_state: NDArray[np.bool_],
+    engine: Engine | None = None,
+) -> Results:
+    """Play deployments, those without a steady state excepted."""
     carried = batch.has("fragment") and batch.has("arrival_parameter")
     require(carried, "batch", "carry its laws (read or pack it with laws=True)", "none")
     used = int(np.bitwise_or.reduce(batch.effects, initial=0))
@@ -88,14 +101,13 @@ def simulate_batch(
         )
         for index, network in enumerate(played)
     ]
-    no_steady_state = unstable(batch)
     stable = [play for play, no_play in zip(plays, no_steady_state, strict=True) if not no_play]
     for play in stable:
         require_affordable(play.events(), options)
     results = Results(batch, options.windows or 0)
     for first in range(0, len(stable), TOGETHER):
         play_rounds(stable[first : first + TOGETHER], options, results)
-    return _measures(batch, results, no_steady_state)
+    return results
 
 
 def _measures(
@@ -150,6 +162,7 @@ def simulate(
 
     Raises:
         InvalidInputError: If a deployment has no steady state or an option breaks its rule.
+        DeadlockError: If jobs of a deployment that blocks came to wait for each other in a circle.
         NotSupportedError: If a deployment uses what the engine does not play.
     """
     options = SimulationOptions(
@@ -164,12 +177,15 @@ def simulate(
         seed=seed,
     )
     batch = as_batch(deployments)
-    no_steady_state = np.flatnonzero(unstable(batch))
-    if len(no_steady_state):
-        load = fluid_load(batch.select(no_steady_state[:1]))
+    no_steady_state = unstable(batch)
+    if no_steady_state.any():
+        load = fluid_load(batch.select(np.flatnonzero(no_steady_state)[:1]))
         rule = "keep devices of unlimited capacity below load 1"
         raise InvalidInputError("deployments", rule, float(load.max()))
-    return simulate_batch(batch, options)
+    results = _played(batch, options, no_steady_state)
+    if results.deadlocks:
+        raise results.deadlocks[0]
+    return _measures(batch, results, no_steady_state)
 
 
 class SimulationEvaluator(Evaluator):

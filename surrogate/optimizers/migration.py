@@ -89,7 +89,7 @@ class Migration:
                 raise NotSupportedError("reconfigure", f"{chain.name}.placement with {paths} paths")
         self.space = space
         self.start = space.start
-        latency, speed, _ = space.tables.links
+        latency, speed, *_ = space.tables.links
         here = self.start
         line = np.minimum(speed[here], bandwidth)  # [F, D]
         moved = np.arange(space.devices) != here[:, None]

@@ -61,7 +61,7 @@ class UnloadedTimes:
         Returns:
             Times [s] by sending and receiving device [D, D], 0 on the diagonal.
         """
-        latency, bandwidth, _ = self._tables.links
+        latency, bandwidth, *_ = self._tables.links
         return np.asarray(latency + self._tables.output[slot] / bandwidth)
 
     def latency(self, placement: Placements) -> Floats:
