@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from surrogate.coverage import Coverage
 from surrogate.errors import CheckpointError
 from surrogate.features.features import FEATURE_SCHEMA
@@ -17,7 +19,14 @@ from surrogate.folders import described, located, metrics_of, weights_of, write_
 from surrogate.intervals import Intervals
 from surrogate.models import MODELS, DeploymentNetwork
 
-__all__ = ["SCHEMA", "Release", "load_release", "released_network", "save_release"]
+__all__ = [
+    "SCHEMA",
+    "Release",
+    "load_release",
+    "released_network",
+    "save_release",
+    "widened_network",
+]
 
 SCHEMA = 3
 """Version of the folder's layout."""
@@ -136,5 +145,38 @@ def released_network(checkpoint: str) -> DeploymentNetwork:
         CheckpointError: If it cannot be loaded.
     """
     network = load_release(checkpoint).network
+    network.scaled = True
+    return network.requires_grad_().train()
+
+
+def widened_network(checkpoint: str, groups: list[str]) -> DeploymentNetwork:
+    """Return the network of a released checkpoint that reads further groups of features.
+
+    What it says is what the checkpoint says wherever the prior is the same: weights of the new
+    columns and outputs are 0 until they are trained. A training configuration may name this
+    function where it would name a class of networks; see ``configs/train/contention.yaml``.
+
+    Args:
+        checkpoint: A folder, or the name of a shipped checkpoint without groups.
+        groups: Names of the groups, in order.
+
+    Returns:
+        The network in training mode.
+
+    Raises:
+        CheckpointError: If it cannot be loaded, or reads groups already.
+    """
+    narrow = load_release(checkpoint).network
+    if "groups" in narrow.settings:
+        got = narrow.settings["groups"]
+        raise CheckpointError(f"checkpoint must read no groups to be widened, got {got}.")
+    network = type(narrow)(**narrow.settings, groups=groups)
+    weights = network.state_dict()
+    for name, values in narrow.state_dict().items():
+        # A new column has the scale 1 that a fresh encoder starts from, and everything else of 0.
+        room = torch.ones_like(weights[name]) if name.endswith(".std") else None
+        weights[name] = torch.zeros_like(weights[name]) if room is None else room
+        weights[name][tuple(slice(size) for size in values.shape)] = values
+    network.load_state_dict(weights)
     network.scaled = True
     return network.requires_grad_().train()

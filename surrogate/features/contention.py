@@ -88,11 +88,13 @@ class ContentionGroup(FeatureGroup):
 
     def adapted(self, arrays: FlowArrays) -> FlowArrays:
         contenders = _contenders(arrays)
-        busiest = contenders.slowdown[:, -1]
+        shared = arrays.at_steps(contenders.shared)
+        slowest = arrays.step_mean * arrays.at_steps(contenders.slowdown[:, -1])
         seen = replace(
             arrays,
-            step_mean=arrays.step_mean * arrays.at_steps(busiest),
-            step_scv=torch.where(arrays.at_steps(contenders.shared), 1.0, arrays.step_scv),
+            # One law for all that share, so that their mix is exponential, too.
+            step_mean=torch.where(shared, _mean_of_device(arrays, slowest), slowest),
+            step_scv=torch.where(shared, 1.0, arrays.step_scv),
         )
         held = torch.zeros_like(arrays.step_mean)
         if bool(contenders.blocking.any()):
@@ -102,6 +104,8 @@ class ContentionGroup(FeatureGroup):
         return seen
 
     def refined(self, arrays: FlowArrays, prior: Prior) -> Prior:
+        if "held" not in arrays.notes:  # another group came first, with arrays of its own
+            self.adapted(arrays)
         contenders, held = _contenders(arrays), arrays.notes["held"]
         servers = arrays.device_servers
         used = (prior.load * (1.0 - prior.loss)).clamp(FLOOR, 1.0)
@@ -149,6 +153,13 @@ def _either(one: Tensor | None, other: Tensor) -> Tensor:
 
 def _log(values: Tensor) -> Tensor:
     return values.clamp_min(FLOOR).log()
+
+
+def _mean_of_device(arrays: FlowArrays, service: Tensor) -> Tensor:
+    """Return the mean service of all jobs offered to the device of each step [s] [S]."""
+    rate = arrays.of_flows(arrays.flow_rate)
+    total = arrays.sum_to_devices(rate).clamp_min(FLOOR * FLOOR)
+    return arrays.at_steps(arrays.sum_to_devices(rate * service) / total)
 
 
 def _to_previous(arrays: FlowArrays, values: Tensor) -> Tensor:
