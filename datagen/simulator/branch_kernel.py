@@ -28,7 +28,7 @@ __all__ = ["has_slots", "most_branches", "start_branches"]
 def most_branches(state: State, contenders: Contenders | None) -> int:
     """Return how many branches a job may have at most; 0 where there are none."""
     if contenders is not None:
-        return int(state.service.shape[1])
+        return state.service.shape[1]  # type: ignore[no-any-return]
     return 0
 
 
@@ -41,7 +41,7 @@ def has_slots(chain: int, state: State, contenders: Contenders | None) -> bool:
             if slot == NONE:
                 return False
             slot = state.following[unsigned(slot)]
-        return bool(slot != NONE)
+        return slot != NONE  # type: ignore[no-any-return]
     return state.free[0] != NONE  # type: ignore[no-any-return]
 
 

@@ -364,6 +364,8 @@ def play(
     if heap.size[0] == 0:
         begin(network, draws, state, extras, batched, shared)
     while True:
+        if extras is not None and is_stuck(extras.contenders):
+            return DEADLOCK, 0
         now = heap.time[0]
         sharer = NONE
         if shared is not None and due_before(now, heap.key[0], state, shared):
@@ -375,8 +377,6 @@ def play(
             if shared is not None:
                 count_shared(network, run, tally, shared)
             return status, 0
-        if extras is not None and is_stuck(extras.contenders):
-            return DEADLOCK, 0
         if logging and log.size[0] + room > log.time.size:
             return NEED_LOG, 0
         slot = heap.slot[0]

@@ -43,14 +43,14 @@ class Visit(NamedTuple):
     Args:
         chain: Its chain.
         job: Its number.
-        place: Its step.
+        step: Its step.
         finish_key: Place of the end of its service among the events of that time.
         admit_key: Place of its arrival at the next device.
     """
 
     chain: int
     job: int
-    place: int
+    step: int
     finish_key: int
     admit_key: int
 
@@ -110,7 +110,7 @@ class Hops:
             Events that it waits for.
         """
         step, doors = stay.step, self.doors
-        self.note(FINISHED, visit.chain, visit.job, visit.place, MOVED)
+        self.note(FINISHED, visit.chain, visit.job, visit.step, MOVED)
         if doors is not None and ahead.device is not step.device and (step.asks or not step.delay):
             yield from self._hold_back(doors, stay, ahead)
             if step.asks:
@@ -124,7 +124,7 @@ class Hops:
             yield self.env.at(self.env.now, visit.admit_key)
             has_room = ahead.device.has_room(ahead.demand)
             outcome = MOVED if has_room else LOST
-            self.note(ASKED, visit.chain, visit.job, visit.place + 1, outcome)
+            self.note(ASKED, visit.chain, visit.job, visit.step + 1, outcome)
             if not has_room:
                 step.device.free(step.demand)
                 return Arrival.REFUSED
@@ -154,7 +154,7 @@ class Hops:
         elif step.delay:
             step.device.free(step.demand)
         if keeps or step.link is not None:
-            self.note(SENT, visit.chain, visit.job, visit.place, MOVED)
+            self.note(SENT, visit.chain, visit.job, visit.step, MOVED)
         doors = self.doors if how is Arrival.ASKS else None
         if keeps:
             if doors is not None:

@@ -89,12 +89,12 @@ class Migration:
                 raise NotSupportedError("reconfigure", f"{chain.name}.placement with {paths} paths")
         self.space = space
         self.start = space.start
-        latency, speed, *_ = space.tables.links
+        links = space.tables.links
         here = self.start
-        line = np.minimum(speed[here], bandwidth)  # [F, D]
+        line = np.minimum(links.bandwidth[here], bandwidth)  # [F, D]
         moved = np.arange(space.devices) != here[:, None]
         self._bytes: Floats = np.where(moved, space.weights[:, None], 0.0)
-        self._seconds: Floats = np.where(moved, latency[here] + self._bytes / line, 0.0)
+        self._seconds: Floats = np.where(moved, links.latency[here] + self._bytes / line, 0.0)
         self._chain = np.array([chain for chain, _ in space.tables.slots])
         self._rate: Floats = space.tables.chains["chain_rate"][self._chain]
 

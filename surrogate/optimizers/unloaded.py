@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.errors import NotSupportedError
 from surrogate.optimizers.space import Placements, PlacementSpace
 
 __all__ = ["UnloadedTimes"]
@@ -23,9 +24,14 @@ class UnloadedTimes:
 
     Args:
         space: The placements of the problem.
+
+    Raises:
+        NotSupportedError: If a chain is parallel: its latency is no sum.
     """
 
     def __init__(self, space: PlacementSpace) -> None:
+        if space.tables.chains["chain_parallel"].any():
+            raise NotSupportedError("unloaded latency", "parallel=true")
         self._space = space
         self._tables = space.tables
 
@@ -61,8 +67,8 @@ class UnloadedTimes:
         Returns:
             Times [s] by sending and receiving device [D, D], 0 on the diagonal.
         """
-        latency, bandwidth, *_ = self._tables.links
-        return np.asarray(latency + self._tables.output[slot] / bandwidth)
+        links = self._tables.links
+        return np.asarray(links.latency + self._tables.output[slot] / links.bandwidth)
 
     def latency(self, placement: Placements) -> Floats:
         """Return the sum over chains of the mean latency that their requests have alone.

@@ -168,7 +168,7 @@ def _decisions(draw: st.DrawFn, problem: Problem) -> Deployment:
         heads = sum(fragment.exit is not None for fragment in chain.fragments)
         mix = ExitMix(p=(*[0.0] * heads, 1.0), accuracy=(0.5,) * (heads + 1))
         decision = draw(st.sampled_from([None, mix, Thresholds(tau=(0.75,) * heads)]))
-        if decision is not None:
+        if decision is not None and not chain.parallel:
             exits[chain.name] = decision
     batching = {
         device.name: BatchConfig(policy="dynamic", max_batch=4, timeout=0.5)
@@ -225,8 +225,11 @@ def deployments(draw: st.DrawFn) -> Deployment:
         back = replace(link, source=devices[1], target=devices[0], release="start")
         links = draw(st.sampled_from([(), (link,), (back, link)]))
     models = {str(chain.model): len(chain.fragments) for chain in chains}
+    made = tuple(_device(draw, name, models) for name in devices)
+    if any(device.npu is not None for device in made):
+        chains = tuple(replace(chain, parallel=False) for chain in chains)
     problem = Problem(
-        devices=tuple(_device(draw, name, models) for name in devices),
+        devices=made,
         chains=chains,
         links=links,
         traces=tuple(trace for trace in traces.values() if trace is not None),
