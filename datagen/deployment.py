@@ -99,10 +99,13 @@ class Device:
         servers: Identical servers that share the waiting line, >= 1.
         capacity: Buffer in units, the jobs in service included, >= 1; None for unlimited.
         memory: Bytes for the weights of the fragments placed here; None for unlimited.
-        discipline: ``fcfs``, ``priority`` (non-preemptive head of line) or ``ps``.
+        discipline: ``fcfs``, ``priority`` (non-preemptive head of line) or ``ps`` (processor
+            sharing: nobody waits, and n jobs are served at min(1, servers / n) of the speed each).
         npu: Batching accelerator, or None. Its tables say all: it has one server at speed 1.
         power: Watts at idle and at full utilization, or at 0, 10, ..., 100 %; None if unknown.
-        speedup: Relative speed with 1, 2, ... busy servers (length ``servers``); None for all 1.
+        speedup: Relative speed of each server with 1, 2, ... of them busy (length ``servers``): how
+            cores that share caches and memory slow each other down; None for all 1. Services in
+            progress change pace whenever that number changes.
     """
 
     name: str

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.features import Features
+from surrogate.models.joining import Ways, joined_ways
 from surrogate.models.readout import Prediction
 from surrogate.targets import RATIO, TARGETS, predicted_targets
 
@@ -154,8 +155,19 @@ def _prior(arrays: FlowArrays, features: Features) -> tuple[Tensor, Tensor]:
     passed = arrays.sum_to_flows(torch.log1p(-prior.step_loss.clamp(0.0, LARGEST_LOSS))).exp()
     unloaded = arrays.sum_to_flows(arrays.step_mean)
     latency = unloaded + arrays.sum_to_flows(prior.step_wait)
-    columns = torch.stack([passed, unloaded, latency], dim=-1) * arrays.flow_probability[:, None]
-    total = columns.new_zeros(arrays.chains, 3).index_add(0, arrays.flow_chain, columns)
+    flows = Ways(
+        log_passed=passed.log(),
+        latency=latency,
+        unloaded=unloaded,
+        least=unloaded,
+        law=unloaded.new_zeros(len(unloaded), 0),
+        chain=arrays.flow_chain,
+        probability=arrays.flow_probability,
+    )
+    ways = joined_ways(arrays, flows, None)
+    values = [passed if ways is flows else ways.log_passed.exp(), ways.unloaded, ways.latency]
+    columns = torch.stack(values, dim=-1) * ways.probability[:, None]
+    total = columns.new_zeros(arrays.chains, 3).index_add(0, ways.chain, columns)
     throughput, unloaded, latency = total.unbind(-1)
     return throughput, unloaded.clamp_min(TINY) / latency.clamp_min(TINY)
 

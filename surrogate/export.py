@@ -100,6 +100,7 @@ class _Program(nn.Module):
             known_hops=None,
             known_companions=pairs,
             batch=None,
+            branches=None,
         )
         prior = {item.name: none for item in fields(Prior) if item.default is MISSING}
         prior |= {name: inputs[f"{name}_prior"] for name in ("step_loss", "step_wait")}

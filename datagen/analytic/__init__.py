@@ -23,6 +23,7 @@ from datagen.analytic.md1k_table import MD1KTable, table
 from datagen.analytic.mg1k import md1k, mg1k
 from datagen.analytic.priority import mg1_priority_waits, mm1k_priority
 from datagen.analytic.processor_sharing import mg1_ps_latency, mgck_ps
+from datagen.analytic.slowed_servers import mmck_slowed
 from datagen.analytic.tabulated import (
     loss_and_jobs,
     loss_probability,
@@ -61,6 +62,7 @@ __all__ = [
     "mgck_ps",
     "mixed_counts",
     "mm1k",
+    "mmck_slowed",
     "mm1k_priority",
     "mmck",
     "table",

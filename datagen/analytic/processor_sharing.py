@@ -12,11 +12,14 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from datagen.analytic.finite_queue import FiniteQueueMeasures
 from datagen.analytic.markovian import mmck
+from datagen.analytic.slowed_servers import mmck_slowed
 from datagen.errors import require
 
 __all__ = ["mg1_ps_latency", "mgck_ps"]
@@ -53,17 +56,23 @@ def mg1_ps_latency(arrival_rate: float, mean_service: float, work: ArrayLike) ->
 
 
 def mgck_ps(
-    arrival_rates: ArrayLike, mean_services: ArrayLike, servers: int, capacity: int
+    arrival_rates: ArrayLike,
+    mean_services: ArrayLike,
+    servers: int,
+    capacity: int,
+    speedup: Sequence[float] | None = None,
 ) -> tuple[FiniteQueueMeasures, ...]:
     """Return the measures of each class where c servers share their speed among up to K jobs.
 
-    With n jobs present each is served at speed min(1, c / n), whatever its class and service law.
+    With n jobs present each is served at speed min(1, c / n), whatever its class and service law,
+    times the relative speed of the busy servers.
 
     Args:
         arrival_rates: Poisson arrival rate of each class [1/s] [C], > 0.
         mean_services: Mean service time of each class [s] [C], > 0.
         servers: Number of servers c, >= 1.
         capacity: K, jobs of all classes that the device holds, >= c.
+        speedup: Relative speed of each server with 1, 2, ... of them busy, > 0 [c]; None for 1.
 
     Returns:
         The measures of each class; ``utilization`` is the class's share of the servers' time.
@@ -78,13 +87,22 @@ def mgck_ps(
     require(bool(np.all(rates > 0)), "arrival_rates", "be > 0", arrival_rates)
     require(bool(np.all(means > 0)), "mean_services", "be > 0", mean_services)
     total, work = float(rates.sum()), float(rates @ means)
-    queue = mmck(total, total / work, servers, capacity)
-    return tuple(
-        FiniteQueueMeasures.of(
-            arrival_rate=rate,
-            loss_probability=queue.loss_probability,
-            mean_jobs=queue.mean_jobs * rate * mean / work,
-            load=rate * mean / servers,
+    if speedup is None:
+        queue = mmck(total, total / work, servers, capacity)
+    else:
+        require(len(speedup) == servers, "speedup", f"hold {servers} values", speedup)
+        queue = mmck_slowed(total, total / work, speedup, capacity)
+    found = []
+    for rate, share in zip(rates.tolist(), (rates * means / work).tolist(), strict=True):
+        throughput = rate * (1.0 - queue.loss_probability)
+        jobs = queue.mean_jobs * share
+        found.append(
+            FiniteQueueMeasures(
+                loss_probability=queue.loss_probability,
+                throughput=throughput,
+                mean_jobs=jobs,
+                mean_latency=jobs / throughput,
+                utilization=queue.utilization * share,
+            )
         )
-        for rate, mean in zip(rates.tolist(), means.tolist(), strict=True)
-    )
+    return tuple(found)

@@ -130,6 +130,16 @@ class DeploymentBatch:
         "power", "float64", "W", "power at evenly spaced utilizations", optional=True, absent=0.0
     )
 
+    speedup_start: Ints | None = None
+    speedup_factor: Floats | None = column(
+        "speedup",
+        "float64",
+        "1",
+        "relative speed of each server with 1, 2, ... of them busy; no rows where all are 1",
+        optional=True,
+        absent=1.0,
+    )
+
     batching_start: Ints | None = None
     batching_parameter: Floats | None = column(
         "batching",

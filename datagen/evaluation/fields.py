@@ -8,7 +8,8 @@ Early exits have rows where jobs may leave early, one per exit, the final classi
 by thresholds, an exit has two, one for the jobs answered wrongly there and one for the others.
 Contexts have rows where they change: the samples of the chain's trace stand one context after the
 other then. A device whose power is known has a row per point of its curve. An accelerator has rows
-that say how it forms batches, and a step on one has a row per batch size.
+that say how it forms batches, and a step on one has a row per batch size. A device whose servers
+slow each other down has a row per number of busy servers.
 
 Letters: B deployments, D devices, C chains, P paths, S steps, F fragments (once per path).
 """
@@ -38,6 +39,7 @@ PARENTS: dict[str, str] = {
     "context_parameter": "chain",
     "power": "device",
     "batching": "device",
+    "speedup": "device",
     "table": "step",
 }
 """Level -> the level whose rows hold it, parents first."""

@@ -9,7 +9,16 @@ from datagen.evaluation.batch import DeploymentBatch
 from datagen.evaluation.effects import Effect
 from datagen.evaluation.fields import ranges
 
-__all__ = ["chain_load", "fluid_load", "offered_load", "step_rates", "step_work", "unstable"]
+__all__ = [
+    "alone_factor",
+    "chain_load",
+    "fluid_load",
+    "offered_load",
+    "server_rate",
+    "step_rates",
+    "step_work",
+    "unstable",
+]
 
 Floats = NDArray[np.float64]
 
@@ -70,11 +79,47 @@ def step_work(batch: DeploymentBatch) -> Floats:
     return np.asarray(work)
 
 
+def _speedups(batch: DeploymentBatch, place: int) -> Floats:
+    """Return the first (0) or the last (-1) factor of each device's speed-up table, or 1 [D]."""
+    factors = np.ones(len(batch.device_speed))
+    if batch.speedup_start is None or batch.speedup_factor is None:
+        return factors
+    begin, end = batch.speedup_start[:-1], batch.speedup_start[1:]
+    has_table = end > begin
+    rows = begin if place == 0 else end - 1
+    factors[has_table] = batch.speedup_factor[rows[has_table]]
+    return factors
+
+
+def alone_factor(batch: DeploymentBatch) -> Floats:
+    """Return the relative speed at which each device serves a job that is alone there.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Factors, 1 but where a speed-up table says otherwise [D].
+    """
+    return _speedups(batch, 0)
+
+
+def server_rate(batch: DeploymentBatch) -> Floats:
+    """Return the work that each device does per second with all servers busy.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Service times done per second: the servers, times their relative speed together [1] [D].
+    """
+    return np.asarray(batch.device_servers * _speedups(batch, -1))
+
+
 def _device_load(batch: DeploymentBatch, rates: Floats) -> Floats:
     work = np.bincount(
         batch.step_device_row, weights=rates * step_work(batch), minlength=len(batch.device_speed)
     )
-    return np.asarray(work / batch.device_servers)
+    return np.asarray(work / server_rate(batch))
 
 
 def offered_load(batch: DeploymentBatch) -> Floats:
@@ -84,7 +129,7 @@ def offered_load(batch: DeploymentBatch) -> Floats:
         batch: Packed deployments.
 
     Returns:
-        Loads in units of a device's servers [D], >= 0.
+        Loads in units of what a device's servers do together [D], >= 0.
     """
     return _device_load(batch, step_rates(batch))
 

@@ -143,6 +143,13 @@ class DeploymentTables(PlacedWeights):
         return power_points(self.base.problem.devices)
 
     @cached_property
+    def speedup(self) -> tuple[Ints, Floats]:
+        """Entries of each device's speed-up table [D], and the factors of all of them."""
+        tables = [device.speedup or () for device in self.base.problem.devices]
+        counts = np.array([len(table) for table in tables], dtype=np.int64)
+        return counts, np.array([x for table in tables for x in table], dtype=np.float64)
+
+    @cached_property
     def batching(self) -> BatchingTables:
         """How accelerators form batches, and how long these take."""
         return BatchingTables(self.base, self.slots)
@@ -228,7 +235,8 @@ class DeploymentTables(PlacedWeights):
             "device_names": tuple(d.name for d in self.base.problem.devices) * count,
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
-        content |= times | self._power_rows(count)
+        content |= times | self._curve_rows("power", "watts", self.power, count)
+        content |= self._curve_rows("speedup", "factor", self.speedup, count)
         content |= self.batching.rows(slot, device, begin, count)
         content |= leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
@@ -259,10 +267,13 @@ class DeploymentTables(PlacedWeights):
             mean, variance = (np.add.reduceat(values, begin) for values in (mean, variance))
         return {"step_mean": mean, "step_scv": scv_of(mean, variance), "step_reached": reached}
 
-    def _power_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
-        points, watts = self.power
-        several = _tiled(points, count) if len(watts) else np.zeros(count * len(points), int)
-        return {"power_start": starts_of(several), "power_watts": _tiled(watts, count)}
+    def _curve_rows(
+        self, level: str, unit: str, curves: tuple[Ints, Floats], count: int
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return the rows of what devices have a curve of: its points and values."""
+        points, values = curves
+        several = _tiled(points, count) if len(values) else np.zeros(count * len(points), int)
+        return {f"{level}_start": starts_of(several), f"{level}_{unit}": _tiled(values, count)}
 
     def _transfers(
         self, slot: Ints, device: NDArray[np.int32], begin: Ints

@@ -2,6 +2,7 @@
 
 from datagen.scenarios.base import Scenario
 from datagen.scenarios.bursty import BurstyScenario
+from datagen.scenarios.contention import ContentionScenario
 from datagen.scenarios.early_exit import EarlyExitScenario
 from datagen.scenarios.mixed import MixedScenario
 from datagen.scenarios.placement import PlacementScenario
@@ -11,6 +12,7 @@ from datagen.scenarios.type2 import Type2Scenario
 __all__ = [
     "SCENARIOS",
     "BurstyScenario",
+    "ContentionScenario",
     "EarlyExitScenario",
     "MixedScenario",
     "PlacementScenario",
@@ -28,6 +30,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
         EarlyExitScenario,
         BurstyScenario,
         MixedScenario,
+        ContentionScenario,
     )
 }
 """Every scenario by the name configurations use."""

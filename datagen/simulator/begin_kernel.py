@@ -9,6 +9,7 @@ from datagen.simulator.heap_kernel import push
 from datagen.simulator.index_kernel import unsigned
 from datagen.simulator.keys import ADMIT, PHASE_SHIFT
 from datagen.simulator.network import Network
+from datagen.simulator.sharing_kernel import Sharers, begin_sharing
 from datagen.simulator.state_kernel import NONE, Draws, Extras, State, identity_of
 
 __all__ = ["begin"]
@@ -21,6 +22,7 @@ def begin(
     state: State,
     extras: Extras | None,
     batched: Accelerators | None,
+    shared: Sharers | None,
 ) -> None:
     """Empty the network and let the first job of each chain be on its way.
 
@@ -33,6 +35,7 @@ def begin(
         state: What changes; its heap is empty.
         extras: Arrays for the features of the network, or None where it has none.
         batched: Arrays for its accelerators, or None where it has none.
+        shared: Arrays for its devices whose jobs change pace, or None where it has none.
     """
     state.next_job[:] = 0
     state.queue_head[:] = NONE
@@ -59,6 +62,8 @@ def begin(
         batched.line_head[:] = NONE
         batched.line_tail[:] = NONE
         batched.depth[:] = 0
+    if shared is not None:
+        begin_sharing(state, shared)
     for number in range(draws.base.size):
         chain = unsigned(number)
         time = draws.arrival[chain, unsigned(-draws.base[chain])]

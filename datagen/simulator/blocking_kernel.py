@@ -19,6 +19,7 @@ from datagen.simulator.heap_kernel import pop
 from datagen.simulator.index_kernel import unsigned
 from datagen.simulator.leave_kernel import move_on
 from datagen.simulator.network import Network
+from datagen.simulator.sharing_kernel import Sharers, shares
 from datagen.simulator.state_kernel import Extras, Log, State, clip, step_of, write
 from datagen.simulator.tally import RunLength, Tally
 
@@ -45,6 +46,7 @@ def let_in(
     extras: Extras,
     batched: Accelerators | None,
     contenders: Contenders | None,
+    shared: Sharers | None,
 ) -> None:
     """Play the entry of the first at a door."""
     if contenders is not None:
@@ -52,7 +54,9 @@ def let_in(
         source = source_device(slot, network, state)
         if keeps & SERVER:
             contenders.held_servers[source] -= 1
-            next_in_line(source, now, run, state, tally, extras)
+            if shared is not None and shares(source, shared):
+                pop(state.heap)
+            next_in_line(source, now, network, run, state, tally, extras, shared)
         else:
             pop(state.heap)
         if keeps != NOTHING:
@@ -67,7 +71,7 @@ def let_in(
             tally.step_offered[row] += 1
         identity = state.identity[slot]
         outcome = enter(
-            slot, identity, device, demand, now, network, run, state, tally, extras, batched
+            slot, identity, device, demand, now, network, run, state, tally, extras, batched, shared
         )
         made_room(device, now, network, state, contenders)
         if log.time.size > 0:

@@ -9,6 +9,7 @@ from datagen.simulator.device_kernel import enter
 from datagen.simulator.event_log import ARRIVED, LOST
 from datagen.simulator.index_kernel import signed, unsigned
 from datagen.simulator.network import Network
+from datagen.simulator.sharing_kernel import Sharers
 from datagen.simulator.state_kernel import (
     NONE,
     Draws,
@@ -61,6 +62,7 @@ def start_branches(
     extras: Extras,
     batched: Accelerators | None,
     contenders: Contenders | None,
+    shared: Sharers | None,
 ) -> bool:
     """Let all branches of a job arrive, if its chain is parallel; return whether it is."""
     if contenders is not None:
@@ -96,6 +98,7 @@ def start_branches(
                     tally,
                     extras,
                     batched,
+                    shared,
                 )
             if batch >= 0:
                 tally.step_offered[row] += 1

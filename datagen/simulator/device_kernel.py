@@ -10,6 +10,7 @@ from datagen.simulator.heap_kernel import pop, push, replace_top
 from datagen.simulator.index_kernel import signed, unsigned
 from datagen.simulator.keys import CHOOSE, PHASE_SHIFT
 from datagen.simulator.network import Network
+from datagen.simulator.sharing_kernel import Sharers, join_shared, shares
 from datagen.simulator.state_kernel import (
     NONE,
     Extras,
@@ -37,6 +38,26 @@ def start_service(
 
 
 @inlined
+def begin_service(
+    slot: int,
+    identity: int,
+    device: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    shared: Sharers | None,
+) -> None:
+    """Let a service begin and its end be ahead."""
+    if shared is not None and shares(device, shared):
+        join_shared(slot, identity, device, now, network, run, state, tally, shared)
+        return
+    end = start_service(slot, identity, device, now, run, state, tally)
+    push(state.heap, end, finish_key(identity), signed(slot))
+
+
+@inlined
 def join_line(slot: int, line: int, state: State) -> None:
     """Let a job wait behind the others."""
     state.following[slot] = NONE
@@ -60,11 +81,13 @@ def let_choose(device: int, now: float, state: State, extras: Extras) -> None:
 def choose(
     device: int,
     now: float,
+    network: Network,
     run: RunLength,
     state: State,
     tally: Tally,
     log: Log,
     extras: Extras,
+    shared: Sharers | None,
 ) -> None:
     """Let a free server take the first waiting job of the highest class."""
     pop(state.heap)
@@ -77,8 +100,7 @@ def choose(
     state.idle[device] -= 1
     extras.choosing[device] = False
     identity = state.identity[slot]
-    end = start_service(slot, identity, device, now, run, state, tally)
-    push(state.heap, end, finish_key(identity), signed(slot))
+    begin_service(slot, identity, device, now, network, run, state, tally, shared)
     let_choose(device, now, state, extras)
     if log.time.size > 0:
         write(log, now, CHOSEN, identity, STARTED)
@@ -97,6 +119,7 @@ def enter(
     tally: Tally,
     extras: Extras | None,
     batched: Accelerators | None,
+    shared: Sharers | None,
 ) -> int:
     """Let an admitted job take its units, and a server or a place in the line."""
     state.used[device] += demand
@@ -112,8 +135,7 @@ def enter(
         return QUEUED
     if state.idle[device] > 0:
         state.idle[device] -= 1
-        end = start_service(slot, identity, device, now, run, state, tally)
-        push(state.heap, end, finish_key(identity), signed(slot))
+        begin_service(slot, identity, device, now, network, run, state, tally, shared)
         return STARTED
     join_line(slot, device, state)
     return QUEUED
@@ -121,9 +143,22 @@ def enter(
 
 @inlined
 def next_in_line(
-    device: int, now: float, run: RunLength, state: State, tally: Tally, extras: Extras | None
+    device: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    extras: Extras | None,
+    shared: Sharers | None,
 ) -> None:
-    """Let a freed server take the first waiting job, in place of the event just played."""
+    """Let a freed server take the first waiting job, in place of the event just played.
+
+    Where jobs change pace the heap of events is left alone: what ended there was not in it.
+    """
+    if shared is not None and shares(device, shared):
+        _next_to_share(device, now, network, run, state, tally, extras, shared)
+        return
     if extras is not None and extras.features.prioritized[device]:
         state.idle[device] += 1
         pop(state.heap)
@@ -139,3 +174,28 @@ def next_in_line(
     identity = state.identity[slot]
     end = start_service(slot, identity, device, now, run, state, tally)
     replace_top(state.heap, end, finish_key(identity), head)
+
+
+@inlined
+def _next_to_share(
+    device: int,
+    now: float,
+    network: Network,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+    extras: Extras | None,
+    shared: Sharers,
+) -> None:
+    """Let a freed server of a device whose jobs change pace take the first waiting job."""
+    head = state.queue_head[device]
+    if extras is not None and extras.features.prioritized[device]:
+        state.idle[device] += 1
+        let_choose(device, now, state, extras)
+    elif head != NONE:
+        slot = unsigned(head)
+        state.queue_head[device] = state.following[slot]
+        identity = state.identity[slot]
+        join_shared(slot, identity, device, now, network, run, state, tally, shared)
+    else:
+        state.idle[device] += 1

@@ -209,8 +209,6 @@ def hold_back(
         sent = extras.features.step_delay[row] > 0.0
         if sent or signed(target) == network.step_device[row]:
             return False
-        if keeps & SERVER:
-            pop(state.heap)  # nothing takes the place of the end of its service yet
         _join_door(slot, target, keeps | UNITS | PRESENCE, now, network, state, contenders)
         return True
     return False

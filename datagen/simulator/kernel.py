@@ -13,7 +13,7 @@ from datagen.simulator.batch_kernel import choose_batch, end_segment, look_again
 from datagen.simulator.begin_kernel import begin
 from datagen.simulator.blocking_kernel import is_stuck, let_in
 from datagen.simulator.branch_kernel import has_slots, most_branches, start_branches
-from datagen.simulator.contention_kernel import SERVER
+from datagen.simulator.contention_kernel import NOTHING, SERVER
 from datagen.simulator.device_kernel import choose, enter, next_in_line
 from datagen.simulator.door_kernel import hold_back, keeps_waiting, made_room, wait_outside
 from datagen.simulator.event_log import ARRIVED, FINISHED, LEFT, LOST, MOVED, SENT
@@ -23,6 +23,13 @@ from datagen.simulator.keys import ENTER, FINISH, PHASE_SHIFT
 from datagen.simulator.leave_kernel import admit_key, complete, move_on
 from datagen.simulator.network import Network
 from datagen.simulator.remaining_kernel import count_remaining
+from datagen.simulator.sharing_kernel import (
+    Sharers,
+    count_shared,
+    due_before,
+    end_first,
+    shares,
+)
 from datagen.simulator.state_kernel import (
     NONE,
     SENDING,
@@ -84,6 +91,7 @@ def _arrive_from_outside(
     log: Log,
     extras: Extras | None,
     batched: Accelerators | None,
+    shared: Sharers | None,
 ) -> None:
     """Play an external arrival; the caller has made sure of a slot and of the next arrival time."""
     job = state.next_job[chain]
@@ -121,6 +129,7 @@ def _arrive_from_outside(
         extras,
         batched,
         extras.contenders,
+        shared,
     ):
         return
     outcome = LOST
@@ -132,7 +141,7 @@ def _arrive_from_outside(
         if extras is not None:
             extras.route[slot] = route
         outcome = enter(
-            slot, identity, device, demand, now, network, run, state, tally, extras, batched
+            slot, identity, device, demand, now, network, run, state, tally, extras, batched, shared
         )
     if batch >= 0:
         in_batch = unsigned(batch)
@@ -156,6 +165,7 @@ def _arrive_from_device(
     log: Log,
     extras: Extras | None,
     batched: Accelerators | None,
+    shared: Sharers | None,
 ) -> None:
     """Play the arrival of a job that comes from its previous step."""
     identity = state.identity[slot]
@@ -169,7 +179,7 @@ def _arrive_from_device(
         tally.step_offered[row] += 1
     if state.used[device] + demand <= network.capacity[device]:
         outcome = enter(
-            slot, identity, device, demand, now, network, run, state, tally, extras, batched
+            slot, identity, device, demand, now, network, run, state, tally, extras, batched, shared
         )
     else:
         outcome = LOST
@@ -216,21 +226,32 @@ def _finish(
     log: Log,
     extras: Extras | None,
     batched: Accelerators | None,
+    shared: Sharers | None,
 ) -> None:
     """Play the end of a service: the server goes on, the job moves or completes."""
     heap = state.heap
     identity = heap.key[0] & _IDENTITY
+    if shared is not None:  # whose services end outside the heap
+        identity = state.identity[slot]
     row = unsigned(state.row[slot])
     device = unsigned(network.step_device[row])
     demand = network.step_demand[row]
     state.events[0] += 1
+    keeps, in_heap = SERVER, True
+    if shared is not None and shares(device, shared):
+        in_heap = False
+        end_first(device, now, network, run, state, tally, shared)
+        if shared.sharing.welcomes[device]:
+            keeps = NOTHING  # there is no server of its own to keep
     if extras is not None and hold_back(
-        slot, SERVER, now, network, state, extras, extras.contenders
+        slot, keeps, now, network, state, extras, extras.contenders
     ):
+        if in_heap:
+            pop(heap)
         if log.time.size > 0:
             write(log, now, FINISHED, identity, MOVED)
         return
-    next_in_line(device, now, run, state, tally, extras)
+    next_in_line(device, now, network, run, state, tally, extras, shared)
     last = state.row[slot] == state.last_row[slot]
     delay = 0.0
     held = False
@@ -260,12 +281,20 @@ def _finish(
         return
     delivery = now + delay
     key = move_on(slot, identity, delivery, state)
-    first = heap.time[0]
-    if delay == 0.0 and (now < first or (now == first and key < heap.key[0])):
+    if delay == 0.0 and _comes_next(now, key, state, shared):
         # It would be the very next event: play it without the detour through the heap.
-        _arrive_from_device(slot, now, network, run, state, tally, log, extras, batched)
+        _arrive_from_device(slot, now, network, run, state, tally, log, extras, batched, shared)
     else:
         push(heap, delivery, key, signed(slot))
+
+
+@inlined
+def _comes_next(now: float, key: int, state: State, shared: Sharers | None) -> bool:
+    """Return whether an event of this moment would be played before any other."""
+    if shared is not None and due_before(now, key, state, shared):
+        return False
+    first = state.heap.time[0]
+    return now < first or (now == first and key < state.heap.key[0])  # type: ignore[no-any-return]
 
 
 @inlined
@@ -279,6 +308,7 @@ def _at_device(
     log: Log,
     extras: Extras,
     batched: Accelerators,
+    shared: Sharers | None,
 ) -> None:
     """Play what a device with priorities or an accelerator does on its own."""
     devices = state.idle.size
@@ -290,7 +320,7 @@ def _at_device(
     elif is_accelerator(device, batched):
         choose_batch(device, now, network, run, state, tally, log, extras, batched)
     else:
-        choose(device, now, run, state, tally, log, extras)
+        choose(device, now, network, run, state, tally, log, extras, shared)
 
 
 @compiled
@@ -303,6 +333,7 @@ def play(
     log: Log,
     extras: Extras | None,
     batched: Accelerators | None,
+    shared: Sharers | None,
 ) -> tuple[int, int]:
     """Play events until the cohort has left or something is missing.
 
@@ -317,6 +348,7 @@ def play(
         log: Event log.
         extras: Arrays for the features of the network, or None where it has none.
         batched: Arrays for its accelerators, or None where it has none.
+        shared: Arrays for its devices whose jobs change pace, or None where it has none.
 
     Returns:
         A status, and the chain that needs draws (0 otherwise).
@@ -330,26 +362,36 @@ def play(
     if extras is not None:
         room += most_branches(state, extras.contenders)
     if heap.size[0] == 0:
-        begin(network, draws, state, extras, batched)
+        begin(network, draws, state, extras, batched, shared)
     while True:
         if extras is not None and is_stuck(extras.contenders):
             return DEADLOCK, 0
         now = heap.time[0]
+        sharer = NONE
+        if shared is not None and due_before(now, heap.key[0], state, shared):
+            sharer = shared.soonest[0]
+            now = shared.due[unsigned(sharer)]
         if now > run.horizon and (state.pending[0] == 0 or now > run.limit):
             status = DONE if state.pending[0] == 0 else TRUNCATED
             count_remaining(network, run, state, tally, extras)
+            if shared is not None:
+                count_shared(network, run, tally, shared)
             return status, 0
         if logging and log.size[0] + room > log.time.size:
             return NEED_LOG, 0
         slot = heap.slot[0]
+        if shared is not None and sharer != NONE:
+            slot = shared.root[unsigned(sharer)]
         if slot < 0:
             chain = -1 - slot
             if extras is not None and chain >= network.deadline.size:
                 number = chain - network.deadline.size
                 if batched is not None:
-                    _at_device(number, now, network, run, state, tally, log, extras, batched)
+                    _at_device(
+                        number, now, network, run, state, tally, log, extras, batched, shared
+                    )
                     continue
-                choose(unsigned(number), now, run, state, tally, log, extras)
+                choose(unsigned(number), now, network, run, state, tally, log, extras, shared)
                 continue
             index = unsigned(chain)
             if state.next_job[index] - draws.base[index] + 1 >= columns:
@@ -359,12 +401,12 @@ def play(
             if extras is not None and not has_slots(index, state, extras.contenders):
                 return NEED_SLOTS, 0
             _arrive_from_outside(
-                index, now, network, run, draws, state, tally, log, extras, batched
+                index, now, network, run, draws, state, tally, log, extras, batched, shared
             )
         elif extras is not None and slot >= SENDING:
             _sent(unsigned(slot - SENDING), now, network, run, state, tally, log, extras)
-        elif heap.key[0] >> PHASE_SHIFT == FINISH:
-            _finish(unsigned(slot), now, network, run, state, tally, log, extras, batched)
+        elif sharer != NONE or heap.key[0] >> PHASE_SHIFT == FINISH:
+            _finish(unsigned(slot), now, network, run, state, tally, log, extras, batched, shared)
         elif extras is not None and heap.key[0] >> PHASE_SHIFT == ENTER:
             let_in(
                 unsigned(slot),
@@ -377,9 +419,10 @@ def play(
                 extras,
                 batched,
                 extras.contenders,
+                shared,
             )
         else:
             pop(heap)
             _arrive_from_device(
-                unsigned(slot), now, network, run, state, tally, log, extras, batched
+                unsigned(slot), now, network, run, state, tally, log, extras, batched, shared
             )

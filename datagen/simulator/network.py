@@ -20,6 +20,7 @@ from datagen.simulator.contention import (
     contention_of,
 )
 from datagen.simulator.keys import MAX_CHAINS, MAX_STEPS
+from datagen.simulator.sharing import SHARING_EFFECTS, Sharing, sharing_of
 
 __all__ = ["ENGINE_COVERS", "FEATURE_EFFECTS", "Features", "Network", "networks"]
 
@@ -39,6 +40,7 @@ ENGINE_COVERS = (
     | Effect.DEADLINE
     | Effect.NPU
     | Effect.BATCHING
+    | SHARING_EFFECTS
     | Effect.BLOCKING
     | Effect.PARALLEL
 )
@@ -54,6 +56,7 @@ FEATURE_EFFECTS = (
     | Effect.EXITS
     | Effect.THRESHOLDS
     | Effect.NPU
+    | SHARING_EFFECTS
     | CONTENTION_EFFECTS
 )
 """Effects that are more than other numbers in the arrays of a network."""
@@ -96,6 +99,7 @@ class Network(NamedTuple):
         deadline: Latency to meet per chain [s]; NaN if none [C].
         features: What else it has, or None.
         batching: Its accelerators, or None; where it has some, it has features.
+        sharing: Its devices whose jobs change pace, or None; likewise.
         contention: What else its jobs wait for, or None; likewise.
     """
 
@@ -107,6 +111,7 @@ class Network(NamedTuple):
     deadline: NDArray[np.float64]
     features: Features | None = None
     batching: Batching | None = None
+    sharing: Sharing | None = None
     contention: Contention | None = None
 
     @property
@@ -198,6 +203,7 @@ def _network(batch: DeploymentBatch, index: int, rates: NDArray[np.float64] | No
         if batch.effects[index] & int(FEATURE_EFFECTS)
         else None,
         batching=None if rates is None else batching_of(batch, index, rates),
+        sharing=sharing_of(batch, index) if batch.effects[index] & int(SHARING_EFFECTS) else None,
         contention=contention_of(batch, index, steps),
     )
 

@@ -17,6 +17,8 @@ from datagen.simulator.heap_kernel import Heap
 from datagen.simulator.kernel import DEADLOCK, NEED_DRAWS, NEED_LOG, NEED_SLOTS, TRUNCATED, play
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws, Chunk
+from datagen.simulator.sharing import no_sharing
+from datagen.simulator.sharing_kernel import Sharers
 from datagen.simulator.state_kernel import Draws, Extras, Log, State
 from datagen.simulator.tally import RunLength, Tally, histogram_of
 
@@ -66,9 +68,12 @@ class NumbaEngine(Engine):
         state.heap.size[0] = 0  # the loop takes an empty heap for the beginning
         extras = _extras(network, feed)
         batched = _accelerators(network)
+        shared = _sharers(network)
         records = _empty_log(_FIRST_LOG) if log else _NO_LOG
         while True:
-            status, chain = play(plain, length, feed.draws, state, tally, records, extras, batched)
+            status, chain = play(
+                plain, length, feed.draws, state, tally, records, extras, batched, shared
+            )
             if status == NEED_DRAWS:
                 feed.refill(chain, int(state.next_job[chain]))
             elif status == NEED_SLOTS:
@@ -77,6 +82,11 @@ class NumbaEngine(Engine):
                     extras = _with_more_places(extras)
                 if batched is not None:
                     batched = batched._replace(ticket=_doubled(batched.ticket))
+                if shared is not None:
+                    grown: dict[str, Any] = {
+                        name: _doubled(getattr(shared, name)) for name in _SHARERS_PER_SLOT
+                    }
+                    shared = shared._replace(**grown)
             elif status == NEED_LOG:
                 records = _with_more_room(records)
             else:
@@ -93,9 +103,10 @@ class NumbaEngine(Engine):
         )
 
     def _prepared(self, network: Network) -> tuple[Network, State]:
-        """Return a network without its features and accelerators, and its state."""
+        """Return a network without what else it has, and its state."""
         if self._last is None or self._last[0] is not network:
-            plain = network._replace(features=None, batching=None, contention=None)
+            none: dict[str, Any] = dict.fromkeys(("features", "batching", "sharing", "contention"))
+            plain = network._replace(**none)
             self._last = network, plain, _state(network)
         return self._last[1:]
 
@@ -205,6 +216,11 @@ def _extras(network: Network, feed: _Feed) -> Extras | None:
     )
 
 
+def _contended(network: Network) -> bool:
+    """Return whether the loop of all contention plays a network: one is compiled for all of it."""
+    return network.sharing is not None or network.contention is not None
+
+
 def _deadlock(extras: Extras | None) -> float:
     assert extras is not None
     assert extras.contenders is not None
@@ -216,10 +232,9 @@ _CONTENDERS_PER_SLOT = ("ticket", "keeps", "record", "running", "failed")
 
 
 def _contenders(network: Network) -> Contenders | None:
-    contention = network.contention
-    if contention is None:
+    if not _contended(network):
         return None
-    devices = network.devices
+    contention, devices = network.contention, network.devices
     flags = {"called": devices, "failed": _FIRST_SLOTS}
     sizes = dict.fromkeys(
         ("door_head", "door_tail", "held_servers", "stuck_servers", "cursor"), devices
@@ -228,8 +243,8 @@ def _contenders(network: Network) -> Contenders | None:
     arrays: dict[str, Any] = {name: np.zeros(size, dtype=bool) for name, size in flags.items()}
     arrays |= {name: np.zeros(size, dtype=np.int64) for name, size in sizes.items()}
     return Contenders(
-        blocks=np.array([contention.blocks]),
-        parallel=contention.parallel,
+        blocks=np.array([contention is not None and contention.blocks]),
+        parallel=np.zeros(network.chains, bool) if contention is None else contention.parallel,
         held_units=np.zeros(devices),
         stuck_units=np.zeros(devices),
         in_use=np.zeros(devices),
@@ -263,6 +278,24 @@ def _accelerators(network: Network) -> Accelerators | None:
     sizes |= {"batches": (segments, largest)}
     integers = {name: np.zeros(size, dtype=np.int64) for name, size in sizes.items()}
     return Accelerators(batching=batching, **flags, **integers)
+
+
+_SHARERS_PER_SLOT = ("left", "right", "tag")
+"""Arrays of the devices that share that are kept per slot."""
+
+
+def _sharers(network: Network) -> Sharers | None:
+    if not _contended(network):
+        return None
+    sharing = network.sharing
+    if sharing is None:
+        sharing = no_sharing(network.servers)
+    devices = network.devices
+    sizes = dict.fromkeys(("present", "root"), devices)
+    sizes |= {"soonest": 1, "left": _FIRST_SLOTS, "right": _FIRST_SLOTS}
+    integers: dict[str, Any] = {n: np.zeros(size, dtype=np.int64) for n, size in sizes.items()}
+    times: dict[str, Any] = {n: np.zeros(devices) for n in ("virtual", "since", "due")}
+    return Sharers(sharing=sharing, tag=np.zeros(_FIRST_SLOTS), **integers, **times)
 
 
 def _doubled(values: NDArray[Any]) -> NDArray[Any]:

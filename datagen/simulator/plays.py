@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import islice
 
 import numpy as np
 
@@ -45,17 +46,27 @@ def _unloaded_latency(batch: DeploymentBatch, index: int, network: Network) -> n
     """
     first, last = int(batch.chain_start[index]), int(batch.chain_start[index + 1])
     if network.features is not None:
+        pace = np.ones(network.devices) if network.sharing is None else network.sharing.pace[:, 0]
+        paces = iter(pace[network.step_device].tolist())
         served = [
             (
                 bool(batch.chain_parallel[row]),
-                [sum(part.mean for part in routes.parts_of(step, exit_)) for step in steps],
+                [
+                    [part.mean / pace for part in routes.parts_of(step, exit_)]
+                    for step, pace in zip(steps, own, strict=True)
+                ],
             )
             for row in range(first, last)
             for routes in (chain_routes(batch, row),)
             for steps in routes.paths
+            for own in (list(islice(paces, len(steps))),)
             for exit_ in range(len(routes.exits))
         ]
-        seconds = [max(own) if parallel else sum(own) for parallel, own in served]
+        # One after the other, not step by step: labels hang on the last bit of this sum.
+        seconds = [
+            max(map(sum, times)) if parallel else sum(time for step in times for time in step)
+            for parallel, times in served
+        ]
         delay, features = network.features.step_delay, network.features
         bounds = zip(features.route_first, features.route_steps, strict=True)
         travel = [delay[row : row + steps - 1].sum() for row, steps in bounds]

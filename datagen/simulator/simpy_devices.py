@@ -13,9 +13,10 @@ from simpy.events import Event
 
 from datagen.simulator.event_log import CHOSEN, QUEUED, STARTED
 from datagen.simulator.keys import choice_key
+from datagen.simulator.simpy_cores import Cores
 from datagen.simulator.simpy_events import KeyedEnvironment
 
-__all__ = ["Device", "Note", "PriorityDevice", "Token", "Work"]
+__all__ = ["Device", "Note", "PriorityDevice", "SharedDevice", "Token", "Work"]
 
 Note = Callable[[int, int, int, int, int], None]
 """Writes kind, chain, job, step and outcome of an event into the log."""
@@ -74,13 +75,16 @@ class Device:
         env: Where it is.
         servers: Number of servers, >= 1.
         capacity: Units of the buffer, those of jobs in service included; inf if unlimited.
+        cores: The servers, where the jobs in service change pace; None where each has one server.
 
     Servers that are ``held`` are neither idle nor at work: a served job keeps them while it waits
     for room elsewhere. ``made_room`` is told whenever somebody who waits for room here may find it.
     """
 
-    def __init__(self, env: KeyedEnvironment, servers: int, capacity: float) -> None:
-        self.env = env
+    def __init__(
+        self, env: KeyedEnvironment, servers: int, capacity: float, cores: Cores | None = None
+    ) -> None:
+        self.env, self.cores = env, cores
         self.servers, self.capacity = servers, capacity
         self.idle, self.jobs, self.units = servers, 0, 0.0
         self.held = 0
@@ -134,7 +138,10 @@ class Device:
         """Let a service begin."""
         env = self.env
         service = token.work.begin(token.step, self)
-        env.fire(token.finished, env._now + service, token.key)
+        if self.cores is None:
+            env.fire(token.finished, env._now + service, token.key)
+        else:
+            self.cores.begin(token.finished, token.key, service)
 
     def finish(self, units: float) -> None:
         """Let a served job give back its server, and those of its units that it does not keep."""
@@ -184,6 +191,35 @@ class Device:
             self.idle += 1
 
 
+class SharedDevice(Device):
+    """A device that serves everybody at once: processor sharing.
+
+    Args:
+        env: Where it is.
+        servers: Number of servers, >= 1.
+        capacity: Units of the buffer; inf if unlimited.
+        cores: The servers.
+    """
+
+    def __init__(self, env: KeyedEnvironment, servers: int, capacity: float, cores: Cores) -> None:
+        super().__init__(env, servers, capacity, cores)
+        self.shared = cores
+
+    def welcome(self, token: Token) -> int:
+        self.serve(token)
+        self.idle = self.shared.idle
+        return STARTED
+
+    def hold(self) -> int:
+        """Let a served job stay; the others share what it used."""
+        self.observe()
+        self.idle = self.shared.idle
+        return 0
+
+    def go_on(self) -> None:
+        self.idle = self.shared.idle
+
+
 class PriorityDevice(Device):
     """A device that chooses whom to serve after all else at an instant: the highest class first.
 
@@ -194,6 +230,7 @@ class PriorityDevice(Device):
         index: Its number.
         classes: Rank of each chain's priority, 0 for the highest.
         note: Where a choice is written down.
+        cores: The servers, where the jobs in service change pace.
     """
 
     def __init__(
@@ -205,8 +242,9 @@ class PriorityDevice(Device):
         index: int,
         classes: list[int],
         note: Note,
+        cores: Cores | None = None,
     ) -> None:
-        super().__init__(env, servers, capacity)
+        super().__init__(env, servers, capacity, cores)
         self.key, self.classes, self.note = choice_key(index), classes, note
         self.numbers = count()
         self.ranked: list[tuple[int, int, Token]] = []

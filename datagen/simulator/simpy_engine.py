@@ -22,7 +22,8 @@ from datagen.simulator.keys import ADMIT, FINISH, JOB_SHIFT, event_key
 from datagen.simulator.network import Network
 from datagen.simulator.randomness import ChainDraws
 from datagen.simulator.simpy_accelerators import Accelerator, BatchSums
-from datagen.simulator.simpy_devices import Device, PriorityDevice, Token
+from datagen.simulator.simpy_cores import Cores
+from datagen.simulator.simpy_devices import Device, PriorityDevice, SharedDevice, Token
 from datagen.simulator.simpy_doors import DeadlockFound
 from datagen.simulator.simpy_events import KeyedEnvironment, Life
 from datagen.simulator.simpy_hops import Arrival, Hops, Stay, Visit
@@ -63,10 +64,18 @@ class System:
             policy = self._batching[index]() if index in self._batching else None
             return Accelerator(self.env, index, network, self.batches, self.note, policy)
         size = (int(network.servers[index]), float(network.capacity[index]))
+        sharing = network.sharing
+        cores = None
+        if sharing is not None and sharing.shares[index]:
+            cores = Cores(self.env, index, size[0], sharing)
+            if sharing.welcomes[index]:
+                return SharedDevice(self.env, *size, cores)
         if network.features is None or not network.features.prioritized[index]:
-            return Device(self.env, *size)
+            return Device(self.env, *size, cores)
         classes = network.features.chain_class.tolist()
-        return PriorityDevice(self.env, *size, index=index, classes=classes, note=self.note)
+        return PriorityDevice(
+            self.env, *size, index=index, classes=classes, note=self.note, cores=cores
+        )
 
     def note(self, kind: int, chain: int, job: int, step: int, outcome: int) -> None:
         """Write a line of the event log."""

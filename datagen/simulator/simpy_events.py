@@ -42,7 +42,7 @@ class Process:
 class KeyedEnvironment(Environment):
     """An environment whose events have an absolute time and a place among those of that time."""
 
-    def fire(self, event: Event, time: float, key: int) -> None:
+    def fire(self, event: Event, time: float, key: int, turn: int = 0) -> None:
         """Let an event happen.
 
         SimPy's own ``schedule`` takes a delay, and ``now + (time - now)`` is not always ``time``.
@@ -51,9 +51,10 @@ class KeyedEnvironment(Environment):
             event: One that has not happened yet.
             time: When [s].
             key: Its place among the events of that time; no two of them share one.
+            turn: Tells it from events of the same time and key that were taken back.
         """
         event._ok, event._value = True, None
-        heappush(self._queue, (time, key, 0, event))  # type: ignore[misc]
+        heappush(self._queue, (time, key, turn, event))  # type: ignore[misc]
 
     def at(self, time: float, key: int) -> Event:
         """Return a new event that happens at a time [s]."""

@@ -13,12 +13,13 @@ from datagen.deployment import Deployment
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Effect, Evaluable, Evaluator, Measures, as_batch
 from datagen.evaluation.loads import fluid_load, unstable
-from datagen.simulator.contention import LINK_EFFECTS
+from datagen.simulator.contention import CONTENTION_EFFECTS, LINK_EFFECTS
 from datagen.simulator.engine import Engine
 from datagen.simulator.network import FEATURE_EFFECTS, networks
 from datagen.simulator.options import EngineName, SimulationOptions
 from datagen.simulator.plays import Play, events_per_job
 from datagen.simulator.rounds import TOGETHER, Results, play_rounds
+from datagen.simulator.sharing import SHARING_EFFECTS
 from datagen.simulator.standard_errors import INTERVAL_LEVEL
 from datagen.simulator.stopping import require_affordable
 from datagen.simulator.watched_engine import WatchedEngine
@@ -225,8 +226,8 @@ def warm_up(batch: DeploymentBatch | None = None) -> None:
     """Compile the event loops (or load them from disk), so that no later call pays for it.
 
     Args:
-        batch: Deployments that will be played, for the loops that they need; None for every loop
-            but that of accelerators, which takes longer to compile than all others.
+        batch: Deployments that will be played, for the loops that they need; None the two that
+            most need: those of contention and of accelerators take long to compile.
     """
     from datagen.arrivals import Poisson
     from datagen.deployment import Chain, Device, Fragment, Problem
@@ -236,12 +237,15 @@ def warm_up(batch: DeploymentBatch | None = None) -> None:
     devices = (
         Device(name="d", capacity=2),
         Device(name="d", capacity=2, discipline="priority"),
+        Device(name="d", capacity=2, discipline="ps"),
         Device(name="d", capacity=2, npu=Npu(network="mobilenetv2")),
     )
     kinds = {0, 1}
     if batch is not None:
-        featured = (batch.effects & int(FEATURE_EFFECTS) != 0).astype(int)
-        kinds = set((featured + (batch.effects & int(Effect.NPU) != 0)).tolist())
+        # Who has effects of a later set is played by the loop of that one, whatever else there is.
+        sets = (FEATURE_EFFECTS, SHARING_EFFECTS | CONTENTION_EFFECTS, Effect.NPU)
+        has = np.array([batch.effects & int(effects) != 0 for effects in sets])
+        kinds = set((has * np.arange(1, len(sets) + 1)[:, None]).max(axis=0).tolist())
     fragment = Fragment(name="f", service=Deterministic(mean=0.5))
     chain = Chain(name="c", arrivals=Poisson(rate=1.0), fragments=(fragment,))
     for kind in sorted(kinds):

@@ -6,6 +6,7 @@ from datagen.theory.accelerators import accelerator_cases
 from datagen.theory.cases import Case
 from datagen.theory.features import feature_cases
 from datagen.theory.finite import finite_cases
+from datagen.theory.sharing import sharing_cases
 from datagen.theory.unlimited import unlimited_cases
 
 __all__ = ["oracle_cases"]
@@ -13,4 +14,10 @@ __all__ = ["oracle_cases"]
 
 def oracle_cases() -> tuple[Case, ...]:
     """Return every case."""
-    return (*finite_cases(), *unlimited_cases(), *feature_cases(), *accelerator_cases())
+    return (
+        *finite_cases(),
+        *unlimited_cases(),
+        *feature_cases(),
+        *sharing_cases(),
+        *accelerator_cases(),
+    )

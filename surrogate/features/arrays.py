@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch
+from datagen.evaluation.loads import alone_factor
+from surrogate.features.branches import Branches, Pieces, pieces_of
 from surrogate.features.companions import Companions, companions
 from surrogate.features.hops import Hops, shared_hops
 
@@ -27,7 +29,14 @@ __all__ = ["FlowArrays", "flow_arrays"]
 
 Index = NDArray[np.int64]
 
-_ON_THE_HOST = ("flow_sizes", "deployments", "known_hops", "known_companions", "batch")
+_ON_THE_HOST = (
+    "flow_sizes",
+    "deployments",
+    "known_hops",
+    "known_companions",
+    "batch",
+    "branches",
+)
 """Fields that are not simply moved to another device."""
 
 
@@ -48,7 +57,7 @@ class FlowArrays:
         chain_scv: SCV of the interarrival time [C].
         chain_deployment: Deployment of each chain [C].
         device_deployment: Deployment of each device [D].
-        step_mean: Mean service time on its device [s] [S].
+        step_mean: Mean service time on its device, of a job that is alone there [s] [S].
         step_scv: SCV of the service time [S].
         step_demand: Buffer units [S].
         device_capacity: Buffer units, inf if unlimited [D].
@@ -58,6 +67,8 @@ class FlowArrays:
         known_hops: The hops, where they have been found already.
         known_companions: The companions, likewise.
         batch: The deployments packed, for feature groups; only they read it.
+        branches: How flows make up paths, where some are branches of parallel chains; None where
+            every flow is a path.
     """
 
     step_device: Tensor
@@ -82,6 +93,12 @@ class FlowArrays:
     known_hops: Hops | None = None
     known_companions: Companions | None = None
     batch: DeploymentBatch | None = None
+    branches: Branches | None = None
+
+    @cached_property
+    def notes(self) -> dict[str, Any]:
+        """What feature groups have found out about these deployments, to be found out once."""
+        return {}
 
     @cached_property
     def hops(self) -> Hops:
@@ -118,6 +135,7 @@ class FlowArrays:
             for item in fields(self)
             if item.name not in _ON_THE_HOST
         }
+        moved["branches"] = None if self.branches is None else self.branches.to(device)
         if torch.device(device).type == "cpu":
             return replace(self, **moved, known_hops=None, known_companions=None)
         hops, pairs = self.hops.to(device), self.companions.to(device)
@@ -223,19 +241,20 @@ def flow_arrays(batch: DeploymentBatch) -> FlowArrays:
     Returns:
         Its tensors on the CPU.
     """
-    length = batch.counts("step")
-    order = np.argsort(-length, kind="stable")
-    ordered_length = length[order]
+    pieces = pieces_of(batch)
+    order = np.argsort(-pieces.length, kind="stable")
+    ordered_length = pieces.length[order]
     longest = int(ordered_length[0])
     # Flows that reach position k: the first sizes[k] of the sorted ones.
     sizes = np.searchsorted(-ordered_length, -np.arange(longest), side="left")
-    first = batch.step_start[:-1][order]
+    first = pieces.first[order]
     row = np.concatenate([first[:size] + k for k, size in enumerate(sizes)])
     position = np.repeat(np.arange(longest), sizes)
     flow = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     before = np.repeat(np.concatenate([[0], sizes[:-1]]), sizes)
-    chain = np.repeat(np.arange(len(batch.chain_rate)), batch.counts("path"))[order]
-    probability = batch.path_probability[order]
+    path_chain = np.repeat(np.arange(len(batch.chain_rate)), batch.counts("path"))
+    path = pieces.path[order]
+    chain, probability = path_chain[path], batch.path_probability[path]
     return FlowArrays(
         step_device=_index(batch.step_device_row[row]),
         step_flow=_index(flow),
@@ -249,7 +268,7 @@ def flow_arrays(batch: DeploymentBatch) -> FlowArrays:
         chain_scv=_real(batch.chain_scv),
         chain_deployment=_index(batch.owner("chain")),
         device_deployment=_index(batch.owner("device")),
-        step_mean=_real(batch.step_mean[row]),
+        step_mean=_real((batch.step_mean / alone_factor(batch)[batch.step_device_row])[row]),
         step_scv=_real(batch.step_scv[row]),
         step_demand=_real(batch.step_demand[row]),
         device_capacity=_real(batch.device_capacity),
@@ -257,4 +276,16 @@ def flow_arrays(batch: DeploymentBatch) -> FlowArrays:
         step_row=_index(row),
         deployments=len(batch),
         batch=batch,
+        branches=_branches(batch, pieces, path, path_chain) if pieces.parallel else None,
+    )
+
+
+def _branches(
+    batch: DeploymentBatch, pieces: Pieces, flow_path: np.ndarray, path_chain: np.ndarray
+) -> Branches:
+    return Branches(
+        flow_path=_index(flow_path),
+        path_chain=_index(path_chain),
+        path_probability=_real(batch.path_probability),
+        path_branches=_index(np.bincount(pieces.path, minlength=len(path_chain))),
     )

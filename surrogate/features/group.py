@@ -55,6 +55,8 @@ class FeatureGroup(ABC):
     """
 
     names: ClassVar[FeatureNames]
+    joins: ClassVar[bool] = False
+    """Whether a network that reads it says how branches of parallel chains join."""
 
     @property
     def keeps_prior(self) -> bool:

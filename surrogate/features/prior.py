@@ -50,6 +50,8 @@ class Prior:
         capacity: Jobs the device holds, at the mix's mean demand [D].
         unbounded: Devices whose mean wait has no known upper bound though their buffer is finite,
             as those that wait for batches [D]; None where there are none.
+        lossless: Steps that lose nobody, as those that block the one before [S]; None where any
+            may.
     """
 
     step_rate: Tensor
@@ -75,3 +77,4 @@ class Prior:
     scv: Tensor
     capacity: Tensor
     unbounded: Tensor | None = None
+    lossless: Tensor | None = None

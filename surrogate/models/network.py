@@ -14,6 +14,7 @@ from surrogate.features.arrays import FlowArrays
 from surrogate.features.features import FeatureFunction, Features
 from surrogate.features.groups import feature_groups
 from surrogate.models.activations import Tanh
+from surrogate.models.joining import JOIN_OUTPUTS
 from surrogate.models.latency_law import LEVELS
 from surrogate.models.readout import Prediction, read_out
 
@@ -90,22 +91,25 @@ def correction_head(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(inner, nn.SiLU(), correction)
 
 
-def law_head(hidden: int) -> nn.Sequential:
+def law_head(hidden: int, more: int = 0) -> nn.Sequential:
     """Return the layers from the state of a flow to the quantiles of its latency.
 
     Args:
         hidden: Width of the state.
+        more: Further outputs: of how branches join.
 
     Returns:
-        Layers [P, hidden] -> [P, len(LEVELS)].
+        Layers [P, hidden] -> [P, len(LEVELS) + more].
     """
-    return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, len(LEVELS)))
+    outputs = len(LEVELS) + more
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
 
 
 class DeploymentNetwork(nn.Module, ABC):
     """Predicts the measures of deployments from the features of steps, devices and flows.
 
-    ``settings`` holds the arguments it was made with; ``scaled`` says whether it already knows the
+    ``settings`` holds the arguments it was made with; ``law_outputs`` says how many outputs the law
+    head has beside those of the law; ``scaled`` says whether it already knows the
     scale of its features, from a sample or from a checkpoint. A subclass makes the layers between
     the encoders and the heads, and then the heads.
 
@@ -129,6 +133,8 @@ class DeploymentNetwork(nn.Module, ABC):
             self.settings["groups"] = list(groups)
         self.scaled = False
         self.features = FeatureFunction(feature_groups(groups), companions=companions)
+        joins = any(group.joins for group in self.features.groups)
+        self.law_outputs = JOIN_OUTPUTS if joins else 0
         names = self.features.names
         self.step_encoder = Standardised(len(names.step), hidden)
         self.device_encoder = Standardised(len(names.device), hidden)

@@ -17,7 +17,8 @@ from torch import Tensor
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.decomposition import Prior
 from surrogate.features.features import logit
-from surrogate.models.latency_law import LatencyLaw, flow_log_quantiles
+from surrogate.models.joining import Ways, joined_ways
+from surrogate.models.latency_law import LEVELS, LatencyLaw, flow_log_quantiles
 
 __all__ = ["Prediction", "read_out", "wait_bound"]
 
@@ -112,61 +113,67 @@ def read_out(
         arrays: The deployments.
         prior: Their decomposition.
         correction: Of the log-odds of loss and of waiting at each step [S, 2].
-        law_correction: What tells the quantiles of each flow's latency from its mean [P, 3].
+        law_correction: What tells the quantiles of each flow's latency from its mean [P, 3], and
+            how branches of a parallel chain join where a network knows of them [P, 5].
 
     Returns:
         Measures inside their physical range, whatever the corrections.
     """
     log_odds = logit(prior.step_loss) + correction[:, 0]
     log_passed = torch.nn.functional.logsigmoid(-log_odds)
+    if prior.lossless is not None:
+        log_passed = torch.where(prior.lossless, 0.0, log_passed)
     sojourn = arrays.step_mean + _corrected_wait(arrays, prior, correction[:, 1])
-    flow_log_passed = arrays.sum_to_flows(log_passed)
-    flow_latency = arrays.sum_to_flows(sojourn)
-    flow_unloaded = arrays.sum_to_flows(arrays.step_mean)
-    if arrays.flow_chain.shape[0] == arrays.chains:
-        order = arrays.flow_chain.argsort()  # one flow per chain: a permutation
-        log_ratio = flow_log_passed[order]
-        latency, unloaded = flow_latency[order], flow_unloaded[order]
+    constant = torch.where(arrays.step_scv == 0, arrays.step_mean, 0.0)
+    flows = Ways(
+        log_passed=arrays.sum_to_flows(log_passed),
+        latency=arrays.sum_to_flows(sojourn),
+        unloaded=arrays.sum_to_flows(arrays.step_mean),
+        least=arrays.sum_to_flows(constant),
+        law=law_correction[:, : len(LEVELS)],
+        chain=arrays.flow_chain,
+        probability=arrays.flow_probability,
+    )
+    joining = law_correction[:, len(LEVELS) :]
+    ways = joined_ways(arrays, flows, joining if joining.shape[1] else None)
+    if ways.chain.shape[0] == arrays.chains:
+        order = ways.chain.argsort()  # one path per chain: a permutation
+        log_ratio = ways.log_passed[order]
+        latency, unloaded = ways.latency[order], ways.unloaded[order]
     else:
-        log_ratio, latency, unloaded = _over_paths(
-            arrays, flow_log_passed, flow_latency, flow_unloaded
-        )
+        log_ratio, latency, unloaded = _over_paths(arrays, ways)
     return Prediction(
         step_log_passed=log_passed,
         step_sojourn=sojourn,
         log_throughput_ratio=log_ratio,
         latency=latency,
         latency_ratio=unloaded.clamp_min(TINY) / latency.clamp_min(TINY),
-        law=_law(arrays, flow_log_passed, flow_latency, law_correction),
+        law=_law(arrays, ways),
     )
 
 
-def _law(arrays: FlowArrays, log_passed: Tensor, latency: Tensor, correction: Tensor) -> LatencyLaw:
-    """Scatter the latencies of each flow around their mean."""
-    constant = torch.where(arrays.step_scv == 0, arrays.step_mean, 0.0)
-    log_least = arrays.sum_to_flows(constant).clamp_min(TINY).log()
+def _law(arrays: FlowArrays, ways: Ways) -> LatencyLaw:
+    """Scatter the latencies of each path around their mean."""
+    log_least = ways.least.clamp_min(TINY).log()
     return LatencyLaw(
-        log_quantile=flow_log_quantiles(correction, latency.clamp_min(TINY).log(), log_least),
+        log_quantile=flow_log_quantiles(ways.law, ways.latency.clamp_min(TINY).log(), log_least),
         log_least=log_least,
-        completed=arrays.flow_probability * log_passed.exp(),
-        chain=arrays.flow_chain,
+        completed=ways.probability * ways.log_passed.exp(),
+        chain=ways.chain,
         chains=arrays.chains,
     )
 
 
-def _over_paths(
-    arrays: FlowArrays, log_passed: Tensor, latency: Tensor, unloaded: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _over_paths(arrays: FlowArrays, ways: Ways) -> tuple[Tensor, Tensor, Tensor]:
     """Combine the paths of each chain: counts add, times are weighted by completions [C]."""
-    chain = arrays.flow_chain
-    probability = arrays.flow_probability
+    chain, probability, log_passed = ways.chain, ways.probability, ways.log_passed
     # Relative to the chain's best path, so that no weight vanishes where next to nothing passes.
     log_completed = probability.clamp_min(TINY).log() + log_passed
     best = torch.full_like(arrays.chain_scv, -torch.inf)
     best = best.scatter_reduce(0, chain, log_completed.detach(), "amax")
     weight = torch.exp(log_completed - best[chain])
     lost = -probability * torch.expm1(log_passed)
-    columns = torch.stack([weight, weight * latency, weight * unloaded, lost], dim=-1)
+    columns = torch.stack([weight, weight * ways.latency, weight * ways.unloaded, lost], dim=-1)
     total = columns.new_zeros(arrays.chains, 4).index_add(0, chain, columns)
     completed, latency, unloaded, loss = total.unbind(-1)
     # Small losses keep their digits where they are added up, large ones where completions are.

@@ -282,7 +282,6 @@ BAD_DOCUMENTS: dict[str, tuple[bytes, str]] = {
         WHOLE.replace(b"capacity: 20", b"capacity: null").replace(b"rate: 2.0", b"rate: 20.0"),
         "placement must keep devices of unlimited capacity below load 1",
     ),
-    "unsupported": (changed(["devices", 0, "discipline"], "ps"), "discipline=ps"),
     "variants": (
         changed(
             ["chains", 0, "variants"],

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datagen.deployment import Variant
 from datagen.documents import to_json
 from datagen.errors import DatagenError, InvalidInputError
 from datagen.generate import (
@@ -133,13 +134,15 @@ def test_shapes_that_occur_elsewhere_are_left_out(whole: Path, tmp_path: Path) -
 
 def test_a_failure_before_the_first_shard_leaves_no_trace(tmp_path: Path) -> None:
     base = tandem(0)
-    device = replace(base.problem.devices[0], discipline="ps")
-    shared = replace(base, problem=replace(base.problem, devices=(device,)))
+    chain = base.problem.chains[0]
+    small = Variant(name="small", fragments=chain.fragments, accuracy=0.5)
+    chains = (replace(chain, variants=(small,)), *base.problem.chains[1:])
+    varied = replace(base, problem=replace(base.problem, chains=chains))
     target = DatasetWriter(
         folder=tmp_path / "set", rows=1, rows_per_shard=1, identity={}, source="simulation"
     )
-    source = DocumentSource(text=to_json(shared))
-    with pytest.raises(DatagenError, match=r"1 deployments failed .* discipline=ps"):
+    source = DocumentSource(text=to_json(varied))
+    with pytest.raises(DatagenError, match=r"1 deployments failed .* variants"):
         run_campaign(Task(source=source, options=SimulationOptions(events=100)), target, local(1))
     assert not (tmp_path / "set").exists()
 

@@ -328,20 +328,31 @@ def processes(draw: st.DrawFn) -> Arrivals:
     return Periodic(period=gap, jitter=gap * draw(st.sampled_from([0.0, 0.5, 1.0])))
 
 
+SPEEDUPS = {1: (0.8,), 2: (1.0, 0.75), 3: (1.0, 0.5, 0.6)}
+"""Relative speed of each server with 1, 2, ... of them busy, by how many there are."""
+
+
+@st.composite
+def hosts(draw: st.DrawFn, name: str, share: bool) -> Device:
+    """A device; one whose jobs change pace, more often than not, where some ``share``."""
+    servers = draw(st.integers(1, 3))
+    disciplines = ["fcfs", "priority", "ps"] if share else ["fcfs", "fcfs", "priority"]
+    return Device(
+        name=name,
+        speed=draw(st.sampled_from([0.7, 1.0, 2.0])),
+        servers=servers,
+        capacity=draw(st.sampled_from([1, 2, 3, 5, 8, None])),
+        discipline=draw(st.sampled_from(disciplines)),
+        speedup=draw(st.sampled_from([None, SPEEDUPS[servers]])) if share else None,
+    )
+
+
 @st.composite
 def deployments(draw: st.DrawFn) -> Deployment:
     """1-4 devices, 1-3 chains of 1-4 fragments, placed anywhere: revisits and runs are common."""
     names = [f"d{index}" for index in range(draw(st.integers(1, 4)))]
-    devices = tuple(
-        Device(
-            name=name,
-            speed=draw(st.sampled_from([0.7, 1.0, 2.0])),
-            servers=draw(st.integers(1, 3)),
-            capacity=draw(st.sampled_from([1, 2, 3, 5, 8, None])),
-            discipline=draw(st.sampled_from(["fcfs", "fcfs", "priority"])),
-        )
-        for name in names
-    )
+    share = draw(st.booleans())
+    devices = tuple(draw(hosts(name, share)) for name in names)
     chains, placement, routing, exits = [], {}, {}, {}
     for index in range(draw(st.integers(1, 3))):
         length = draw(st.integers(1, 4))

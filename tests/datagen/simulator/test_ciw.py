@@ -92,19 +92,31 @@ def theirs(nodes: Sequence[Node], streams: Sequence[Stream], discipline: str) ->
         arrival_distributions=arrivals,
         service_distributions=services,
         routing=routing,
-        number_of_servers=[node.servers for node in nodes],
-        queue_capacities=[
-            float("inf") if node.capacity is None else node.capacity - node.servers
-            for node in nodes
-        ],
+        number_of_servers=[servers(node, discipline) for node in nodes],
+        queue_capacities=[room(node, discipline) for node in nodes],
         priority_classes=classes if discipline == "priority" else None,
+        ps_thresholds=[node.servers for node in nodes],
     )
 
 
-def play_ciw(network: Any, names: Sequence[str], horizon: float, seed: int) -> np.ndarray:
+def servers(node: Node, discipline: str) -> float:
+    """Jobs that Ciw serves at a time: under processor sharing, all that there is room for."""
+    if discipline != "ps":
+        return node.servers
+    return float("inf") if node.capacity is None else node.capacity
+
+
+def room(node: Node, discipline: str) -> float:
+    """Jobs that may wait at a node of Ciw."""
+    return float("inf") if node.capacity is None else node.capacity - servers(node, discipline)
+
+
+def play_ciw(
+    network: Any, names: Sequence[str], horizon: float, seed: int, kind: Any
+) -> np.ndarray:
     """Loss ratio and mean latency of each stream's jobs from one run of Ciw [C, 2]."""
     ciw.seed(seed)
-    simulation = ciw.Simulation(network)
+    simulation = ciw.Simulation(network, node_class=kind)
     simulation.simulate_until_max_time(horizon + TAIL)
     found = np.zeros((len(names), 2))
     totals = np.zeros((len(names), 2))
@@ -134,8 +146,13 @@ def play_ciw(network: Any, names: Sequence[str], horizon: float, seed: int) -> n
             "priority",
         ),
         ([Node("a", 5, 3)], [Stream("x", 2.4, ("a",), (1.0,))], "fcfs"),
+        (
+            [Node("a", 4, 2), Node("b", None)],
+            [Stream("x", 1.2, ("a", "b"), (1.0, 3.0)), Stream("y", 0.6, ("a",), (0.5,))],
+            "ps",
+        ),
     ],
-    ids=["finite buffers", "priorities", "several servers"],
+    ids=["finite buffers", "priorities", "several servers", "processor sharing"],
 )
 def test_ciw_agrees_within_joint_intervals(
     nodes: list[Node], streams: list[Stream], discipline: str
@@ -143,7 +160,8 @@ def test_ciw_agrees_within_joint_intervals(
     names = [stream.name for stream in streams]
     horizon = 4_000.0 / sum(stream.rate for stream in streams)
     network = theirs(nodes, streams, discipline)
-    runs = np.stack([play_ciw(network, names, horizon, seed) for seed in range(RUNS)])
+    kind = ciw.PSNode if discipline == "ps" else ciw.Node
+    runs = np.stack([play_ciw(network, names, horizon, seed, kind) for seed in range(RUNS)])
     deployment = ours(nodes, streams, discipline)
     measures = simulate([deployment], events=EVENTS_OF_OURS, seed=1)[0]
     for row, name in enumerate(names):

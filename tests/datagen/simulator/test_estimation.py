@@ -11,7 +11,7 @@ import pytest
 
 from datagen.analytic.markovian import mm1k
 from datagen.arrivals import Arrivals, Periodic, PiecewisePoisson, Poisson, Recorded
-from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem
+from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Problem, Variant
 from datagen.distributions import Deterministic, Exponential, Law
 from datagen.errors import InvalidInputError, NotSupportedError
 from datagen.evaluation import Candidates, Measures, pack
@@ -481,10 +481,11 @@ def test_links_that_engines_do_not_play_are_refused(given: dict[str, Any], field
 @pytest.mark.parametrize("engine", ["numba", "simpy"])
 def test_what_engines_do_not_play_is_refused(engine: str) -> None:
     fragment = Fragment(name="f", service=Exponential(mean=0.5))
-    chain = Chain(name="c", arrivals=Poisson(rate=1.0), fragments=(fragment,))
-    problem = Problem(devices=(Device(name="d", discipline="ps"),), chains=(chain,))
+    small = Variant(name="small", fragments=(fragment,), accuracy=0.5)
+    chain = Chain(name="c", arrivals=Poisson(rate=1.0), fragments=(fragment,), variants=(small,))
+    problem = Problem(devices=(Device(name="d"),), chains=(chain,))
     deployment = Deployment(problem=problem, placement={"c": (("d",),)})
-    with pytest.raises(NotSupportedError, match=f"{engine}: discipline"):
+    with pytest.raises(NotSupportedError, match=f"{engine}: variants"):
         simulate([deployment], horizon=10.0, engine=engine)
 
 
