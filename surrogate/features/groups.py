@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datagen.errors import require
+from surrogate.features.batching import Batching
 from surrogate.features.group import FeatureGroup
 
 __all__ = ["GROUPS", "feature_groups"]
 
-GROUPS: dict[str, type[FeatureGroup]] = {}
+GROUPS: dict[str, type[FeatureGroup]] = {"batching": Batching}
 """Groups that a model may ask for. Loading looks up a name here and never imports one."""
 
 

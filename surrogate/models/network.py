@@ -72,16 +72,17 @@ def correction_head(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(inner, nn.SiLU(), correction)
 
 
-def law_head(hidden: int) -> nn.Sequential:
+def law_head(hidden: int, numbers: int = len(LEVELS)) -> nn.Sequential:
     """Return the layers from the state of a flow to the quantiles of its latency.
 
     Args:
         hidden: Width of the state.
+        numbers: How many numbers tell the law.
 
     Returns:
-        Layers [P, hidden] -> [P, len(LEVELS)].
+        Layers [P, hidden] -> [P, numbers].
     """
-    return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, len(LEVELS)))
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, numbers))
 
 
 class DeploymentNetwork(nn.Module, ABC):
