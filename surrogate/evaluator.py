@@ -137,7 +137,9 @@ class SurrogateEvaluator(Evaluator):
 
     def _by_paths(self, paths: ExitPaths) -> Measures:
         """Measure deployments whose every exit is a path; steps are not those of the origin."""
-        chain, _, reasons = self._concatenated(self._all_told(paths.batch))
+        chain, step, reasons = self._concatenated(self._all_told(paths.batch))
+        completing = paths.batch.path_probability * paths.passed(step["passed"])
+        chain |= paths.accuracies(completing)
         return self._measures(paths.origin, chain, {}, reasons)
 
     def measures(self, batch: DeploymentBatch, predicted: Iterable[Pass]) -> Measures:
@@ -175,9 +177,11 @@ class SurrogateEvaluator(Evaluator):
                 reasons = self.release.coverage.reasons(arrays, part.features)
                 described = Chains.of(arrays, part.features, prediction)
                 chain |= _bounds(chain, self.release.intervals.bounds(described))
-        sojourn = np.empty(len(arrays.step_row))
-        sojourn[arrays.step_row.numpy()] = prediction.step_sojourn.numpy()
-        return chain, {"sojourn_completed": sojourn}, reasons
+        step = {
+            "sojourn_completed": prediction.step_sojourn,
+            "passed": prediction.step_log_passed.exp(),
+        }
+        return chain, {name: _in_order(arrays, values) for name, values in step.items()}, reasons
 
     def _measures(
         self, batch: DeploymentBatch, chain: Columns, step: Columns, reasons: list[str | None]
@@ -186,6 +190,7 @@ class SurrogateEvaluator(Evaluator):
         if self.details:
             flags["in_distribution"] = np.array([reason is None for reason in reasons])
         chain["throughput"] = chain["throughput_ratio"] * batch.chain_rate
+        step = {name: values for name, values in step.items() if name != "passed"}
         without = unstable(batch)
         if without.any():
             flags["unstable"] = without
@@ -205,6 +210,13 @@ class SurrogateEvaluator(Evaluator):
             level=LEVEL,
             reason=tuple(reasons),
         )
+
+
+def _in_order(arrays: FlowArrays, values: Tensor) -> NDArray[np.float64]:
+    """Return values of steps in the order of the batch [S]."""
+    ordered = np.empty(len(arrays.step_row))
+    ordered[arrays.step_row.numpy()] = values.numpy()
+    return ordered
 
 
 def _latency_law(batch: DeploymentBatch, law: LatencyLaw) -> Columns:

@@ -103,6 +103,34 @@ LEAST_SHARE` of a chain's jobs are left out.
             step_whole=np.logical_and.reduceat(whole, begin),
         )
 
+    def passed(self, step_passed: Floats) -> Floats:
+        """Return the share of each path's jobs that complete.
+
+        Args:
+            step_passed: Share of the jobs that come to each step and pass it [S].
+
+        Returns:
+            Products over the steps of each path [P].
+        """
+        return np.asarray(np.multiply.reduceat(step_passed, self.batch.step_start[:-1]))
+
+    def accuracies(self, completing: Floats) -> dict[str, Floats]:
+        """Return the share of right answers of every chain.
+
+        Args:
+            completing: Share of the chain's jobs that complete on each path [P].
+
+        Returns:
+            ``accuracy_offered``, where lost jobs count as wrong, and ``accuracy_completed``; NaN
+            where an exit's accuracy is unknown [C].
+        """
+        chain, chains = chain_of_path(self.batch), len(self.batch.chain_rate)
+        right = np.bincount(chain, weights=completing * self.accuracy, minlength=chains)
+        completed = np.bincount(chain, weights=completing, minlength=chains)
+        offered = np.bincount(chain, weights=self.batch.path_probability, minlength=chains)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {"accuracy_offered": right / offered, "accuracy_completed": right / completed}
+
     @staticmethod
     def needed(batch: DeploymentBatch) -> bool:
         """Tell whether a batch has exits or accelerators.

@@ -162,7 +162,7 @@ def said_of(batch: DeploymentBatch, found: Visits, rate: Floats) -> tuple[Accele
         table=found.table,
         seconds=found.seconds,
     )
-    said = Said(*(np.zeros(queues) for _ in range(6)), *(np.zeros(len(rate)) for _ in range(2)))
+    said = Said(*np.zeros((6, queues)), np.zeros(len(rate)))
     jobs = MOST_JOBS + 1
     row = np.zeros((5, jobs))
     work = Scratch(

@@ -1,11 +1,10 @@
 """A queue in front of an accelerator, as far as a chain embedded at the starts of batches tells it.
 
-All who share the accelerator wait in one queue. With n present a *round* takes m = min(n, most) of
-them: a batch of every line that has somebody, one after the other. What a round lasts follows from
-the tables of the lines, the shares of the lines and the shares of their samples that leave at each
-exit. Those who come meanwhile are counted by a negative binomial law, which is Poisson's where the
-arrivals are not overdispersed. Where the policy waits for company, waiting ends with a full batch
-or the time-out.
+All who share the accelerator wait in one queue. With n present a batch takes those of one line, up
+to its largest size. What it lasts follows from the tables of the lines and the shares of their
+samples that leave at each exit, on average over the lines. Those who come meanwhile are counted by
+a negative binomial law, which is Poisson's where the arrivals are not overdispersed. Where the
+policy waits for company, waiting ends with a full batch or the time-out.
 
 For one line without exits, Poisson arrivals and batches that start at once this is exact, and equal
 to :func:`datagen.analytic.batch_service.greedy_batches`. Else it is a prior: several lines do not
@@ -44,6 +43,9 @@ LEAST_EXCESS = 1e-3
 LEAST_RETURN = 1e-13
 """Probability added that a queue is found empty: full batches never leave fewer jobs, and in
 overload the chance of that is too small for a number, but elimination divides by it."""
+
+SHORT = 1e-6
+"""Relative time below which 1 - (1 - exp(-x)) / x is taken from its series."""
 
 TINY = 1e-300
 """Keeps what never happens away from 0/0."""
@@ -90,13 +92,12 @@ class Said(NamedTuple):
 
     Args:
         loss: Share of the samples that find no room [Q].
-        wait: Mean time of the others until their round starts [s] [Q].
-        batch: Mean number of samples in a round [Q].
-        company: The same as the samples see it: large rounds count for more [Q].
+        wait: Mean time of the others until their batch starts [s] [Q].
+        batch: Mean number of samples in a batch [Q].
+        company: The same as the samples see it: large batches count for more [Q].
         busy: Share of the time that it works [Q].
-        round: Mean time of a round as the samples see it [s] [Q].
+        length: Mean time of a batch as the samples see it [s] [Q].
         own: Time of each part from the start of its batch to its exit, in company [s] [I].
-        turn: Time from the start of its round to that of its batch [s] [I].
     """
 
     loss: Floats
@@ -104,9 +105,8 @@ class Said(NamedTuple):
     batch: Floats
     company: Floats
     busy: Floats
-    round: Floats
+    length: Floats
     own: Floats
-    turn: Floats
 
 
 class Scratch(NamedTuple):
@@ -114,11 +114,11 @@ class Scratch(NamedTuple):
 
     Args:
         follows: Law of the number at the next start, by that at this one [J + 1, J + 1].
-        counts: Law of the number that come in a round [J + 1].
+        counts: Law of the number that come during a batch [J + 1].
         company: The same while waiting for company [J + 1].
-        present: Law of the number present when a round ends [J + 1].
+        present: Law of the number present when a batch ends [J + 1].
         stationary: Law of the number present at starts [J + 1].
-        seconds: Time of a round, by its samples [J + 1].
+        seconds: Time of a batch, by its samples [J + 1].
         about: Per number at a start: time, lost, job-seconds of waiting [3, J + 1].
     """
 
@@ -159,18 +159,36 @@ def line_seconds(given: Any, line: int, size: float, largest: int, compacts: boo
 
 
 @inlined
-def _round_seconds(given: Any, queue: int, samples: int) -> float:
-    """Time of a round [s]."""
+def _batch_seconds(given: Any, queue: int, samples: int) -> float:
+    """Time of a batch of any line, on average [s]."""
     total, largest = 0.0, given.max_batch[queue]
     for line in range(given.first_line[queue], given.first_line[queue + 1]):
-        share = given.share[line]
-        some = 1.0 - (1.0 - share) ** samples
-        if given.full[queue]:  # only one line has enough
-            some, size = share, float(samples)
-        else:
-            size = min(samples * share / max(some, TINY), float(largest))
-        total += some * line_seconds(given, line, size, largest, given.compacts[queue])
+        own = line_seconds(given, line, float(samples), largest, given.compacts[queue])
+        total += given.share[line] * own
     return total
+
+
+@inlined
+def _spend(given: Any, queue: int, line: int, size: float, own: Floats) -> float:
+    """Fill in when the samples of each part leave a batch; return the mean [s]."""
+    largest, compacts = given.max_batch[queue], given.compacts[queue]
+    total, mean, reach = 0.0, 0.0, 1.0
+    for part in range(given.first_part[line], given.first_part[line + 1]):
+        width = max(size * reach, 1.0) if compacts else size
+        more = _interpolated(given.seconds, given.table[part], width, largest)
+        if part > given.first_part[line]:
+            more -= _interpolated(given.seconds, given.table[part - 1], width, largest)
+        total += max(more, 0.0)
+        own[part] = total
+        mean += given.leaving[part] * total
+        reach = max(reach - given.leaving[part], 0.0)
+    return mean
+
+
+@inlined
+def _taken(number: int, reach: float, largest: int) -> int:
+    """Samples that a batch takes where so many are present."""
+    return min(max(int(number * reach + 0.5), 1), min(number, largest))
 
 
 @inlined
@@ -189,7 +207,7 @@ def _fill_counts(counts: Floats, mean: float, excess: float, most: int) -> None:
 
 @inlined
 def _form(given: Any, queue: int, work: Any, row: int, wait: float, full: int) -> None:
-    """Wait for company: from the numbers present when a round ends to those at the next start."""
+    """Wait for company: from the numbers present when a batch ends to those at the next start."""
     rate, capacity = given.rate[queue], given.capacity[queue]
     follows, present = work.follows, work.present
     for number in range(capacity + 1):
@@ -256,11 +274,12 @@ def _eliminate(follows: Floats, stationary: Floats, most: int) -> None:
 
 
 @inlined
-def _play_round(given: Any, queue: int, work: Any, number: int, samples: int) -> None:
-    """Say what happens in a round that starts with so many present."""
+def _play_batch(given: Any, queue: int, work: Any, number: int, samples: int, held: float) -> None:
+    """Say what happens in a batch that starts with so many present."""
     capacity, rate = given.capacity[queue], given.rate[queue]
     seconds = work.seconds[samples]
-    mean, room = rate * seconds, capacity - number
+    # Those who leave before the end make room for those who come after.
+    mean, room = rate * seconds, capacity - number + int(samples * (1.0 - held) + 0.5)
     for other in range(capacity + 1):
         work.present[other] = 0.0
     found, below, waiting = 0.0, 0.0, 0.0
@@ -281,11 +300,12 @@ def _play_round(given: Any, queue: int, work: Any, number: int, samples: int) ->
 
 
 @inlined
-def _say(given: Any, queue: int, work: Any, said: Any, most: int) -> None:
+def _say(given: Any, queue: int, work: Any, said: Any, reach: float) -> None:
     """Turn the law of starts into measures."""
+    largest = given.max_batch[queue]
     seconds = lost = waiting = busy = samples = squares = own = 0.0
     for number in range(1, given.capacity[queue] + 1):
-        chance, taken = work.stationary[number], min(number, most)
+        chance, taken = work.stationary[number], _taken(number, reach, largest)
         seconds += chance * work.about[0, number]
         lost += chance * work.about[1, number]
         waiting += chance * work.about[2, number]
@@ -299,33 +319,7 @@ def _say(given: Any, queue: int, work: Any, said: Any, most: int) -> None:
     said.batch[queue] = samples
     said.company[queue] = squares / samples
     said.busy[queue] = busy / seconds
-    said.round[queue] = own / samples
-
-
-@inlined
-def _share_out(given: Any, queue: int, said: Any) -> None:
-    """Say how long the samples of each part take in a round of mean size."""
-    largest, compacts = given.max_batch[queue], given.compacts[queue]
-    company = said.company[queue]
-    for line in range(given.first_line[queue], given.first_line[queue + 1]):
-        share = given.share[line]
-        some = 1.0 - (1.0 - share) ** company
-        size = min(max(company * share / max(some, TINY), 1.0), float(largest))
-        turn = 0.0
-        if given.full[queue]:
-            size = float(largest)
-        else:
-            mine = some * line_seconds(given, line, size, largest, compacts)
-            turn = max(0.5 * (said.round[queue] - mine), 0.0)
-        total, reach = 0.0, 1.0
-        for part in range(given.first_part[line], given.first_part[line + 1]):
-            width = max(size * reach, 1.0) if compacts else size
-            own = _interpolated(given.seconds, given.table[part], width, largest)
-            if part > given.first_part[line]:
-                own -= _interpolated(given.seconds, given.table[part - 1], width, largest)
-            total += max(own, 0.0)
-            said.own[part], said.turn[part] = total, turn
-            reach = max(reach - given.leaving[part], 0.0)
+    said.length[queue] = own / samples
 
 
 @compiled
@@ -339,33 +333,39 @@ def batch_queues(given: Any, work: Any, said: Any) -> None:
     """
     for queue in range(len(given.rate)):
         capacity, largest = given.capacity[queue], given.max_batch[queue]
-        lines = given.first_line[queue + 1] - given.first_line[queue]
-        busiest = 0.0
-        for line in range(given.first_line[queue], given.first_line[queue + 1]):
-            busiest = max(busiest, given.share[line])
-        # A round takes a batch of each line, but with one sample at a time, or full batches only.
-        most, full = largest, largest
+        first, last = given.first_line[queue], given.first_line[queue + 1]
+        alike = 0.0
+        for line in range(first, last):
+            alike += given.share[line] ** 2
+        # The line whose turn it is has gathered for longest: of L alike, for as long as L batches,
+        # the others for L - 1, ..., 1.
+        reach, full = 2.0 / (1.0 + 1.0 / max(alike, TINY)), largest
         if given.full[queue]:
             # While one line fills its batch, the others have half of theirs.
-            full = largest + (lines - 1) * (largest - 1) // 2
-        elif largest > 1:
-            most = max(int(largest / max(busiest, TINY)), largest)
-        most, full = min(most, capacity), min(full, capacity)
-        drain = _round_seconds(given, queue, most) * capacity / most
-        turns = given.memory[queue] * drain
-        seen = 1.0 - (1.0 - math.exp(-turns)) / turns if turns > 1e-6 else 0.5 * turns
-        excess = given.excess[queue] * seen
+            reach, full = 1.0, largest + (last - first - 1) * (largest - 1) // 2
+        most, full = min(largest, capacity), min(full, capacity)
         for samples in range(1, most + 1):
-            work.seconds[samples] = _round_seconds(given, queue, samples)
+            work.seconds[samples] = _batch_seconds(given, queue, samples)
+        drain = work.seconds[most] * capacity / most
+        turns = given.memory[queue] * drain
+        seen = 1.0 - (1.0 - math.exp(-turns)) / turns if turns > SHORT else 0.5 * turns
+        excess = given.excess[queue] * seen
+        held = 0.0
+        for line in range(first, last):
+            held += given.share[line] * _spend(given, queue, line, float(most), said.own)
+        held = min(held / work.seconds[most], 1.0)
+        before = 0
         for number in range(1, capacity + 1):
-            samples = min(number, most)
-            if number <= most:
+            samples = _taken(number, reach, largest)
+            if samples != before:
                 mean = given.rate[queue] * work.seconds[samples]
                 _fill_counts(work.counts, mean, excess, capacity)
-            _play_round(given, queue, work, number, samples)
-            # Who came in the round has waited for half of it already.
+            before = samples
+            _play_batch(given, queue, work, number, samples, held)
+            # Who came in the meantime has waited for half of it already.
             wait = max(given.timeout[queue] - 0.5 * work.seconds[samples], 0.0)
             _form(given, queue, work, number, wait, full)
         _eliminate(work.follows, work.stationary, capacity)
-        _say(given, queue, work, said, most)
-        _share_out(given, queue, said)
+        _say(given, queue, work, said, reach)
+        for line in range(first, last):
+            _spend(given, queue, line, said.company[queue], said.own)

@@ -23,7 +23,7 @@ from datagen.evaluation.loads import step_work
 from datagen.npu import BATCH_POLICIES
 from surrogate.features.accelerators import Visits, is_accelerator, said_of, visits
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.batch_queue_kernel import Said
+from surrogate.features.batch_queue_kernel import Accelerators, Said
 from surrogate.features.bursts import dispersion
 from surrogate.features.group import Columns, FeatureGroup, FeatureNames, packed
 from surrogate.features.prior import Prior
@@ -51,7 +51,6 @@ _STEP = (
     "time until its line has filled a batch / time alone (log1p)",
     "samples of its line in a time-out (log1p)",
     "wait by batches / time alone (log1p)",
-    "turn in the round / time alone (log1p)",
     "deadline / time alone (log; 0 if none)",
     "deadline / mean deadline on the accelerator (log; 0 if none)",
 )
@@ -72,10 +71,10 @@ _DEVICE = (
     "concentration of the samples on lines",
     "loss by batches (logit)",
     "wait by batches / time alone (log1p)",
-    "samples in a round by batches (log)",
+    "samples in a batch by batches (log)",
     "the same as samples see it (log)",
     "busy by batches",
-    "time of a round by batches / time alone (log)",
+    "time of a batch by batches / time alone (log)",
     "excess dispersion of what comes (log1p)",
     "memory of what comes x time alone (log)",
 )
@@ -134,7 +133,8 @@ class Batching(FeatureGroup):
         alone = batch.step_mean[found.step]
         loss, wait = np.zeros((2, len(row)))
         loss[found.step] = said.loss[found.queue]
-        wait[found.step] = np.maximum(said.wait[found.queue] + said.turn + said.own - alone, 0.0)
+        queued = said.wait[found.queue] + _of_slow_lines(found, given)
+        wait[found.step] = np.maximum(queued + said.own - alone, 0.0)
         there = _like(prior.step_loss, _on_accelerators(batch)[row]).bool()
         step_loss = torch.where(there, _like(prior.step_loss, loss[row]), prior.step_loss)
         flow_rate = arrays.of_flows(arrays.flow_rate)
@@ -165,6 +165,20 @@ class Batching(FeatureGroup):
         flow = _of_chains(batch)[arrays.flow_chain.cpu().numpy()]
         like = arrays.step_mean
         return _like(like, step[row]), _like(like, device), _like(like, flow)
+
+
+def _of_slow_lines(found: Visits, given: Accelerators) -> Floats:
+    """Return what a visit waits longer than others until its line has filled a batch [s] [I].
+
+    Only where full batches start alone, or the buffer is full.
+    """
+    rate = given.rate[found.line_queue] * given.share
+    largest = given.max_batch[found.line_queue]
+    longest = (given.capacity / given.rate)[found.line_queue]
+    filling = np.minimum(0.5 * (largest - 1.0) / rate, longest)
+    mean = np.bincount(found.line_queue, weights=filling * given.share)
+    more = np.where(given.full[found.line_queue], filling - mean[found.line_queue], 0.0)
+    return np.asarray(more[found.line])
 
 
 def _like(tensor: Tensor, values: NDArray[np.generic]) -> Tensor:
@@ -209,7 +223,6 @@ def _of_visits(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:
             np.log1p(np.minimum((largest - 1.0) / of_line[line] / alone, MOST_WAIT)),
             np.log1p(of_line[line] * timeout),
             np.log1p(said.wait[queue] / alone),
-            np.log1p(said.turn / alone),
             np.where(known, log_deadline - np.log(alone), 0.0),
             np.where(known, log_deadline - mean[queue], 0.0),
         ],
@@ -261,7 +274,7 @@ def _of_accelerators(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:
             _log(said.batch),
             _log(said.company),
             said.busy,
-            _log(said.round / alone),
+            _log(said.length / alone),
             np.log1p(prior.excess),
             _log(prior.memory * alone),
         ],

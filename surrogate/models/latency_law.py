@@ -164,7 +164,8 @@ class LatencyLaw:
         with torch.no_grad():
             score, slope = self._scores(high)
             of_flow = torch.exp(-0.5 * score**2) / (math.sqrt(2.0 * math.pi) * slope)
-            density = self._sum(of_flow * self.completed) / self._sum(self.completed)
+            completed = self._sum(self.completed).clamp_min(torch.finfo(of_flow.dtype).tiny)
+            density = self._sum(of_flow * self.completed) / completed
         found = self._share_below(high)
         return high - (found - found.detach()) / density.clamp_min(LEAST_DENSITY)
 

@@ -103,6 +103,7 @@ class DeploymentLoss(nn.Module):
                 prediction.step_sojourn.clamp_min(TINY).log(),
                 targets.step_log_sojourn,
                 targets.step_completed.clamp_min(1.0).rsqrt(),
+                bound=-math.log(TINY),
             ),
             "rare_loss": _rare_loss(prediction.loss_ratio, targets.loss_ratio, targets.offered),
             "quantiles": _quantile_error(prediction.law.log_quantiles, targets),
@@ -112,16 +113,20 @@ class DeploymentLoss(nn.Module):
         return parts
 
 
-def _log_error(predicted: Tensor, label: Tensor, noise: Tensor) -> Tensor:
+def _log_error(
+    predicted: Tensor, label: Tensor, noise: Tensor, bound: float = LOGARITHM_BOUND
+) -> Tensor:
+    """Mean error of logarithms; labels below -bound, predictions below twice that count as it."""
     known = torch.isfinite(label)
-    bounded = label.nan_to_num().clamp_min(-LOGARITHM_BOUND)
-    error = predicted.clamp_min(-2 * LOGARITHM_BOUND) - bounded
+    bounded = label.nan_to_num().clamp_min(-bound)
+    error = predicted.clamp_min(-2 * bound) - bounded
     return _mean(_soft_absolute(error, noise.nan_to_num()), known)
 
 
 def _quantile_error(predicted: Tensor, targets: Targets) -> Tensor:
     known = torch.isfinite(targets.log_quantile)
-    error = predicted - targets.log_quantile.nan_to_num()
+    # Unknown labels count as what is predicted: the square of an infinite error has no gradient.
+    error = predicted - torch.where(known, targets.log_quantile, predicted.detach())
     # The order statistics of n independent jobs scatter around the quantile at level p with the
     # standard deviation sqrt(p (1 - p) / n) / density; the density is that of the predicted law.
     level, score = predicted.new_tensor(LEVELS), predicted.new_tensor(SCORES)
