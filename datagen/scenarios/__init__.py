@@ -5,6 +5,7 @@ from datagen.scenarios.bursty import BurstyScenario
 from datagen.scenarios.contention import ContentionScenario
 from datagen.scenarios.early_exit import EarlyExitScenario
 from datagen.scenarios.mixed import MixedScenario
+from datagen.scenarios.npu import NpuScenario
 from datagen.scenarios.placement import PlacementScenario
 from datagen.scenarios.type1 import Type1Scenario
 from datagen.scenarios.type2 import Type2Scenario
@@ -15,6 +16,7 @@ __all__ = [
     "ContentionScenario",
     "EarlyExitScenario",
     "MixedScenario",
+    "NpuScenario",
     "PlacementScenario",
     "Scenario",
     "Type1Scenario",
@@ -31,6 +33,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
         BurstyScenario,
         MixedScenario,
         ContentionScenario,
+        NpuScenario,
     )
 }
 """Every scenario by the name configurations use."""

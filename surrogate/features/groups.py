@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datagen.errors import require
+from surrogate.features.batching import Batching
 from surrogate.features.contention import ContentionGroup
 from surrogate.features.group import FeatureGroup
 from surrogate.features.spacing import Spacing
 
 __all__ = ["GROUPS", "feature_groups"]
 
-GROUPS: dict[str, type[FeatureGroup]] = {"contention": ContentionGroup, "spacing": Spacing}
+GROUPS: dict[str, type[FeatureGroup]] = {
+    "batching": Batching,
+    "contention": ContentionGroup,
+    "spacing": Spacing,
+}
 """Groups that a model may ask for. Loading looks up a name here and never imports one."""
 
 

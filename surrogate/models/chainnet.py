@@ -107,6 +107,8 @@ class ChainNet(DeploymentNetwork):
         groups: Feature groups it reads beside the plain features.
         companions: Whether steps hear from their companions, see
             :mod:`surrogate.features.companions`.
+        quick_jobs: Whether it says how latencies below the median scatter, apart from those above:
+            for attained deadlines.
     """
 
     def __init__(
@@ -115,12 +117,11 @@ class ChainNet(DeploymentNetwork):
         iterations: int = 2,
         groups: Sequence[str] = (),
         companions: bool = False,
+        quick_jobs: bool = False,
     ) -> None:
-        super().__init__(hidden, groups, companions=companions)
+        super().__init__(hidden, groups, companions=companions, quick_jobs=quick_jobs)
         require(iterations >= 1, "iterations", "be >= 1", iterations)
         self.settings["iterations"] = iterations
-        if companions:  # checkpoints of networks without need not say so
-            self.settings["companions"] = True
         self.iterations = iterations
         self.recurrence = nn.GRU(2 * hidden, hidden)
         self.attention = DeviceAttention(2 * hidden, hidden)

@@ -44,7 +44,7 @@ class Ways:
         latency: Mean latency of these [s] [W].
         unloaded: The same if nobody waited [s] [W].
         least: A latency that every job has at least [s] [W].
-        law: Corrections of the latency's law [W, 3].
+        law: Corrections of the latency's law [W, 3 or 4].
         chain: Chain of each path [W].
         probability: Share of its chain's jobs [W].
     """

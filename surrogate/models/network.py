@@ -91,17 +91,16 @@ def correction_head(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(inner, nn.SiLU(), correction)
 
 
-def law_head(hidden: int, more: int = 0) -> nn.Sequential:
+def law_head(hidden: int, outputs: int = len(LEVELS)) -> nn.Sequential:
     """Return the layers from the state of a flow to the quantiles of its latency.
 
     Args:
         hidden: Width of the state.
-        more: Further outputs: of how branches join.
+        outputs: Numbers that tell the law, and how branches join.
 
     Returns:
-        Layers [P, hidden] -> [P, len(LEVELS) + more].
+        Layers [P, hidden] -> [P, outputs].
     """
-    outputs = len(LEVELS) + more
     return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
 
 
@@ -109,32 +108,44 @@ class DeploymentNetwork(nn.Module, ABC):
     """Predicts the measures of deployments from the features of steps, devices and flows.
 
     ``settings`` holds the arguments it was made with; ``law_outputs`` says how many outputs the law
-    head has beside those of the law; ``scaled`` says whether it already knows the
-    scale of its features, from a sample or from a checkpoint. A subclass makes the layers between
-    the encoders and the heads, and then the heads.
+    head has, those that tell how branches join among them; ``scaled`` says whether it already knows
+    the scale of its features, from a sample or from a checkpoint. A subclass makes the layers
+    between the encoders and the heads, and then the heads.
 
     Args:
         hidden: Width of all states, even, >= 2.
         groups: Names of the feature groups it reads beside the plain features, see
             :data:`surrogate.features.groups.GROUPS`.
         companions: Whether it reads pairs of companions, too.
+        quick_jobs: Whether the law of latencies has a shape of its own below the median.
     """
 
     head: nn.Module
     law_head: nn.Module
 
     def __init__(
-        self, hidden: int, groups: Sequence[str] = (), *, companions: bool = False
+        self,
+        hidden: int,
+        groups: Sequence[str] = (),
+        *,
+        companions: bool = False,
+        quick_jobs: bool = False,
     ) -> None:
         super().__init__()
         require(hidden >= 2 and hidden % 2 == 0, "hidden", "be even and >= 2", hidden)
         self.settings: dict[str, Any] = {"hidden": hidden}
-        if groups:  # checkpoints of networks without groups need not name them
+        # Checkpoints of networks without need not say so.
+        if groups:
             self.settings["groups"] = list(groups)
+        if companions:
+            self.settings["companions"] = True
+        if quick_jobs:
+            self.settings["quick_jobs"] = True
         self.scaled = False
         self.features = FeatureFunction(feature_groups(groups), companions=companions)
         joins = any(group.joins for group in self.features.groups)
-        self.law_outputs = JOIN_OUTPUTS if joins else 0
+        self.law_numbers = len(LEVELS) + quick_jobs
+        self.law_outputs = self.law_numbers + (JOIN_OUTPUTS if joins else 0)
         names = self.features.names
         self.step_encoder = Standardised(len(names.step), hidden)
         self.device_encoder = Standardised(len(names.device), hidden)
@@ -210,7 +221,10 @@ class DeploymentNetwork(nn.Module, ABC):
         """
         step, device, flow = self.states(arrays, features)
         of_step = torch.cat([step, arrays.at_steps(device), arrays.of_flows(flow)], dim=-1)
-        return read_out(arrays, features.prior, self.head(of_step), self.law_head(flow))
+        told = self.law_head(flow)
+        law, join = told[:, : self.law_numbers], told[:, self.law_numbers :]
+        joining = join if join.shape[1] else None
+        return read_out(arrays, features.prior, self.head(of_step), law, joining)
 
     @abstractmethod
     def states(self, arrays: FlowArrays, features: Features) -> States:

@@ -18,7 +18,7 @@ from surrogate.features.arrays import FlowArrays
 from surrogate.features.decomposition import Prior
 from surrogate.features.features import logit
 from surrogate.models.joining import Ways, joined_ways
-from surrogate.models.latency_law import LEVELS, LatencyLaw, flow_log_quantiles
+from surrogate.models.latency_law import LatencyLaw, flow_log_quantiles, growth_below
 
 __all__ = ["Prediction", "read_out", "wait_bound"]
 
@@ -105,7 +105,11 @@ def _corrected_wait(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Ten
 
 
 def read_out(
-    arrays: FlowArrays, prior: Prior, correction: Tensor, law_correction: Tensor
+    arrays: FlowArrays,
+    prior: Prior,
+    correction: Tensor,
+    law_correction: Tensor,
+    join_correction: Tensor | None = None,
 ) -> Prediction:
     """Turn corrections of the prior into measures.
 
@@ -113,8 +117,9 @@ def read_out(
         arrays: The deployments.
         prior: Their decomposition.
         correction: Of the log-odds of loss and of waiting at each step [S, 2].
-        law_correction: What tells the quantiles of each flow's latency from its mean [P, 3], and
-            how branches of a parallel chain join where a network knows of them [P, 5].
+        law_correction: What tells the quantiles of each flow's latency from its mean [P, 3],
+            and perhaps the law below its median [P, 4].
+        join_correction: How branches of a parallel chain join [P, 2], where a network knows.
 
     Returns:
         Measures inside their physical range, whatever the corrections.
@@ -130,12 +135,11 @@ def read_out(
         latency=arrays.sum_to_flows(sojourn),
         unloaded=arrays.sum_to_flows(arrays.step_mean),
         least=arrays.sum_to_flows(constant),
-        law=law_correction[:, : len(LEVELS)],
+        law=law_correction,
         chain=arrays.flow_chain,
         probability=arrays.flow_probability,
     )
-    joining = law_correction[:, len(LEVELS) :]
-    ways = joined_ways(arrays, flows, joining if joining.shape[1] else None)
+    ways = joined_ways(arrays, flows, join_correction)
     if ways.chain.shape[0] == arrays.chains:
         order = ways.chain.argsort()  # one path per chain: a permutation
         log_ratio = ways.log_passed[order]
@@ -159,6 +163,7 @@ def _law(arrays: FlowArrays, ways: Ways) -> LatencyLaw:
         log_quantile=flow_log_quantiles(ways.law, ways.latency.clamp_min(TINY).log(), log_least),
         log_least=log_least,
         completed=ways.probability * ways.log_passed.exp(),
+        below=growth_below(ways.law),
         chain=ways.chain,
         chains=arrays.chains,
     )
