@@ -14,7 +14,7 @@ from datagen.arrivals import ARRIVAL_NAMES
 from datagen.deployment import DISCIPLINES, Deployment
 from datagen.errors import require
 from datagen.evaluation.batch import DeploymentBatch, joined
-from datagen.evaluation.batching_tables import BatchingTables
+from datagen.evaluation.batching_tables import BatchChoices, BatchingTables
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.exit_tables import ExitTables
 from datagen.evaluation.fields import starts_of
@@ -152,6 +152,7 @@ class DeploymentTables(PlacedWeights):
         *,
         thresholds: Floats | None = None,
         routing: Floats | None = None,
+        batching: BatchChoices | None = None,
         laws: bool = True,
     ) -> DeploymentBatch:
         """Pack variants of the base.
@@ -162,12 +163,15 @@ class DeploymentTables(PlacedWeights):
                 keep the base's.
             routing: Probability of each path [B, P], 1 in all per chain, or None to keep the
                 base's.
+            batching: Setting of each accelerator, or None to keep the base's.
             laws: Whether fragments and their laws are wanted (simulation) or not (models).
 
         Returns:
             B packed deployments with key 0: they share the problem's random streams.
         """
-        columns = self.columns(placement, thresholds=thresholds, routing=routing, laws=laws)
+        columns = self.columns(
+            placement, thresholds=thresholds, routing=routing, batching=batching, laws=laws
+        )
         return DeploymentBatch(**columns)
 
     def columns(
@@ -176,6 +180,7 @@ class DeploymentTables(PlacedWeights):
         *,
         thresholds: Floats | None = None,
         routing: Floats | None = None,
+        batching: BatchChoices | None = None,
         laws: bool = True,
     ) -> dict[str, Any]:
         """Return what :meth:`rows` makes a batch of.
@@ -184,6 +189,7 @@ class DeploymentTables(PlacedWeights):
             placement: As for :meth:`rows`.
             thresholds: As for :meth:`rows`.
             routing: As for :meth:`rows`.
+            batching: As for :meth:`rows`.
             laws: As for :meth:`rows`.
 
         Returns:
@@ -201,12 +207,13 @@ class DeploymentTables(PlacedWeights):
         if thresholds is not None and self.leaving.has_exits:
             leaving = VariedExits(self.leaving, thresholds)
             place = np.arange(count * slots)
-        times = self._step_times(slot, device, begin, leaving, place)
+        alone = self.batching.alone(slot, device, batching)
+        times = self._step_times(slot, device, begin, leaving, place, alone)
         step_path = begin // slots * paths + self.slot_path[slot[begin]]
         step_device = device[begin]
         content = {
             "key": np.zeros(count, dtype=np.int64),
-            "effects": int(self.effects)
+            "effects": int(self.effects if batching is None else self.effects | Effect.BATCHING)
             | self._revisits(count, step_path, step_device, stayed)
             | np.where(leaving.random_head, int(Effect.RANDOM_SERVICE), 0),
             "device_start": np.arange(count + 1) * len(self.base.problem.devices),
@@ -223,14 +230,14 @@ class DeploymentTables(PlacedWeights):
             "chain_names": tuple(c.name for c in self.base.problem.chains) * count,
         }
         content |= times | self._power_rows(count)
-        content |= self.batching.rows(slot, device, begin, count)
+        content |= self.batching.rows(slot, device, begin, count, batching)
         content |= leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
         content |= {name: _tiled(values, count) for name, values in self.devices.items()}
         content |= {name: _tiled(values, count) for name, values in self.chains.items()}
         if laws:
             content |= {"fragment_start": np.append(begin, len(slot))}
-            content |= self.services.rows(slot, device) | self._arrival_rows(count)
+            content |= self.services.rows(slot, device, alone) | self._arrival_rows(count)
             content |= leaving.head_rows(place, device)
             content |= leaving.draw_rows(count)
         return content
@@ -242,10 +249,13 @@ class DeploymentTables(PlacedWeights):
         begin: Ints,
         leaving: ExitTables | VariedExits,
         place: Ints,
+        alone: tuple[Ints, Floats] | None,
     ) -> dict[str, Floats]:
         """Return mean and SCV of the time of each step, and the share of jobs that reaches it."""
         entry = self.services.entry[slot, device]
         mean, variance = (values[entry] for values in self.services.moments)
+        if alone is not None:
+            mean[alone[0]] = alone[1]
         if leaving.has_exits:
             mean, variance, reached = _with_exits(mean, variance, device, begin, leaving, place)
         else:
