@@ -4,8 +4,8 @@
 time-outs, variants and thresholds is simulated, the best of these again for longer. Both answers
 are then judged by one long simulation on random numbers that neither has met.
 
-**Joint.** On random homes of accelerator and processors, ``tune_jointly`` gets some seconds; its rival
-is given as many in three parts: placement, then thresholds and routing, then batching, each
+**Joint.** On random homes of accelerator and processors, ``tune_jointly`` gets some seconds; its
+rival is given as many in three parts: placement, then thresholds and routing, then batching, each
 starting from what the part before found. Both are judged in the same way.
 
 Seconds are of processor time, so that other programs on the machine change nothing.
@@ -39,7 +39,7 @@ from surrogate.optimizers import (
     tune_jointly,
     tune_npu,
 )
-from surrogate.optimizers.goal import EXCEEDED, Goal
+from surrogate.optimizers.goal import Goal
 from surrogate.optimizers.proof import same_window
 from surrogate.optimizers.tuning import NPU_DECISIONS
 
@@ -52,7 +52,7 @@ LOSS = 0.01
 """Largest system loss ratio."""
 
 GRID_SIZES, GRID_WAITS, GRID_OPEN = 3, 3, 5
-"""Values of sizes, time-outs and each threshold in the grid, spread over those that are searched."""
+"""Values of sizes, time-outs and each threshold in the grid, spread over those of the search."""
 
 GRID_EVENTS, AGAIN_EVENTS = 2e4, 4e5
 """Events per point of the grid, and of the best of them."""
@@ -225,7 +225,7 @@ def against_turns(number: int, seconds: float) -> dict[str, Any]:
 
 
 def _at_least_as_good(ours: dict[str, float], other: dict[str, float], slack: float) -> bool:
-    """Tell whether an answer keeps the limits, or breaks them less, and is as fast but for slack."""
+    """Tell whether an answer keeps the limits and is as fast but for slack, or breaks them less."""
     kept, others_kept = ours["over"] <= SLACK, other["over"] <= SLACK
     if kept and others_kept:
         return ours["latency"] <= (1.0 + slack) * other["latency"]

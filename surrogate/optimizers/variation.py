@@ -56,7 +56,10 @@ SEVERAL = 0.35
 """Chance of one more change in the same variation, again and again."""
 
 OPENNESS = (0.25, 0.5, 0.75)
-"""Places along the values of thresholds of the first designs."""
+"""Places along the values of thresholds that the first designs try."""
+
+SCATTERED = 8
+"""Random placements among the first designs."""
 
 
 def typical_row(space: DecisionSpace) -> Placements:
@@ -86,21 +89,18 @@ def designs(space: DecisionSpace, rng: np.random.Generator) -> Placements:
     """
     start, typical = space.start, typical_row(space)
     rows = [typical]
-    for row in (start, typical):
-        for batching in _batching_designs(space, row):
-            rows.append(batching)
-            for place in OPENNESS if len(space.of_kind("thresholds")) else ():
-                rows.append(_opened(space, batching, place))
+    for row in _batching_designs(space, typical):
+        rows.append(row)
+        if len(space.of_kind("thresholds")):
+            rows.append(_opened(space, row, float(rng.choice(OPENNESS))))
     if space.placed is not None:
-        for placement in (
-            first_fit(space.placing, largest_first=True),
-            *random_placements(space.placing, 8, rng),
-        ):
+        others = random_placements(space.placing, SCATTERED, rng)
+        for placement in (first_fit(space.placing, largest_first=True), *others):
             row = rows[int(rng.integers(len(rows)))].copy()
             row[space.placed] = placement
             rows.append(row)
-    others = space.canonical(np.stack(rows))[rng.permutation(len(rows))]
-    return np.concatenate([start[None], others])
+    shuffled = space.canonical(np.stack(rows))[rng.permutation(len(rows))]
+    return np.concatenate([start[None], shuffled])
 
 
 def _batching_designs(space: DecisionSpace, row: Placements) -> list[Placements]:
