@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from datagen.arrivals import Arrivals, MarkovModulated, Poisson
+from datagen.arrivals import Arrivals, Poisson, Renewal
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Link, Npu, Problem
 from datagen.distributions import Deterministic, Exponential
 from datagen.exits import ExitTrace, Thresholds
@@ -21,8 +21,8 @@ SAMPLES = 2000
 CAPACITY = 48
 """Samples that an accelerator and its queue hold."""
 
-BURST, SHARE = 3.0, 0.2
-"""Rate of bursts over the mean, and share of the time that they take."""
+CLUSTERED = (2.0, 6.0)
+"""Range of the squared coefficient of variation of times between arrivals that come in clusters."""
 
 FIRST, LAST = (0.5, 0.7), 0.92
 """Range of the accuracy of the first exit, and that of the last."""
@@ -63,14 +63,10 @@ def wanted_accuracy(base: Deployment, number: int) -> dict[str, float]:
 
 
 def _arrivals(rate: float, rng: np.random.Generator) -> Arrivals:
-    """Return samples one by one, or in bursts of some tens."""
+    """Return samples at random times, or in clusters."""
     if rng.random() < 0.5:
         return Poisson(rate=rate)
-    calm = rate * (1.0 - SHARE * BURST) / (1.0 - SHARE)
-    length = 30.0 / (rate * BURST)
-    return MarkovModulated(
-        rates=(calm, rate * BURST), switch=(SHARE / (1.0 - SHARE) / length, 1.0 / length)
-    )
+    return Renewal(mean=1.0 / rate, scv=float(rng.uniform(*CLUSTERED)))
 
 
 def _chains(

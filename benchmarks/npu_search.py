@@ -51,7 +51,7 @@ JOINT_SECONDS = 6.0
 LOSS = 0.01
 """Largest system loss ratio."""
 
-GRID_SIZES, GRID_WAITS, GRID_OPEN = 3, 3, 5
+GRID_SIZES, GRID_WAITS, GRID_OPEN = 3, 3, 4
 """Values of sizes, time-outs and each threshold in the grid, spread over those of the search."""
 
 GRID_EVENTS, AGAIN_EVENTS = 2e4, 4e5
@@ -239,10 +239,15 @@ def report_of(given: Any) -> dict[str, Any]:
     grid, joint = [], []
     for number in range(given.problems):
         grid.append(against_grid(number, given.seconds))
-        _tell(f"hub {number}: {grid[-1]['ratio']:.3f} of the grid's latency")
-    for number in range(given.problems):
+        _tell(
+            f"hub {number}: {grid[-1]['ratio']:.3f} of the grid's latency, near {grid[-1]['near']}, "
+            f"grid {grid[-1]['grid_seconds']:.0f} s"
+        )
         joint.append(against_turns(number, given.joint_seconds))
-        _tell(f"home {number}: {joint[-1]['gain']:+.1%} less latency than in turn")
+        _tell(
+            f"home {number}: {joint[-1]['gain']:+.1%} less latency than in turn, as good "
+            f"{joint[-1]['at_least_as_good']}"
+        )
     both = [
         row["gain"] for row in joint if max(row["ours"]["over"], row["in_turn"]["over"]) <= SLACK
     ]
