@@ -240,8 +240,8 @@ def report_of(given: Any) -> dict[str, Any]:
     for number in range(given.problems):
         grid.append(against_grid(number, given.seconds))
         _tell(
-            f"hub {number}: {grid[-1]['ratio']:.3f} of the grid's latency, near {grid[-1]['near']}, "
-            f"grid {grid[-1]['grid_seconds']:.0f} s"
+            f"hub {number}: {grid[-1]['ratio']:.3f} of the grid's latency, near "
+            f"{grid[-1]['near']}, grid {grid[-1]['grid_seconds']:.0f} s"
         )
         joint.append(against_turns(number, given.joint_seconds))
         _tell(

@@ -147,8 +147,3 @@ def test_the_analytic_evaluator_refuses_accelerators() -> None:
 def test_bad_batching_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         varied(**changes)
-
-
-def test_a_setting_names_a_known_variant() -> None:
-    with pytest.raises(InvalidInputError, match="variant must be one of fixed"):
-        BatchSetting(config=BatchConfig(), variant="liquid")
