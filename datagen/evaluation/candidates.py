@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.deployment import Deployment
-from datagen.errors import InvalidInputError, NotSupportedError, require
+from datagen.deployment import BatchConfig, Deployment, Problem
+from datagen.errors import InvalidInputError, require
 from datagen.evaluation.batch import DeploymentBatch
+from datagen.evaluation.batching_tables import BatchChoices
 from datagen.evaluation.packing import DeploymentTables
 from datagen.exits import ExitMix, Thresholds
+from datagen.npu import BatchSetting
 
 __all__ = ["Candidates"]
 
@@ -34,7 +36,9 @@ class Candidates:
         routing: Path probabilities [B, P], >= 0, or None to keep the base's; P counts (chain, path)
             in order. They sum to 1 per chain as far as 32 bits can tell; what is packed does so to
             64 bits.
-        batching: Batch settings [B, Q]; not yet supported.
+        batching: Which of the settings each accelerator has, 0-based [B, Q], or None to keep the
+            base's; Q counts accelerators in the order of devices.
+        settings: What ``batching`` chooses from, S >= 1 with it and none without.
         tables: Arrays of the base, made once and handed on between candidates of one search.
     """
 
@@ -43,18 +47,23 @@ class Candidates:
     thresholds: NDArray[np.float32] | None = None
     routing: NDArray[np.float32] | None = None
     batching: NDArray[np.int32] | None = None
+    settings: tuple[BatchSetting, ...] = ()
     tables: DeploymentTables = field(default=None, repr=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.tables is None:
             object.__setattr__(self, "tables", DeploymentTables(self.base))  # type: ignore[unreachable]
-        if self.batching is not None:
-            raise NotSupportedError("Candidates", "batching")
+        object.__setattr__(self, "settings", tuple(self.settings))
         self._set("placement", self._checked_placement())
         if self.thresholds is not None:
             self._set("thresholds", self._checked_thresholds(self.thresholds))
         if self.routing is not None:
             self._set("routing", self._checked_routing(self.routing))
+        if self.batching is not None:
+            self._set("batching", self._checked_batching(self.batching))
+        else:
+            require(not self.settings, "settings", "go with batching", self.settings)
+        self.tables.batching.require_tabulated(self.placement, self._choices)
 
     def _set(self, name: str, values: NDArray[np.generic]) -> None:
         values.setflags(write=False)
@@ -97,6 +106,30 @@ class Candidates:
             raise InvalidInputError("routing", "be >= 0 and sum to 1 per chain", row.tolist())
         return routing
 
+    def _checked_batching(self, given: NDArray[np.int32]) -> NDArray[np.int32]:
+        batching = np.array(given, dtype=np.int32)
+        shape = (len(self), len(self.tables.batching.accelerators))
+        require(batching.shape == shape, "batching", f"have shape {list(shape)}", batching.shape)
+        require(len(self.settings) > 0, "settings", "hold what batching chooses from", ())
+        count = len(self.settings)
+        if batching.size and not (batching.min() >= 0 and batching.max() < count):
+            raise InvalidInputError("batching", f"lie in [0, {count})", batching)
+        for place, column in zip(self.tables.batching.accelerators, batching.T, strict=True):
+            device = self.base.problem.devices[place]
+            for number in np.unique(column).tolist():
+                setting = self.settings[number]
+                suits = device.npu is not None and setting.suits(device.npu)
+                field = f"batching.{device.name}"
+                require(suits, field, "name no variant of a measured table", setting.variant)
+        return batching
+
+    @cached_property
+    def _choices(self) -> BatchChoices | None:
+        """The setting of each accelerator; None where the base's are kept."""
+        if self.batching is None:
+            return None
+        return BatchChoices(settings=self.settings, choice=self.batching.astype(np.int64))
+
     def _chain_sums(self, routing: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sums over the paths of each chain [B, C]."""
         first = np.cumsum(self.tables.path_counts) - self.tables.path_counts
@@ -126,7 +159,11 @@ class Candidates:
         """
         thresholds = None if self.thresholds is None else self.thresholds.astype(np.float64)
         return self.tables.rows(
-            self.placement, thresholds=thresholds, routing=self.path_probability, laws=laws
+            self.placement,
+            thresholds=thresholds,
+            routing=self.path_probability,
+            batching=self._choices,
+            laws=laws,
         )
 
     def deployment(self, index: int) -> Deployment:
@@ -144,7 +181,14 @@ class Candidates:
             chain: tuple(tuple(next(devices) for _ in path) for path in paths)
             for chain, paths in self.base.placement.items()
         }
-        decided = replace(self.base, placement=placement, exits=self._exits(index))
+        problem, batching = self._batching(index)
+        decided = replace(
+            self.base,
+            problem=problem,
+            placement=placement,
+            exits=self._exits(index),
+            batching=batching,
+        )
         if self.path_probability is None:
             return decided
         shares = iter(self.path_probability[index].tolist())
@@ -161,6 +205,20 @@ class Candidates:
                 exits[chain] = replace(given, tau=tuple(self.thresholds[index, column].tolist()))
         return exits
 
+    def _batching(self, index: int) -> tuple[Problem, Mapping[str, BatchConfig] | None]:
+        """Return problem and batching of one candidate: variants of arrays are of the problem."""
+        problem = self.base.problem
+        if self.batching is None:
+            return problem, self.base.batching
+        devices, batching = list(problem.devices), {}
+        chosen = self.batching[index].tolist()
+        for place, number in zip(self.tables.batching.accelerators, chosen, strict=True):
+            device, setting = devices[place], self.settings[number]
+            assert device.npu is not None
+            devices[place] = replace(device, npu=setting.applied(device.npu))
+            batching[device.name] = setting.config
+        return replace(problem, devices=tuple(devices)), batching
+
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Candidates:
         """Return some candidates, in the order given.
 
@@ -176,6 +234,7 @@ class Candidates:
             placement=self.placement[rows],
             thresholds=None if self.thresholds is None else self.thresholds[rows],
             routing=None if self.routing is None else self.routing[rows],
+            batching=None if self.batching is None else self.batching[rows],
         )
 
     def memory_excess(self) -> NDArray[np.float64]:

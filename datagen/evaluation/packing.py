@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datagen.deployment import Deployment
 from datagen.errors import require
 from datagen.evaluation.batch import DeploymentBatch, joined
-from datagen.evaluation.batching_tables import BatchingTables
+from datagen.evaluation.batching_tables import BatchChoices, BatchingTables
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.exit_tables import ExitTables
 from datagen.evaluation.fields import starts_of
@@ -165,6 +165,7 @@ class DeploymentTables(PlacedWeights):
         *,
         thresholds: Floats | None = None,
         routing: Floats | None = None,
+        batching: BatchChoices | None = None,
         laws: bool = True,
     ) -> DeploymentBatch:
         """Pack variants of the base.
@@ -175,12 +176,15 @@ class DeploymentTables(PlacedWeights):
                 keep the base's.
             routing: Probability of each path [B, P], 1 in all per chain, or None to keep the
                 base's.
+            batching: Setting of each accelerator, or None to keep the base's.
             laws: Whether fragments and their laws are wanted (simulation) or not (models).
 
         Returns:
             B packed deployments with key 0: they share the problem's random streams.
         """
-        columns = self.columns(placement, thresholds=thresholds, routing=routing, laws=laws)
+        columns = self.columns(
+            placement, thresholds=thresholds, routing=routing, batching=batching, laws=laws
+        )
         return DeploymentBatch(**columns)
 
     def columns(
@@ -189,6 +193,7 @@ class DeploymentTables(PlacedWeights):
         *,
         thresholds: Floats | None = None,
         routing: Floats | None = None,
+        batching: BatchChoices | None = None,
         laws: bool = True,
     ) -> dict[str, Any]:
         """Return what :meth:`rows` makes a batch of.
@@ -197,6 +202,7 @@ class DeploymentTables(PlacedWeights):
             placement: As for :meth:`rows`.
             thresholds: As for :meth:`rows`.
             routing: As for :meth:`rows`.
+            batching: As for :meth:`rows`.
             laws: As for :meth:`rows`.
 
         Returns:
@@ -214,12 +220,13 @@ class DeploymentTables(PlacedWeights):
         if thresholds is not None and self.leaving.has_exits:
             leaving = VariedExits(self.leaving, thresholds)
             place = np.arange(count * slots)
-        times = self._step_times(slot, device, begin, leaving, place)
+        alone = self.batching.alone(slot, device, batching)
+        times = self._step_times(slot, device, begin, leaving, place, alone)
         step_path = begin // slots * paths + self.slot_path[slot[begin]]
         step_device = device[begin]
         content = {
             "key": np.zeros(count, dtype=np.int64),
-            "effects": int(self.effects)
+            "effects": int(self.effects if batching is None else self.effects | Effect.BATCHING)
             | self._revisits(count, step_path, step_device, stayed)
             | np.where(leaving.random_head, int(Effect.RANDOM_SERVICE), 0),
             "device_start": np.arange(count + 1) * len(self.base.problem.devices),
@@ -237,14 +244,14 @@ class DeploymentTables(PlacedWeights):
         }
         content |= times | self._curve_rows("power", "watts", self.power, count)
         content |= self._curve_rows("speedup", "factor", self.speedup, count)
-        content |= self.batching.rows(slot, device, begin, count)
+        content |= self.batching.rows(slot, device, begin, count, batching)
         content |= leaving.exit_rows(count)
         content |= self._transfers(slot, device, begin)
         content |= {name: _tiled(values, count) for name, values in self.devices.items()}
         content |= {name: _tiled(values, count) for name, values in self.chains.items()}
         if laws:
             content |= {"fragment_start": np.append(begin, len(slot))}
-            content |= self.services.rows(slot, device) | self._arrival_rows(count)
+            content |= self.services.rows(slot, device, alone) | self._arrival_rows(count)
             content |= leaving.head_rows(place, device)
             content |= leaving.draw_rows(count)
         return content
@@ -256,10 +263,13 @@ class DeploymentTables(PlacedWeights):
         begin: Ints,
         leaving: ExitTables | VariedExits,
         place: Ints,
+        alone: tuple[Ints, Floats] | None,
     ) -> dict[str, Floats]:
         """Return mean and SCV of the time of each step, and the share of jobs that reaches it."""
         entry = self.services.entry[slot, device]
         mean, variance = (values[entry] for values in self.services.moments)
+        if alone is not None:
+            mean[alone[0]] = alone[1]
         if leaving.has_exits:
             mean, variance, reached = _with_exits(mean, variance, device, begin, leaving, place)
         else:

@@ -112,12 +112,19 @@ class ServiceTable:
         """Code [N], divisor [N], offsets [N + 1] and parameters of the laws of the entries."""
         return law_columns(self.laws)
 
-    def rows(self, slot: Ints, device: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
+    def rows(
+        self,
+        slot: Ints,
+        device: NDArray[np.int32],
+        constant: tuple[Ints, Floats] | None = None,
+    ) -> dict[str, NDArray[np.generic]]:
         """Return the law columns of fragments.
 
         Args:
             slot: Slot of each fragment row [R].
             device: Its device, one it may run on [R].
+            constant: Fragment rows whose law is deterministic, and the times [s] that they take
+                instead of those of the table; None where there are none.
 
         Returns:
             Columns of a batch.
@@ -126,9 +133,12 @@ class ServiceTable:
         entry = self.entry[slot, device]
         first = start[entry]
         counts = start[entry + 1] - first
+        own, parameters = starts_of(counts), flat[ranges(first, counts)]
+        if constant is not None:
+            parameters[own[constant[0]]] = constant[1]
         return {
             "fragment_law": code[entry],
             "fragment_speed": speed[entry],
-            "law_parameter_start": starts_of(counts),
-            "law_parameter": flat[ranges(first, counts)],
+            "law_parameter_start": own,
+            "law_parameter": parameters,
         }

@@ -7,6 +7,7 @@ from datagen.npu.batching import BATCH_POLICIES, LARGEST_BATCH, BatchConfig
 from datagen.npu.latency import VARIANTS, layer_seconds, layer_utilization, segment_seconds
 from datagen.npu.layers import Block, Layer, Network, convolution, dense
 from datagen.npu.networks import NETWORKS, network
+from datagen.npu.setting import BatchSetting
 from datagen.npu.tables import BatchTable, read_table
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "VARIANTS",
     "BatchConfig",
     "BatchPolicy",
+    "BatchSetting",
     "BatchTable",
     "Block",
     "Layer",

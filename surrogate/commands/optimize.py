@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluator_named", "main", "objective_named", "search_named"]
 
-PROBLEMS = ("place", "thresholds", "split", "reconfigure")
+PROBLEMS = ("place", "thresholds", "npu", "joint", "split", "reconfigure")
 """Kinds of problems that can be searched."""
 
 SEARCHES = {
@@ -45,6 +45,7 @@ OBJECTIVES = {
     "energy": "Energy",
     "latency": "Latency",
     "loss": "SystemLoss",
+    "p95": "TailLatency",
     "throughput": "Throughput",
 }
 """Objectives by the names of the command line, and their classes."""
@@ -78,8 +79,8 @@ def _parser() -> Parser:
     parser.add_argument(
         "--objective",
         choices=tuple(OBJECTIVES),
-        help="what is minimised (default: loss; of split, latency); of throughput and of deadlines "
-        "met, the shortfall",
+        help="what is minimised (default: loss; of npu, joint and split, latency); of throughput "
+        "and of deadlines met, the shortfall",
     )
     parser.add_argument(
         "--also",
@@ -89,7 +90,26 @@ def _parser() -> Parser:
         "and simulated as a Pareto front; may be repeated",
     )
     parser.add_argument("--max-latency", metavar="L", help="mean latency of any chain at most [s]")
-    parser.add_argument("--loss-target", metavar="L", help="loss ratio at most (default: 0.01)")
+    parser.add_argument(
+        "--loss-target",
+        metavar="L",
+        help="loss ratio at most (thresholds: default 0.01; npu, joint: default none)",
+    )
+    parser.add_argument(
+        "--min-attainment",
+        metavar="A",
+        help="npu, joint: share of jobs in time, of chains with one",
+    )
+    parser.add_argument(
+        "--min-accuracy",
+        metavar="A",
+        help="npu, joint: right answers over offered, where exits are",
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="WHAT,...",
+        help="npu, joint: not searched, of placement, batching, variant, thresholds, routing",
+    )
     parser.add_argument("--bands", metavar="N", help="bands of the backlog (default: 1, static)")
     parser.add_argument("--lookup", metavar="OUT.json", help="write thresholds by arrival rate")
     parser.add_argument("--after", metavar="AFTER.yaml", help="reconfigure: the problem to come")
@@ -200,12 +220,17 @@ def main(arguments: list[str]) -> None:
 
         run_reconfigure(given, seconds, evaluations, seed)
         return
+    if given.kind in ("npu", "joint"):
+        from surrogate.commands.optimize_npu import run as run_npu
+
+        run_npu(given, seconds, evaluations, seed)
+        return
     _place(given, seconds, evaluations, seed)
 
 
 def _place(given: Namespace, seconds: float | None, evaluations: int | None, seed: int) -> None:
     """Search a placement."""
-    for name in ("after", "factor", "bandwidth"):
+    for name in ("after", "factor", "bandwidth", "min_attainment", "min_accuracy", "keep"):
         value = getattr(given, name)
         require(value is None, name, f"be absent for {given.kind}", value)
     alone = given.also is None or given.search in (None, FRONT_SEARCH)

@@ -33,7 +33,17 @@ def run(
         InvalidInputError: If an option does not belong here or is missing, or the problem places
             nothing.
     """
-    for name in ("also", "max_latency", "report", "search", "bands", "lookup"):
+    for name in (
+        "also",
+        "max_latency",
+        "report",
+        "search",
+        "bands",
+        "lookup",
+        "min_attainment",
+        "min_accuracy",
+        "keep",
+    ):
         value = getattr(given, name)
         require(value is None, name, "be absent for reconfigure", value)
     budget = Budget(seconds=seconds, evaluations=evaluations)

@@ -36,7 +36,18 @@ def run(given: argparse.Namespace, seconds: float | None, seed: int) -> None:
         InvalidInputError: If an option does not belong to thresholds, or the problem places nothing
             or has no thresholds.
     """
-    for name in ("also", "max_latency", "report", "evaluations", "after", "factor", "bandwidth"):
+    for name in (
+        "also",
+        "max_latency",
+        "report",
+        "evaluations",
+        "after",
+        "factor",
+        "bandwidth",
+        "min_attainment",
+        "min_accuracy",
+        "keep",
+    ):
         value = getattr(given, name)
         require(value is None, name, "be absent for thresholds", value)
     target = number("loss_target", given.loss_target)

@@ -162,7 +162,8 @@ def said_of(batch: DeploymentBatch, found: Visits, rate: Floats) -> tuple[Accele
         table=found.table,
         seconds=found.seconds,
     )
-    said = Said(*np.zeros((6, queues)), own=np.zeros(len(rate)))
+    loss, wait, size, company, busy, length = np.zeros((6, queues))
+    said = Said(loss, wait, size, company, busy, length, np.zeros(len(rate)))
     jobs = MOST_JOBS + 1
     row = np.zeros((5, jobs))
     work = Scratch(

@@ -3,7 +3,14 @@
 from surrogate.optimizers.annealing import Annealing
 from surrogate.optimizers.bayesian import BayesianSearch
 from surrogate.optimizers.budget import Budget
-from surrogate.optimizers.constraints import Constraint, LatencyLimit
+from surrogate.optimizers.constraints import (
+    AccuracyFloor,
+    AttainmentFloor,
+    Constraint,
+    LatencyLimit,
+    LossLimit,
+)
+from surrogate.optimizers.decision_space import DecisionSpace
 from surrogate.optimizers.driver import optimize
 from surrogate.optimizers.evolution import GeneticSearch, NondominatedSearch
 from surrogate.optimizers.gradient import GradientSearch
@@ -16,6 +23,7 @@ from surrogate.optimizers.objective import (
     Mix,
     Objective,
     SystemLoss,
+    TailLatency,
     Throughput,
 )
 from surrogate.optimizers.place import place
@@ -33,13 +41,18 @@ from surrogate.optimizers.state import SearchState
 from surrogate.optimizers.threshold_result import ThresholdResult
 from surrogate.optimizers.threshold_search import Evolution, GradientAscent
 from surrogate.optimizers.thresholds import tune_thresholds
+from surrogate.optimizers.tuning import tune_jointly, tune_npu
+from surrogate.optimizers.variation import VariationSearch
 from surrogate.optimizers.workload import distribute
 
 __all__ = [
+    "AccuracyFloor",
     "Annealing",
+    "AttainmentFloor",
     "BayesianSearch",
     "Budget",
     "Constraint",
+    "DecisionSpace",
     "Energy",
     "Evolution",
     "GeneticSearch",
@@ -50,6 +63,7 @@ __all__ = [
     "LatencyLimit",
     "Layer",
     "LocalSearch",
+    "LossLimit",
     "MissedDeadlines",
     "Mix",
     "NondominatedSearch",
@@ -66,8 +80,10 @@ __all__ = [
     "Split",
     "SplitTask",
     "SystemLoss",
+    "TailLatency",
     "ThresholdResult",
     "Throughput",
+    "VariationSearch",
     "distribute",
     "integer_placement",
     "min_cut",
@@ -77,5 +93,7 @@ __all__ = [
     "read_split_task",
     "reconfigure",
     "split_task",
+    "tune_jointly",
+    "tune_npu",
     "tune_thresholds",
 ]

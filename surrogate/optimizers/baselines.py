@@ -194,11 +194,10 @@ def least_loaded_start(problem: Problem) -> Deployment:
     Returns:
         One path per chain, placed least-loaded.
     """
-    names = [device.name for device in problem.devices]
     anywhere = {
         chain.name: tuple(
-            next(name for name in names if fragment.may_run_on(name))
-            for fragment in chain.fragments
+            next(device.name for device in problem.devices if chain.may_run_on(place, device))
+            for place in range(len(chain.fragments))
         )
         for chain in problem.chains
     }

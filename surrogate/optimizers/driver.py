@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from surrogate.optimizers.constraints import Constraint, LimitViolation, Violati
 from surrogate.optimizers.goal import MISFIT, Goal
 from surrogate.optimizers.objective import Objective
 from surrogate.optimizers.pace import Pace
-from surrogate.optimizers.proof import Proof
+from surrogate.optimizers.proof import FINALISTS, Proof
 from surrogate.optimizers.result import (
     FrontPoint,
     Outcome,
@@ -35,7 +35,7 @@ from surrogate.optimizers.space import Placements, PlacementSpace
 from surrogate.optimizers.state import SearchState
 from surrogate.optimizers.watch import Watch, unwatched
 
-__all__ = ["Callback", "optimize"]
+__all__ = ["Callback", "optimize", "search_through"]
 
 _log = logging.getLogger(__name__)
 
@@ -91,25 +91,83 @@ def optimize(
         InvalidInputError: If the search does not take several objectives and there are, or the
             state is of another run.
     """
-    began = time.perf_counter()
     base = problem if isinstance(problem, Deployment) else least_loaded_start(problem)
     space = PlacementSpace(base)
     goal = Goal.of(objective, constraints)
     search = search or default_search(space, evaluator, goal)
+    return search_through(
+        space,
+        evaluator,
+        search,
+        budget=budget,
+        seed=seed,
+        goal=goal,
+        callback=callback,
+        resume=resume,
+        probes=lambda: _probes(space),
+        watch=watch,
+    )
+
+
+def search_through(
+    space: PlacementSpace,
+    evaluator: Evaluator,
+    search: Search,
+    *,
+    budget: Budget,
+    seed: int,
+    goal: Goal,
+    callback: Callback | None,
+    resume: SearchState | None,
+    probes: Callable[[], Placements],
+    finalists: int = FINALISTS,
+    typical: Placements | None = None,
+    watch: Watch = unwatched,
+) -> SearchResult:
+    """Search any space: what :func:`optimize` does with that of placements.
+
+    Args:
+        space: What is searched.
+        evaluator: As for :func:`optimize`.
+        search: Proposes rows of the space.
+        budget: As for :func:`optimize`.
+        seed: As for :func:`optimize`.
+        goal: What is minimised and limited.
+        callback: As for :func:`optimize`.
+        resume: As for :func:`optimize`.
+        probes: Rows that tell whether the evaluator knows what is limited [B, F].
+        finalists: Largest number of candidates that are simulated before one is chosen.
+        typical: As for :class:`~surrogate.optimizers.proof.Proof`.
+        watch: As for :func:`optimize`.
+
+    Returns:
+        As for :func:`optimize`.
+
+    Raises:
+        NotSupportedError: As for :func:`optimize`.
+        InvalidInputError: As for :func:`optimize`.
+    """
+    began = time.perf_counter()
     able = search.takes_several or len(goal.objectives) == 1
     require(able, "objective", f"be one for {type(search).__name__}", list(goal.names))
     search_seed, seed_a, seed_b = _seeds(seed)
     search.begin(space, np.random.default_rng(search_seed))
     spent = 0 if resume is None else resume.evaluations
     proof = Proof(
-        space, selection_seed=seed_a, verification_seed=seed_b, budget=budget, watch=watch
+        space,
+        selection_seed=seed_a,
+        verification_seed=seed_b,
+        budget=budget,
+        finalists=finalists,
+        typical=typical,
+        watch=watch,
     )
     pace = Pace(budget, reserve=proof.reserve, planned=budget.laid_out_for(spent))
-    _require_known(space, evaluator, goal)
+    _require_known(space, evaluator, goal, probes)
     judge = evaluator.without_details()
     pace.warm_up(lambda count: judge.evaluate(space.repeated_start(count)))
     clock = budget.start(evaluations=spent, seconds=0.0 if resume is None else resume.seconds)
-    run = Run(space, evaluator, search, goal, clock, seed)
+    run = Run(space, evaluator, search, goal, clock, seed, finalists)
     if resume is not None:
         run.restore(resume)
     status = run.to_the_end(pace, proof.reserve, callback)
@@ -117,16 +175,25 @@ def optimize(
     return replace(_proved(run, proof, chosen, status, began), selection=selection)
 
 
-def _require_known(space: PlacementSpace, evaluator: Evaluator, goal: Goal) -> None:
+def _require_known(
+    space: PlacementSpace, evaluator: Evaluator, goal: Goal, probes: Callable[[], Placements]
+) -> None:
     """Refuse an evaluator that cannot tell what is asked for."""
     known = np.isfinite(goal.plain(evaluator.evaluate(space.repeated_start(1)))).all()
     if known and not goal.constraints:
         return
-    # What one device cannot tell, as its power, most placements cannot: some crowd on the others.
+    probed = np.concatenate([space.start[None], probes()])
+    goal.require_known(evaluator.evaluate(space.candidates(probed)))
+
+
+def _probes(space: PlacementSpace) -> Placements:
+    """Return random placements, and some that crowd on each device [B, F].
+
+    What one device cannot tell, as its power, most placements cannot.
+    """
     crowded = np.where(space.allowed.T, np.arange(space.devices)[:, None], space.choices[:, 0])
     rows = random_placements(space, PROBED, np.random.default_rng(0))
-    probed = np.concatenate([space.start[None], rows, crowded])
-    goal.require_known(evaluator.evaluate(space.candidates(probed)))
+    return np.concatenate([rows, crowded])
 
 
 def _proved(

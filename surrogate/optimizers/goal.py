@@ -7,7 +7,7 @@ has no steady state or no value; what does not fit the memory, by how many bytes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,14 @@ class Goal:
             return cls(constraints=tuple(constraints))
         several = (objective,) if isinstance(objective, Objective) else tuple(objective)
         return cls(objectives=several, constraints=tuple(constraints))
+
+    def cautious(self) -> Goal:
+        """Return the goal as a choice among simulated candidates should have it.
+
+        Returns:
+            The same objectives; limits that ask for a margin of what chance may do.
+        """
+        return replace(self, constraints=tuple(limit.cautious() for limit in self.constraints))
 
     @property
     def names(self) -> tuple[str, ...]:

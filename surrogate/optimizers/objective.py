@@ -18,6 +18,7 @@ __all__ = [
     "Mix",
     "Objective",
     "SystemLoss",
+    "TailLatency",
     "Throughput",
     "shown_as",
 ]
@@ -129,6 +130,16 @@ class Latency(_OverChains):
 
     name = "latency"
     measure = "latency"
+
+    def values(self, measures: Measures) -> Floats:
+        return self._mean(measures)
+
+
+class TailLatency(_OverChains):
+    """Weighted mean over chains of the 95 % quantile of the latency of completed jobs [s]."""
+
+    name = "p95"
+    measure = "p95"
 
     def values(self, measures: Measures) -> Floats:
         return self._mean(measures)

@@ -58,6 +58,9 @@ class Proof:
         selection_seed: Seed set A.
         verification_seed: Seed set B.
         budget: The budget that selection is part of.
+        finalists: Largest number of candidates that are simulated besides the start.
+        typical: A row like those that win, which tells how long events take [F]; by default the
+            least-loaded placement.
         watch: Told how far the verification is.
     """
 
@@ -68,31 +71,34 @@ class Proof:
         selection_seed: int,
         verification_seed: int,
         budget: Budget,
+        finalists: int = FINALISTS,
+        typical: Placements | None = None,
         watch: Watch = unwatched,
     ) -> None:
         self._space, self._watch = space, watch
         self._now = budget.now
         self._seeds = selection_seed, verification_seed
-        self.events, self.finalists = SELECTION_EVENTS, FINALISTS
+        self.events, self.finalists = SELECTION_EVENTS, finalists
         self.reserve = 0.0
-        warm_up()
-        second_per_event = self._probed(selection_seed)
+        warm_up(space.repeated_start(1).batch())
+        typical = least_loaded(space) if typical is None else typical
+        second_per_event = self._probed(typical, selection_seed)
         if budget.seconds is not None:
             second_per_event *= MARGIN
             affordable = SELECTION_SHARE * budget.seconds / second_per_event
-            self.finalists = int(np.clip(affordable / ENOUGH_EVENTS - 1, 1, FINALISTS))
+            self.finalists = int(np.clip(affordable / ENOUGH_EVENTS - 1, 1, finalists))
             each = affordable / (self.finalists + 1)
             self.events = float(np.clip(each, LEAST_SELECTION_EVENTS, SELECTION_EVENTS))
             self.reserve = second_per_event * self.events * (self.finalists + 1)
 
-    def _probed(self, seed: int) -> float:
-        """Measure the time that one event takes [s], on a placement like those that win.
+    def _probed(self, typical: Placements, seed: int) -> float:
+        """Measure the time that one event takes [s], on a row like those that win.
 
         The start may lose nearly everything at its first device, or have no steady state at all:
-        its events would be few and cheap. So the least-loaded placement is played, buffers without
-        a limit are given one, and the events that happened are counted, not those expected.
+        its events would be few and cheap. So another row is played, buffers without a limit are
+        given one, and the events that happened are counted, not those expected.
         """
-        base = self._space.candidates(least_loaded(self._space)[None]).deployment(0)
+        base = self._space.candidates(typical[None]).deployment(0)
         devices = tuple(
             replace(device, capacity=PROBE_CAPACITY) if device.capacity is None else device
             for device in base.problem.devices

@@ -9,8 +9,9 @@ from typing import Any
 
 from datagen.deployment import Deployment
 from surrogate.optimizers.constraints import Violation
+from surrogate.optimizers.decided import placement_of
 from surrogate.optimizers.migration import Move, Outage
-from surrogate.optimizers.result import Outcome, Status, placement_of
+from surrogate.optimizers.result import Outcome, Status
 from surrogate.optimizers.transition import Change
 
 __all__ = ["Reconfiguration"]

@@ -14,6 +14,7 @@ from datagen.deployment import Deployment
 from datagen.evaluation import Measures
 from surrogate.optimizers.archive import Improvement
 from surrogate.optimizers.constraints import LimitViolation, Violation
+from surrogate.optimizers.decided import decisions_of, placement_of
 from surrogate.optimizers.goal import EXCEEDED, Goal
 from surrogate.optimizers.selection import Selection
 from surrogate.optimizers.space import Placements, PlacementSpace
@@ -26,14 +27,21 @@ __all__ = [
     "Status",
     "Valued",
     "Violation",
-    "placement_of",
     "violations",
 ]
 
 Status = Literal["completed", "time_limit", "evaluation_limit", "interrupted"]
 
-CHAIN_VALUES = ("loss_ratio", "throughput", "latency")
-DEVICE_VALUES = ("utilization",)
+CHAIN_VALUES = (
+    "loss_ratio",
+    "throughput",
+    "latency",
+    "p95",
+    "attainment",
+    "accuracy_offered",
+    "energy",
+)
+DEVICE_VALUES = ("utilization", "batch", "preemptions")
 """What an outcome tells of each chain and device."""
 
 
@@ -176,7 +184,7 @@ class FrontPoint:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "placement": placement_of(self.deployment),
+            **decisions_of(self.deployment),
             "predicted": self.predicted.to_dict(),
             "verified": None if self.verified is None else self.verified.to_dict(),
         }
@@ -248,8 +256,8 @@ class SearchResult:
             The form of the contract; None for what is undefined.
         """
         return {
-            "placement": self.placement,
-            "start": self.start.to_dict() | {"placement": placement_of(self.start_deployment)},
+            **decisions_of(self.deployment),
+            "start": self.start.to_dict() | decisions_of(self.start_deployment),
             "predicted": self.predicted.to_dict(),
             "verified": self.verified.to_dict(),
             "evaluations": self.evaluations,
@@ -282,21 +290,6 @@ class SearchResult:
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
-def placement_of(deployment: Deployment) -> dict[str, list[Any]]:
-    """Return a placement as plain lists, as documents write it.
-
-    Args:
-        deployment: The deployment.
-
-    Returns:
-        Chain -> devices, or several such lists where there are several paths.
-    """
-    return {
-        chain: list(paths[0]) if len(paths) == 1 else [list(path) for path in paths]
-        for chain, paths in deployment.placement.items()
-    }
-
-
 def violations(space: PlacementSpace, placement: Placements) -> tuple[Violation, ...]:
     """Return where a placement exceeds the memory.
 
@@ -307,7 +300,7 @@ def violations(space: PlacementSpace, placement: Placements) -> tuple[Violation,
     Returns:
         One entry per device; empty if everything fits.
     """
-    needed = space.tables.hosted(placement[None])[0]
+    needed = space.tables.hosted(space.placements(placement[None]))[0]
     return tuple(
         Violation(
             device=space.base.problem.devices[d].name,

@@ -53,6 +53,7 @@ class Run:
         goal: What is minimised.
         clock: The running budget.
         seed: Seed of the search.
+        finalists: How many of the best candidates are kept to be simulated.
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class Run:
         goal: Goal,
         clock: Clock,
         seed: int,
+        finalists: int = FINALISTS,
     ) -> None:
         self.space, self.evaluator, self.clock, self.goal = space, evaluator, clock, goal
         self.seed = seed
         self._search, self._judge = search, evaluator.without_details()
-        self.archive = Archive(FINALISTS, space.slots)
+        self.archive = Archive(finalists, space.slots)
         self.front = Front(space.slots, len(goal.objectives))
         self._last = self._moment()
 
@@ -113,16 +115,17 @@ class Run:
     def _round(self, count: int) -> None:
         candidates = self._search.ask(count)
         measures = self._judge.evaluate(candidates)
-        values = self.goal.values(measures, self.space.excess(candidates.placement))
+        rows = self.space.rows(candidates)
+        values = self.goal.values(measures, self.space.excess(rows))
         self.clock.evaluations += len(candidates)
         self.archive.add(
-            candidates.placement,
+            rows,
             values[:, 0],
             evaluations=self.clock.evaluations,
             seconds=self.clock.seconds,
         )
         if len(self.goal.objectives) > 1:
-            self.front.add(candidates.placement, values)
+            self.front.add(rows, values)
         self._search.tell(candidates, values if self._search.takes_several else values[:, 0])
         self._last = self._moment()
 

@@ -103,12 +103,17 @@ class _Tally:
         for level in ("deployment", "chain"):
             columns: Columns = getattr(self._last, level)
             averaged = {
-                name: (self._sums[level, name][self.alive] / len(self.runs)).ravel()
+                name: (self._sums[level, name][self.alive] / self._terms(name)).ravel()
                 for name in columns
             }
             # A flag is up if it was up in any run.
             found[level] = Columns(level, columns.rows, averaged)
         return replace(self._last, deployment=found["deployment"], chain=found["chain"])
+
+    def _terms(self, name: str) -> float:
+        """Return what a sum over the runs is divided by; means are surer than their terms are."""
+        count = len(self.runs)
+        return count**1.5 if name.endswith("_se") else float(count)
 
     def behind(self, leader: int) -> tuple[Floats, Floats]:
         """Return by how much those alive are behind one of them, and the half-width of that."""
@@ -147,7 +152,7 @@ def race(
             tally.add(play(rows[tally.alive], len(tally.runs)), goal)
         each = (now() - began) / (runs * len(tally.alive))
         left -= runs * len(tally.alive)
-        values = goal.values(tally.mean(), excess[tally.alive])[:, 0]
+        values = _values(goal, tally.mean(), excess[tally.alive])
         leader = int(tally.alive[np.argmin(values)])
         worse, alike = _judged(tally, values, leader)
         undecided = int((~worse & ~alike).sum())
@@ -158,6 +163,16 @@ def race(
             return Selection(
                 chosen=leader, finalists=len(rows), undecided=undecided, runs=len(tally.runs)
             )
+
+
+def _values(goal: Goal, mean: Measures, excess: Floats) -> Floats:
+    """Return the values of those alive, who have to keep limits beyond doubt.
+
+    The start, which is the first of them, need not: it stays what it is.
+    """
+    values = goal.cautious().values(mean, excess)[:, 0]
+    values[0] = goal.values(mean, excess)[0, 0]
+    return values
 
 
 def _judged(

@@ -69,6 +69,28 @@ class PlacementSpace:
         rows = np.asarray(placement, dtype=np.int32)
         return Candidates(base=self.base, placement=rows, tables=self.tables)
 
+    def rows(self, candidates: Candidates) -> Placements:
+        """Return the rows that candidates were made of.
+
+        Args:
+            candidates: What :meth:`candidates` returned.
+
+        Returns:
+            Device index per slot [B, F].
+        """
+        return candidates.placement
+
+    def placements(self, rows: Placements) -> Placements:
+        """Return the placements of rows.
+
+        Args:
+            rows: Rows of this space [B, F].
+
+        Returns:
+            Device index per slot [B, F].
+        """
+        return rows
+
     def repeated_start(self, count: int) -> Candidates:
         """Return the start several times over, to warm evaluators up with.
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from datagen.deployment import Deployment
-from datagen.exits import Thresholds
-from surrogate.optimizers.result import Outcome, Status, placement_of
+from surrogate.optimizers.decided import placement_of, thresholds_of
+from surrogate.optimizers.result import Outcome, Status
 
-__all__ = ["Judged", "ThresholdResult", "decisions"]
+__all__ = ["Judged", "ThresholdResult"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ class ThresholdResult:
     @property
     def thresholds(self) -> dict[str, list[float]]:
         """Thresholds of every chain that is decided by some."""
-        return decisions(self.deployment)
+        return thresholds_of(self.deployment)
 
     @property
     def routing(self) -> Mapping[str, tuple[float, ...]]:
@@ -113,20 +113,3 @@ class ThresholdResult:
     def to_json(self) -> str:
         """Return the result as strict JSON."""
         return json.dumps(self.to_dict(), allow_nan=False, indent=2)
-
-
-def decisions(deployment: Deployment) -> dict[str, list[float]]:
-    """Return the thresholds of every chain of a deployment that is decided by some.
-
-    Args:
-        deployment: The deployment.
-
-    Returns:
-        Chain -> thresholds [E - 1].
-    """
-    exits = deployment.exits or {}
-    return {
-        name: list(decision.tau)
-        for name, decision in exits.items()
-        if isinstance(decision, Thresholds)
-    }

@@ -7,6 +7,7 @@ from surrogate.report.deployment_graph import View, deployment_figure
 from surrogate.report.judged import Judged
 from surrogate.report.pareto import front_figure
 from surrogate.report.placement import placement_report
+from surrogate.report.tuning import latency_figure, progress_figure, tuning_report
 from surrogate.report.utilization import utilization_figure
 
 __all__ = [
@@ -16,9 +17,12 @@ __all__ = [
     "error_figure",
     "evaluation_report",
     "front_figure",
+    "latency_figure",
     "parity_figure",
     "placement_report",
+    "progress_figure",
     "quickstart_report",
     "regime_figure",
+    "tuning_report",
     "utilization_figure",
 ]

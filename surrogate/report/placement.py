@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 
 from datagen.report.page import Page, percent, seconds
 from datagen.report.style import styled
+from surrogate.optimizers.decided import placement_of
 from surrogate.optimizers.goal import EXCEEDED
 from surrogate.optimizers.objective import shown_as
-from surrogate.optimizers.result import Outcome, SearchResult, placement_of
+from surrogate.optimizers.result import Outcome, SearchResult
 from surrogate.report.deployment_graph import View, deployment_figure
 from surrogate.report.pareto import FRONT_NOTE, front_figure
 from surrogate.report.utilization import UTILIZATION_NOTE, utilization_figure

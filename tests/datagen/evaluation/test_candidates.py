@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from datagen.arrivals import Poisson
 from datagen.deployment import Chain, Deployment, Device, Exit, Fragment, Problem
 from datagen.distributions import Deterministic, Exponential
-from datagen.errors import InvalidInputError, NotSupportedError
+from datagen.errors import InvalidInputError
 from datagen.evaluation import Candidates, Effect, pack
 from datagen.exits import Contexts, ContextSchedule, ContextSwitching, ExitTrace, Thresholds
 from datagen.simulator import simulate
@@ -248,11 +248,6 @@ def test_thousands_of_thresholds_are_packed_without_objects() -> None:
 def test_bad_placements_are_refused(placement: list[object], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         Candidates(base=tandem(0, 1), placement=np.array(placement))
-
-
-def test_what_is_not_yet_varied_is_refused() -> None:
-    with pytest.raises(NotSupportedError, match="batching"):
-        Candidates(base=tandem(0), placement=np.array([[0]]), batching=np.ones((1, 1)))
 
 
 def test_memory_is_counted_per_device() -> None:

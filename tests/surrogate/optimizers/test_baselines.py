@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datagen.deployment import Deployment, Device, Problem
+from datagen.deployment import Deployment, Device, Npu, Problem
 from surrogate.optimizers.baselines import (
     feasible_placement,
     first_fit,
@@ -18,6 +18,7 @@ from surrogate.optimizers.baselines import (
 )
 from surrogate.optimizers.moves import propose
 from surrogate.optimizers.space import PlacementSpace
+from tests.surrogate.optimizers.hubs import TABLE, hub
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
 
@@ -89,3 +90,13 @@ def test_rules_place_the_weights_of_a_shared_fragment_once() -> None:
     for placement in (first_fit(space), random_placements(space, 1, np.random.default_rng(0))[0]):
         assert placement.tolist() == [0] * 6
         assert space.excess(placement[None])[0] == 0
+
+
+def test_a_start_is_found_where_times_are_those_of_a_table() -> None:
+    """The accelerator comes first, and has times for other fragments than these only."""
+    problem = hub(cpus=1).problem
+    chain = replace(problem.chains[0], model="other")
+    npu = Npu(table={"camera": TABLE})
+    devices = (replace(problem.devices[0], npu=npu), problem.devices[1])
+    start = least_loaded_start(replace(problem, devices=devices, chains=(chain,)))
+    assert start.placement == {"camera": (("cpu0", "cpu0"),)}

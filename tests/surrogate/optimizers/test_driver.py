@@ -30,8 +30,9 @@ from surrogate.optimizers import (
     optimize,
     place,
 )
+from surrogate.optimizers.decided import placement_of
 from surrogate.optimizers.proof import FINALISTS, same_window
-from surrogate.optimizers.result import placement_of, violations
+from surrogate.optimizers.result import violations
 from tests.surrogate.optimizers.problems import UNIT, poor_start, small_problem
 
 
