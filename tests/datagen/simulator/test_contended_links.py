@@ -122,7 +122,7 @@ def test_a_sender_that_blocks_waits_before_it_sends() -> None:
     assert run.tally.jobs.tolist() == [1.0 + 4.0, 4.0]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(linked(), SEEDS)
 def test_nothing_vanishes(deployment: Deployment, seed: int) -> None:
     batch = pack([deployment])

@@ -12,6 +12,7 @@ from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import RunLength
 from tests.datagen.simulator.contended import accelerated, contended
 from tests.datagen.simulator.systems import grid_sources, packed, same_bits
+from tests.datagen.simulator.test_blocking import crossing
 from tests.datagen.simulator.test_engines_agree import SEEDS, WINDOWS
 
 FREE, ON_GRID, ACCELERATED = 180, 180, 60
@@ -65,8 +66,7 @@ def test_the_examples_have_every_effect(effect: Effect) -> None:
     find(contended(), has_effect, settings=settings(max_examples=20, phases=[Phase.generate]))
 
 
-def test_some_examples_end_in_a_deadlock() -> None:
-    def dies(deployment: Deployment) -> bool:
-        return agree(deployment, 1, RunLength.of(0.0, 100.0), on_grid=True)
-
-    find(contended(), dies, settings=settings(max_examples=100, phases=[Phase.generate]))
+@pytest.mark.parametrize("seed", range(10))
+def test_engines_agree_on_when_a_deadlock_begins(seed: int) -> None:
+    length = RunLength.of(0.0, 1000.0)
+    assert agree(crossing(1 + seed % 2), seed, length, on_grid=seed % 3 == 0)
