@@ -1,7 +1,8 @@
-"""Mixed: everything both engines play but accelerators, each effect in a share of the deployments.
+"""Mixed: effects of all kinds, each in a share of the deployments.
 
 Rate schedules and recordings are left out: they describe one system on one day, not a distribution.
 Accelerators are, too: what they batch is a matter of networks and arrays, not of drawn times.
+Shared processors, slowed cores, branches and blocking have a scenario of their own, ``contention``.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ HOLDING_JOBS = (10.0, 200.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixedScenario(Scenario):
-    """Deployments in which any of the engines' effects may meet.
+    """Deployments in which effects of all kinds may meet.
 
     Each of these is in a share ``effects`` of the deployments: random service, general arrivals,
     several servers, unlimited buffers (where the load allows), demands above 1, priorities, links,

@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from datagen.arrivals import Poisson
+from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
+from datagen.distributions import Deterministic
 from datagen.evaluation import pack
-from datagen.evaluation.loads import chain_load, fluid_load, offered_load, unstable
+from datagen.evaluation.loads import (
+    alone_factor,
+    chain_load,
+    fluid_load,
+    offered_load,
+    server_rate,
+    unstable,
+)
 from tests.helpers import tandem
 
 
@@ -25,3 +37,29 @@ def test_only_unlimited_buffers_are_unstable() -> None:
     batch = pack([tandem(0, rate=20.0), tandem(0, rate=20.0, capacity=None), tandem(0)])
     assert unstable(batch).tolist() == [False, True, False]
     assert np.isinf(batch.device_capacity).tolist() == [False, True, False]
+
+
+def test_cores_that_slow_each_other_down_serve_less() -> None:
+    chain = Chain(
+        name="c",
+        arrivals=Poisson(rate=2.0),
+        fragments=(Fragment(name="f", service=Deterministic(mean=1.0)),),
+    )
+    tables = {"plain": None, "slowed": (0.8, 0.5)}
+    batch = pack([
+        Deployment(
+            problem=Problem(
+                devices=(Device(name="d", servers=2, capacity=4, speedup=table),), chains=(chain,)
+            ),
+            placement={"c": (("d",),)},
+        )
+        for table in tables.values()
+    ])
+    assert batch.counts("speedup").tolist() == [0, 2]
+    assert alone_factor(batch).tolist() == [1.0, 0.8]
+    assert server_rate(batch).tolist() == [2.0, 1.0]
+    assert offered_load(batch).tolist() == [1.0, 2.0]
+    again = batch.select([1, 0, 1])
+    assert server_rate(again).tolist() == [1.0, 2.0, 1.0]
+    without = replace(batch, speedup_start=None, speedup_factor=None)
+    assert server_rate(without).tolist() == [2.0, 2.0]

@@ -22,6 +22,7 @@ from datagen.generate import read_config
 from datagen.scenarios import (
     SCENARIOS,
     BurstyScenario,
+    ContentionScenario,
     EarlyExitScenario,
     MixedScenario,
     PlacementScenario,
@@ -31,6 +32,7 @@ from datagen.scenarios import (
 from datagen.scenarios.annealing import PlacementTask, annealed, balanced, blocking, scattered
 from datagen.simulator import SimulationOptions, simulate_batch
 from datagen.simulator.network import ENGINE_COVERS
+from datagen.simulator.sharing import SHARING_EFFECTS
 from datagen.store.chainnet import read_chainnet
 
 
@@ -267,15 +269,55 @@ def test_bursts_are_bursts() -> None:
     assert 0.1 <= 1 / batch.chain_rate.max() < 1 / batch.chain_rate.min() <= 10.001
 
 
-def test_mixed_has_every_effect_the_engines_have_but_accelerators() -> None:
+def test_mixed_has_every_effect_the_engines_have_but_accelerators_and_contention() -> None:
     batch = pack([MixedScenario().sample(index, 0) for index in range(300)])
-    wanted = ENGINE_COVERS & ~(Effect.NPU | Effect.BATCHING)
+    contention = SHARING_EFFECTS | Effect.PARALLEL | Effect.BLOCKING
+    wanted = ENGINE_COVERS & ~(Effect.NPU | Effect.BATCHING | contention)
     assert Effect(int(np.bitwise_or.reduce(batch.effects))) == wanted
     for effect in wanted:
         assert 0.04 < np.mean(batch.effects & int(effect) > 0) < 0.8, effect
     assert np.mean(batch.effects == 0) > 0.002  # the plain network is a case like the others
     plain = MixedScenario(effects=0.0)
     assert not (pack([plain.sample(n, 0) for n in range(30)]).effects & ~int(Effect.REVISIT)).any()
+
+
+def test_contention_has_its_effects_and_plain_networks_beside_them() -> None:
+    batch = pack([ContentionScenario().sample(index, 0) for index in range(400)])
+    shares = {
+        Effect.PROCESSOR_SHARING: 0.4,
+        Effect.SPEEDUP: 0.4,
+        Effect.PRIORITY: 0.3,
+        Effect.PARALLEL: 0.3,
+        Effect.BLOCKING: 0.3,
+    }
+    some = np.zeros(len(batch), dtype=bool)
+    for effect, share in shares.items():
+        has = batch.effects & int(effect) > 0
+        some |= has
+        # Of few devices or chains, none may be chosen.
+        assert 0.6 * share < has.mean() < share + 0.08, effect
+    assert 0.05 < 1.0 - some.mean() < 0.35
+    none = dict.fromkeys(("sharing", "cores", "priority", "parallel", "blocking"), 0.0)
+    plain = pack([ContentionScenario(**none).sample(n, 0) for n in range(40)])
+    every = sum(int(effect) for effect in shares)
+    assert not (plain.effects & (every | int(Effect.MULTI_SERVER))).any()
+
+
+def test_contention_keeps_what_devices_can_do_and_where_jobs_may_wait() -> None:
+    crowded = ContentionScenario(cores=1.0, blocking=1.0, slowdown=(0.0, 0.0))
+    for index in range(30):
+        deployment = crowded.sample(index, 0)
+        number = deployment.problem.device_index()
+        for device in deployment.problem.devices:
+            assert device.capacity is not None
+            assert device.capacity >= device.servers
+            assert device.speedup in (None, (1.0,) * device.servers)
+        for (path,) in deployment.placement.values():
+            # One order for all, so that no jobs can wait for each other in a circle.
+            assert all(number[a] <= number[b] for a, b in pairwise(path))
+    alone = ContentionScenario(cores=0.0, small=1.0).sample(3, 0).problem.devices
+    several = ContentionScenario(cores=1.0, small=1.0).sample(3, 0).problem.devices
+    assert [d.speed for d in alone] == pytest.approx([d.speed * d.servers for d in several])
 
 
 @pytest.mark.parametrize(
@@ -292,6 +334,14 @@ def test_mixed_has_every_effect_the_engines_have_but_accelerators() -> None:
         (PlacementScenario, {"random_service": 1.5}, r"random_service must lie in \[0, 1\]"),
         (PlacementScenario, {"devices": (1, 2)}, "devices must have room for 160 fragments"),
         (PlacementScenario, {"rate_spread": 0.5}, "rate_spread must be >= 1"),
+        (ContentionScenario, {"sharing": 1.5}, r"sharing must lie in \[0, 1\]"),
+        (ContentionScenario, {"servers": (1, 4)}, "servers must be finite, ordered and >= 2"),
+        (
+            ContentionScenario,
+            {"slowdown": (-0.1, 0.4)},
+            "slowdown must be finite, ordered and >= 0",
+        ),
+        (ContentionScenario, {"devices": (1, 2)}, "devices must have room for 60 fragments"),
         (Type2Scenario, {"length": (2, 90)}, "length must be at most pool=80"),
         (Type2Scenario, {"decline": 0.1}, "decline must be >= 0 and leave every number"),
         (Type2Scenario, {"service_scv": 0.5}, "service_scv must be finite and >= 1"),

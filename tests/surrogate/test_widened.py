@@ -1,0 +1,95 @@
+"""Networks of released checkpoints that are given further features to learn from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from datagen.errors import NotSupportedError
+from datagen.evaluation import pack
+from datagen.scenarios import Type1Scenario
+from surrogate import checkpoints, load_surrogate
+from surrogate.checkpoints import released_network, widened_network
+from surrogate.errors import CheckpointError
+from surrogate.features.arrays import flow_arrays
+from surrogate.features.labels import Targets
+from surrogate.models import ChainNet
+from surrogate.training.losses import DeploymentLoss
+from tests.surrogate.cases import close, random_deployments
+from tests.surrogate.forks import contended, forked
+from tests.surrogate.releases import release
+
+GROUPS = ["contention"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return release(tmp_path / "tiny")
+
+
+def test_says_what_the_released_one_says_of_plain_networks(folder: Path) -> None:
+    arrays = flow_arrays(pack(random_deployments(12, seed=31)))
+    narrow, wide = released_network(str(folder)), widened_network(str(folder), GROUPS)
+    assert wide.settings == narrow.settings | {"groups": GROUPS}
+    assert wide.scaled
+    with torch.no_grad():
+        one, other = narrow(arrays), wide(arrays)
+    for name in ("step_log_passed", "step_sojourn", "latency", "log_throughput_ratio"):
+        close(getattr(other, name), getattr(one, name))
+    close(other.law.log_quantiles, one.law.log_quantiles)
+
+
+def test_learns_from_what_is_new(folder: Path) -> None:
+    """Gradients reach the new columns and the outputs that join branches."""
+    network = widened_network(str(folder), GROUPS)
+    with torch.no_grad():  # a fresh head corrects nothing, and passes no gradient on
+        for head in (network.head, network.law_head):
+            head[-1].weight += 0.01 * torch.ones_like(head[-1].weight)  # type: ignore[index]
+    arrays = flow_arrays(pack([contended(d) for d in random_deployments(8, seed=32)]))
+    chains, steps = arrays.chains, len(arrays.step_mean)
+    sure = {"throughput_error": chains, "latency_error": chains}
+    counts = {
+        "offered": chains,
+        "completed": chains,
+        "step_offered": steps,
+        "step_completed": steps,
+    }
+    targets = Targets(
+        log_throughput_ratio=torch.full((chains,), -0.2),
+        log_latency_ratio=torch.full((chains,), -0.5),
+        loss_ratio=torch.full((chains,), 0.2),
+        log_quantile=torch.zeros(chains, 3),
+        step_log_passed=torch.full((steps,), -0.1),
+        step_log_sojourn=torch.zeros(steps),
+        **{name: torch.zeros(size) for name, size in sure.items()},
+        **{name: torch.full((size,), 1e3) for name, size in counts.items()},
+    )
+    total = DeploymentLoss()(network(arrays), targets)["total"]
+    total.backward()  # type: ignore[no-untyped-call]
+    assert bool(total.isfinite())
+    for encoder, names in (
+        (network.step_encoder, network.features.groups[0].names.step),
+        (network.device_encoder, network.features.groups[0].names.device),
+        (network.flow_encoder, network.features.groups[0].names.flow),
+    ):
+        slope = encoder.layers[0].weight.grad  # type: ignore[index, union-attr]
+        assert slope is not None
+        assert bool((slope[:, -len(names) :].abs().sum(dim=0) > 0).all())
+    joins = network.law_head[-1].weight.grad  # type: ignore[index, union-attr, operator]
+    assert bool((joins[-2:].abs().sum(dim=1) > 0).all())
+
+
+def test_is_widened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = SimpleNamespace(network=ChainNet(hidden=4, iterations=1, groups=GROUPS))
+    monkeypatch.setattr(checkpoints, "load_release", lambda _: wide)
+    with pytest.raises(CheckpointError, match="checkpoint must read no groups to be widened"):
+        widened_network("wide", GROUPS)
+
+
+def test_models_without_the_group_refuse_contention_by_name() -> None:
+    plain = Type1Scenario(chains=(3, 3)).sample(0, 0)
+    with pytest.raises(NotSupportedError, match=r"chainnet: parallel=true"):
+        load_surrogate("chainnet").evaluate([forked(plain)])
