@@ -1,9 +1,9 @@
 """Packing of many plain deployments at once: what data sets are made of, a chunk at a time.
 
-A deployment is *plain* where it has neither links nor exits nor accelerators nor parallel chains,
-whatever its laws and disciplines are. Every column is then what its devices, chains or fragments
-say, one deployment after the other, and NumPy works once on all of them instead of a hundred times
-on each.
+A deployment is *plain* where it has neither links nor exits nor accelerators nor cores that slow
+each other down nor parallel chains, whatever its laws and disciplines are. Every column is then
+what its devices, chains or fragments say, one deployment after the other, and NumPy works once on
+all of them instead of a hundred times on each.
 
 Letters: D devices, C chains, P paths, S steps and F fragments (once per path) of all deployments.
 """
@@ -159,7 +159,8 @@ def is_plain(deployment: Deployment) -> bool:
     problem = deployment.problem
     special = deployment.exits or problem.links or not deployment.fuse
     one_by_one = not any(chain.parallel for chain in problem.chains)
-    return not special and one_by_one and all(device.npu is None for device in problem.devices)
+    usual = all(device.npu is None and device.speedup is None for device in problem.devices)
+    return not special and one_by_one and usual
 
 
 @dataclass(slots=True)

@@ -85,7 +85,7 @@ def judge(
     torch.set_num_threads(THREADS)
     surrogate = load_surrogate(checkpoint)
     dataset = read_dataset(dataset_path)
-    batch, labels = dataset.batch(laws=False), dataset.measures()
+    batch, labels = dataset.batch(laws=surrogate.needs_laws), dataset.measures()
     work = predictions(len(batch))
 
     def told(made: int) -> None:

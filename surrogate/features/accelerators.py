@@ -162,8 +162,16 @@ def said_of(batch: DeploymentBatch, found: Visits, rate: Floats) -> tuple[Accele
         table=found.table,
         seconds=found.seconds,
     )
-    loss, wait, size, company, busy, length = np.zeros((6, queues))
-    said = Said(loss, wait, size, company, busy, length, np.zeros(len(rate)))
+    figures = np.zeros((6, queues))
+    said = Said(
+        loss=figures[0],
+        wait=figures[1],
+        batch=figures[2],
+        company=figures[3],
+        busy=figures[4],
+        length=figures[5],
+        own=np.zeros(len(rate)),
+    )
     jobs = MOST_JOBS + 1
     row = np.zeros((5, jobs))
     work = Scratch(

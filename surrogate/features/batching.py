@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch
+from datagen.evaluation.fields import ranges
 from datagen.evaluation.loads import step_work
 from datagen.npu import BATCH_POLICIES
 from surrogate.features.accelerators import Visits, is_accelerator, said_of, visits
@@ -53,6 +54,8 @@ _STEP = (
     "wait by batches / time alone (log1p)",
     "deadline / time alone (log; 0 if none)",
     "deadline / mean deadline on the accelerator (log; 0 if none)",
+    "how much earlier the others' deadlines are / wait by batches (-1 to 1; 0 if none)",
+    "time until its line has filled a batch / wait by batches (log)",
 )
 _DEVICE = (
     "is an accelerator (0 or 1)",
@@ -61,6 +64,7 @@ _DEVICE = (
     "expects samples to leave (0 or 1)",
     "largest batch (log)",
     "capacity / largest batch (log)",
+    "capacity / samples in unfilled batches of all lines (log)",
     *(f"time of a batch of {size} / ({size} x time alone) (log)" for size in SIZES),
     "time of a full batch / (largest batch x time alone) (log)",
     "load with batches of one (log)",
@@ -225,9 +229,31 @@ def _of_visits(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:
             np.log1p(said.wait[queue] / alone),
             np.where(known, log_deadline - np.log(alone), 0.0),
             np.where(known, log_deadline - mean[queue], 0.0),
+            _precedence(found, np.where(known, deadline, np.nan), rate, said),
+            _log((largest - 1.0) / of_line[line] / (said.wait[queue] + alone)),
         ],
         axis=1,
     )
+
+
+def _precedence(found: Visits, deadline: Floats, rate: Floats, said: Said) -> Floats:
+    """Return how far the others on an accelerator are ahead where deadlines decide [I].
+
+    That is the mean over its samples of the difference of deadlines over the time to wait and be
+    served, cut to [-1, 1]; no deadline is later than any.
+    """
+    scale = (said.wait + said.length)[found.queue]
+    last = np.where(np.isnan(deadline), np.inf, deadline) / scale
+    begin = np.append(np.flatnonzero(np.diff(found.queue, prepend=-1)), len(rate))
+    sizes = np.diff(begin)[found.queue]
+    mine = np.repeat(np.arange(len(rate)), sizes)
+    other = ranges(begin[found.queue], sizes)
+    ahead = np.zeros(len(mine))
+    unlike = last[mine] != last[other]
+    ahead[unlike] = np.clip(last[mine[unlike]] - last[other[unlike]], -1.0, 1.0)
+    weight = rate[other]
+    total = np.bincount(mine, weights=weight * ahead)
+    return np.asarray(total / np.maximum(np.bincount(mine, weights=weight), LEAST**2))
 
 
 def _of_accelerators(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:
@@ -253,6 +279,7 @@ def _of_accelerators(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:
     of_line = np.bincount(found.line, weights=weight)
     concentration = np.bincount(found.line_queue, weights=of_line**2) / total**2
     room = np.minimum(batch.device_capacity[found.device], 1.0 / LEAST)
+    lines = np.bincount(found.line_queue, minlength=queues)
     return np.stack(
         [
             np.ones(queues),
@@ -261,13 +288,14 @@ def _of_accelerators(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:
             expectant,
             np.log(largest),
             np.log(room / largest),
+            np.log(room / (1.0 + lines * (largest - 1.0))),
             *(_log(mean(found.times(n)) / (np.minimum(n, largest) * alone)) for n in SIZES),
             _log(full / (largest * alone)),
             _log(total * alone),
             _log(total * full / largest),
             np.log1p(timeout / alone),
             np.log1p(timeout * total),
-            np.log(np.bincount(found.line_queue, minlength=queues)),
+            np.log(lines),
             concentration,
             _logit(said.loss),
             np.log1p(said.wait / alone),

@@ -103,7 +103,7 @@ def test_exits_shorten_batches(compaction: bool) -> None:
     assert found.length[0] < said(late)[1].length[0]
     measured = simulate([early], events=2e5, replications=1, seed=1).chain
     latency = found.wait[0] + float(np.array(MIX) @ found.own)
-    assert latency == pytest.approx(measured["latency"][0], rel=0.08)
+    assert latency == pytest.approx(measured["latency"][0], rel=0.12)
     assert found.loss[0] == pytest.approx(measured["loss_ratio"][0], abs=0.02)
     assert (np.diff(found.own) > 0).all()
 
