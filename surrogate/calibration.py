@@ -20,6 +20,7 @@ from torch import Tensor
 
 from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Measures
+from datagen.evaluation.exit_paths import ExitPaths
 from datagen.store import read_dataset
 from datagen.store.split import topology_hash
 from surrogate.error_scale import Chains
@@ -54,7 +55,7 @@ class Labelled:
 
     Args:
         path: Folder of their data set.
-        batch: The deployments.
+        batch: The deployments, every exit as a path.
         labels: Their labels.
         passed: The network's predictions.
     """
@@ -81,6 +82,8 @@ class Labelled:
         dataset = read_dataset(path)
         rows = np.arange(len(dataset)) if indices is None else indices
         batch = dataset.batch(rows, laws=False)
+        if ExitPaths.needed(batch):
+            batch = ExitPaths.of(dataset.batch(rows)).batch
         return cls(
             path=Path(path),
             batch=batch,

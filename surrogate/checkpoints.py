@@ -103,7 +103,7 @@ def load_release(name_or_path: str | Path) -> Release:
     try:
         network = MODELS[config["model"]](**config["settings"])
         network.load_state_dict(weights)
-        coverage = Coverage.from_json(config["covers"])
+        coverage = Coverage.from_json(config["covers"], network.features.names)
         intervals = Intervals.from_json(config["intervals"])
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
         why = " ".join(str(error).split())

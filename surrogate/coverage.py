@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch, Effect
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.features import STEP_FEATURES, Features
+from surrogate.features.features import PLAIN_FEATURES, Features
+from surrogate.features.group import FeatureNames
 from surrogate.neighbours import Neighbourhood
 from surrogate.ranges import COUNTS, Ranges, first_rows
 
@@ -31,8 +33,11 @@ FALSE_ALARMS = 0.01
 ROUNDING = 1e-6
 """Weights that add up to one in float32 may fall short by as much."""
 
-_JUDGED_STEP = torch.tensor([name not in COUNTS for name in STEP_FEATURES])
-"""Step features that distances are measured in."""
+
+@cache
+def _judged(names: FeatureNames) -> Tensor:
+    """Return which step features distances are measured in."""
+    return torch.tensor([name not in COUNTS for name in names.step])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +70,7 @@ class Coverage:
         for effect in Effect:
             if np.mean((batch.effects & int(effect)) > 0) >= MIN_SHARE:
                 effects |= effect
-        near = Neighbourhood.of(features.step[:, _JUDGED_STEP])
+        near = Neighbourhood.of(features.step[:, _judged(features.names)])
         return cls(effects=effects, ranges=Ranges.of(arrays, features), near=near)
 
     def calibrated(self, sets: Sequence[Sequence[tuple[FlowArrays, Features]]]) -> Coverage:
@@ -88,7 +93,7 @@ class Coverage:
 
     def _farthest(self, arrays: FlowArrays, features: Features) -> Tensor:
         """Distance of each deployment's farthest step; infinite where a range is left [B]."""
-        distance = self.near.distance(features.step[:, _JUDGED_STEP])
+        distance = self.near.distance(features.step[:, _judged(features.names)])
         owner = arrays.device_deployment[arrays.step_device]
         farthest = torch.zeros(arrays.deployments).scatter_reduce(0, owner, distance, "amax")
         for deployment, _ in self.ranges.reasons(arrays, features):
@@ -108,7 +113,7 @@ class Coverage:
         reasons: list[str | None] = [None] * arrays.deployments
         for deployment, reason in self.ranges.reasons(arrays, features):
             reasons[deployment] = reasons[deployment] or reason
-        distance = self.near.distance(features.step[:, _JUDGED_STEP])
+        distance = self.near.distance(features.step[:, _judged(features.names)])
         owner = arrays.device_deployment[arrays.step_device]
         for deployment, row in first_rows(distance > self.near.limit, owner):
             reasons[deployment] = reasons[deployment] or (
@@ -126,24 +131,27 @@ class Coverage:
         }
 
     @classmethod
-    def from_json(cls, document: dict[str, object]) -> Coverage:
+    def from_json(
+        cls, document: dict[str, object], names: FeatureNames = PLAIN_FEATURES
+    ) -> Coverage:
         """Read the form that config files hold.
 
         Args:
             document: What :meth:`as_json` gave.
+            names: Names of the features that the model reads.
 
         Returns:
             The coverage.
 
         Raises:
-            ValueError: If ranges or centres are not those of this version's features.
+            ValueError: If ranges or centres are not those of the features named.
         """
         effects = Effect.NONE
         for name in document["effects"]:  # type: ignore[attr-defined]
             effects |= Effect[name]
-        ranges = Ranges.from_json(document["ranges"])  # type: ignore[arg-type]
+        ranges = Ranges.from_json(document["ranges"], names)  # type: ignore[arg-type]
         near = Neighbourhood.from_json(document["near"])  # type: ignore[arg-type]
-        judged = int(_JUDGED_STEP.sum())
+        judged = int(_judged(names).sum())
         if len(near.mean) != judged:
             raise ValueError(f"near.mean must hold {judged} values, got {len(near.mean)}.")
         return cls(effects=effects, ranges=ranges, near=near)

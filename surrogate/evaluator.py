@@ -14,6 +14,7 @@ from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch, Effect, Evaluator, Expansion, Measures
 from datagen.evaluation.effects import refuse_uncovered
+from datagen.evaluation.exit_paths import ExitPaths
 from datagen.evaluation.expansion import EXPANDED
 from datagen.evaluation.loads import unstable
 from surrogate.checkpoints import Release, load_release
@@ -123,13 +124,23 @@ class SurrogateEvaluator(Evaluator):
 
     def evaluate_batch(self, batch: DeploymentBatch) -> Measures:
         refuse_uncovered(self.name, self.release.coverage.effects, batch.effects)
+        if self.release.coverage.effects & Effect.NPU and ExitPaths.needed(batch):
+            return self._by_paths(ExitPaths.of(batch))
         if self.needs_laws and np.any(batch.effects & int(EXPANDED)):
             expansion = Expansion.of(batch)
             return expansion.collected(self.evaluate_batch(expansion.batch))
-        return self._joined(
-            batch,
-            in_threads(lambda part: self._told(Pass.of(self.release.network, part)), _parts(batch)),
-        )
+        return self._joined(batch, self._all_told(batch))
+
+    def _all_told(self, batch: DeploymentBatch) -> list[Told]:
+        network = self.release.network
+        return in_threads(lambda part: self._told(Pass.of(network, part)), _parts(batch))
+
+    def _by_paths(self, paths: ExitPaths) -> Measures:
+        """Measure deployments whose every exit is a path; steps are not those of the origin."""
+        chain, step, reasons = self._concatenated(self._all_told(paths.batch))
+        completing = paths.batch.path_probability * paths.passed(step["passed"])
+        chain |= paths.accuracies(completing)
+        return self._measures(paths.origin, chain, {}, reasons)
 
     def measures(self, batch: DeploymentBatch, predicted: Iterable[Pass]) -> Measures:
         """Turn predictions into measures, with intervals and flags where details are wanted.
@@ -145,13 +156,13 @@ class SurrogateEvaluator(Evaluator):
 
     def _joined(self, batch: DeploymentBatch, parts: Sequence[Told]) -> Measures:
         """Join what is told of the parts of a batch."""
+        return self._measures(batch, *self._concatenated(parts))
+
+    @staticmethod
+    def _concatenated(parts: Sequence[Told]) -> Told:
         chain = {name: np.concatenate([p[0][name] for p in parts]) for name in parts[0][0]}
         step = {name: np.concatenate([p[1][name] for p in parts]) for name in parts[0][1]}
-        reasons = [reason for part in parts for reason in part[2]]
-        flags = {}
-        if self.details:
-            flags["in_distribution"] = np.array([reason is None for reason in reasons])
-        return self._measures(batch, chain, step, flags, reasons)
+        return chain, step, [reason for part in parts for reason in part[2]]
 
     def _told(self, part: Pass) -> Told:
         arrays, prediction = part.arrays, part.prediction
@@ -166,19 +177,20 @@ class SurrogateEvaluator(Evaluator):
                 reasons = self.release.coverage.reasons(arrays, part.features)
                 described = Chains.of(arrays, part.features, prediction)
                 chain |= _bounds(chain, self.release.intervals.bounds(described))
-        sojourn = np.empty(len(arrays.step_row))
-        sojourn[arrays.step_row.numpy()] = prediction.step_sojourn.numpy()
-        return chain, {"sojourn_completed": sojourn}, reasons
+        step = {
+            "sojourn_completed": prediction.step_sojourn,
+            "passed": prediction.step_log_passed.exp(),
+        }
+        return chain, {name: _in_order(arrays, values) for name, values in step.items()}, reasons
 
-    @staticmethod
     def _measures(
-        batch: DeploymentBatch,
-        chain: Columns,
-        step: Columns,
-        flags: dict[str, NDArray[np.bool_]],
-        reasons: list[str | None],
+        self, batch: DeploymentBatch, chain: Columns, step: Columns, reasons: list[str | None]
     ) -> Measures:
+        flags = {}
+        if self.details:
+            flags["in_distribution"] = np.array([reason is None for reason in reasons])
         chain["throughput"] = chain["throughput_ratio"] * batch.chain_rate
+        step = {name: values for name, values in step.items() if name != "passed"}
         without = unstable(batch)
         if without.any():
             flags["unstable"] = without
@@ -187,7 +199,8 @@ class SurrogateEvaluator(Evaluator):
             owner = batch.owner("chain")
             for values in chain.values():
                 values[without[owner]] = np.nan
-            step["sojourn_completed"][without[batch.owner("step")]] = np.nan
+            for values in step.values():
+                values[without[batch.owner("step")]] = np.nan
         return Measures.of(
             batch,
             "surrogate",
@@ -197,6 +210,13 @@ class SurrogateEvaluator(Evaluator):
             level=LEVEL,
             reason=tuple(reasons),
         )
+
+
+def _in_order(arrays: FlowArrays, values: Tensor) -> NDArray[np.float64]:
+    """Return values of steps in the order of the batch [S]."""
+    ordered = np.empty(len(arrays.step_row))
+    ordered[arrays.step_row.numpy()] = values.numpy()
+    return ordered
 
 
 def _latency_law(batch: DeploymentBatch, law: LatencyLaw) -> Columns:

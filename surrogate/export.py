@@ -10,7 +10,7 @@ length, since the number of its turns is part of a traced program.
 from __future__ import annotations
 
 import warnings
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import torch
@@ -80,12 +80,12 @@ class _Program(nn.Module):
         unread = {
             item.name: none
             for item in fields(FlowArrays)
-            if item.name not in (*LAYOUT, "deployments", "known_hops")
+            if item.name not in LAYOUT and item.default is MISSING and item.name != "deployments"
         }
         whole = torch.ones_like(inputs["flow_features"][:, 0])
         unread |= {"flow_probability": whole, "chain_scv": whole}
-        arrays = FlowArrays(**layout, **unread, deployments=0, known_hops=None)
-        prior = {item.name: none for item in fields(Prior)}
+        arrays = FlowArrays(**layout, **unread, deployments=0, known_hops=None, batch=None)
+        prior = {item.name: none for item in fields(Prior) if item.default is MISSING}
         prior |= {name: inputs[f"{name}_prior"] for name in ("step_loss", "step_wait")}
         features = Features(
             step=inputs["step_features"],
@@ -152,13 +152,17 @@ def export_surrogate(
         The program, on the CPU.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be loaded, or its network is no ``ChainNet``.
+        CheckpointError: If the checkpoint cannot be loaded, or its network is no ``ChainNet`` or
+            reads more than the plain features.
         InvalidInputError: If the sample has a chain of several paths or of too many steps.
     """
     network = load_release(name_or_path).network
     if type(network) is not ChainNet:
         got = type(network).__name__
         raise CheckpointError(f"network must be ChainNet to be exported, got {got}.")
+    groups = network.settings.get("groups", [])
+    if groups:
+        raise CheckpointError(f"groups must be empty to be exported, got {groups}.")
     require(longest >= 1, "longest", "be >= 1", longest)
     inputs = program_inputs(sample)
     steps = int(inputs["flow_length"].max())

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.features import DEVICE_FEATURES, FLOW_FEATURES, STEP_FEATURES, Features
+from surrogate.features.features import PLAIN_FEATURES, Features
+from surrogate.features.group import FeatureNames
 
-__all__ = ["COUNTS", "LEVELS", "Ranges", "first_rows"]
+__all__ = ["COUNTS", "Ranges", "first_rows", "levels_of"]
 
 MARGIN = 0.01
 """Ranges are widened by this share of their width: just outside is not another world."""
@@ -33,21 +35,34 @@ other strange input."""
 SMALLEST_WIDTH = 1e-3
 """A feature that hardly varied may vary by as much as rounding does."""
 
-_MEANS = {
-    "device": [n for n, name in enumerate(DEVICE_FEATURES) if name not in COUNTS],
-    "flow": [n for n, name in enumerate(FLOW_FEATURES) if name not in COUNTS],
-}
 
-LEVELS: dict[str, tuple[str, ...]] = {
-    "step": STEP_FEATURES,
-    "device": DEVICE_FEATURES,
-    "flow": FLOW_FEATURES,
-    "deployment": (
-        *(f"mean over devices of {DEVICE_FEATURES[n]}" for n in _MEANS["device"]),
-        *(f"mean over flows of {FLOW_FEATURES[n]}" for n in _MEANS["flow"]),
-    ),
-}
-"""Names of what has a range, by level."""
+@cache
+def _averaged(names: tuple[str, ...]) -> list[int]:
+    """Return the columns whose means over a deployment have ranges: all but counts."""
+    return [column for column, name in enumerate(names) if name not in COUNTS]
+
+
+@cache
+def levels_of(names: FeatureNames) -> dict[str, tuple[str, ...]]:
+    """Return the names of what has a range, by level.
+
+    Args:
+        names: Names of the features.
+
+    Returns:
+        Level -> names in order; the last level is the deployment.
+    """
+    of_deployment = [
+        *(f"mean over devices of {names.device[n]}" for n in _averaged(names.device)),
+        *(f"mean over flows of {names.flow[n]}" for n in _averaged(names.flow)),
+    ]
+    return {
+        "step": names.step,
+        "device": names.device,
+        "flow": names.flow,
+        "deployment": tuple(of_deployment),
+    }
+
 
 Rows = tuple[Tensor, Tensor]
 """Features of the things of a level [N, F], and the deployment of each [N]."""
@@ -55,9 +70,11 @@ Rows = tuple[Tensor, Tensor]
 
 def _rows(arrays: FlowArrays, features: Features) -> dict[str, Rows]:
     flow_owner = arrays.chain_deployment[arrays.flow_chain]
+    of_devices = features.device[:, _averaged(features.names.device)]
+    of_flows = features.flow[:, _averaged(features.names.flow)]
     parts = [
-        _means(features.device[:, _MEANS["device"]], arrays.device_deployment, arrays.deployments),
-        _means(features.flow[:, _MEANS["flow"]], flow_owner, arrays.deployments),
+        _means(of_devices, arrays.device_deployment, arrays.deployments),
+        _means(of_flows, flow_owner, arrays.deployments),
     ]
     return {
         "step": (features.step, arrays.device_deployment[arrays.step_device]),
@@ -111,8 +128,9 @@ class Ranges:
         Yields:
             Deployments and what of them lies outside; a deployment may come once per level.
         """
+        levels = levels_of(features.names)
         for level, (values, owner) in _rows(arrays, features).items():
-            names = LEVELS[level]
+            names = levels[level]
             low, high = self.bounds[level]
             counts = torch.tensor([name in COUNTS for name in names])
             low = torch.where(counts, -torch.inf, low)
@@ -132,24 +150,27 @@ class Ranges:
         return {level: values.tolist() for level, values in self.bounds.items()}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, object]) -> Ranges:
+    def from_json(
+        cls, document: Mapping[str, object], names: FeatureNames = PLAIN_FEATURES
+    ) -> Ranges:
         """Read the form that config files hold.
 
         Args:
             document: What :meth:`as_json` gave.
+            names: Names of the features that the ranges should be of.
 
         Returns:
             The ranges.
 
         Raises:
-            ValueError: If they are not those of this version's features.
+            ValueError: If they are not those of the features named.
         """
         bounds = {level: torch.tensor(values) for level, values in document.items()}
-        for level, names in LEVELS.items():
+        for level, columns in levels_of(names).items():
             shape = tuple(bounds[level].shape) if level in bounds else None
-            if shape != (2, len(names)):
+            if shape != (2, len(columns)):
                 raise ValueError(
-                    f"ranges.{level} must have shape (2, {len(names)}), got shape={shape}."
+                    f"ranges.{level} must have shape (2, {len(columns)}), got shape={shape}."
                 )
         return cls(bounds=bounds)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from datagen.evaluation import Effect
 from datagen.evaluation.expansion import EXPANDED
 from datagen.store import read_dataset
 from datagen.store.compare import compare_measures
@@ -105,7 +106,7 @@ def _coverage(
     with torch.inference_mode():
         arrays = flow_arrays(seen.batch)
         coverage = Coverage.of(seen.batch, arrays, network.features(arrays))
-    if any(_is_expanded(path) for path in data.train):
+    if coverage.effects & Effect.NPU or any(_is_expanded(path) for path in data.train):
         coverage = replace(coverage, effects=coverage.effects | EXPANDED)
     return coverage.calibrated([
         [(part.arrays, part.features) for part in labelled.passed] for labelled in sets

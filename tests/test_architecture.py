@@ -42,7 +42,7 @@ ORDER: dict[str, list[set[str]]] = {
         {"packing", "loads"},
         {"candidates", "measures", "expanded_deployment"},
         {"evaluator", "expansion"},
-        {"expanded_evaluator", "memory_fixed_point"},
+        {"exit_paths", "expanded_evaluator", "memory_fixed_point"},
     ],
     "datagen.splitting": [
         {"applications", "bandit"},

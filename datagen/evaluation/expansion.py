@@ -70,11 +70,11 @@ class Expansion:
         Raises:
             InvalidInputError: If laws are needed and absent.
         """
-        path, last, leaving, accuracy = _path_exits(origin)
+        path, last, leaving, accuracy = path_exits(origin)
         share = origin.path_probability[path] * leaving
         kept = share >= LEAST_SHARE
         path, last, share, accuracy = path[kept], last[kept], share[kept], accuracy[kept]
-        chain = _chain_of_path(origin)[path]
+        chain = chain_of_path(origin)[path]
         return cls(
             batch=_parts(origin, path, chain, last, share),
             origin=origin,
@@ -130,11 +130,12 @@ class Expansion:
         )
 
 
-def _chain_of_path(batch: DeploymentBatch) -> Ints:
+def chain_of_path(batch: DeploymentBatch) -> Ints:
+    """Return the chain row of each path [P]."""
     return np.repeat(np.arange(len(batch.chain_rate)), batch.counts("path"))
 
 
-def _path_exits(batch: DeploymentBatch) -> tuple[Ints, Ints, Floats, Floats]:
+def path_exits(batch: DeploymentBatch) -> tuple[Ints, Ints, Floats, Floats]:
     """Return path, last fragment, share of the path's jobs and accuracy of every part [N]."""
     paths = len(batch.path_probability)
     if not batch.has("exit") or len(_column(batch.exit_probability)) == 0:
@@ -144,7 +145,7 @@ def _path_exits(batch: DeploymentBatch) -> tuple[Ints, Ints, Floats, Floats]:
     first, chain, last, share, accuracy = _exits(batch)
     # A chain without exits has one all the same: its end.
     counts = np.diff(first)
-    of_path = _chain_of_path(batch)
+    of_path = chain_of_path(batch)
     number = np.maximum(counts[of_path], 1)
     path = np.repeat(np.arange(paths), number)
     rows = ranges(first[of_path], number)
@@ -194,10 +195,10 @@ def _parts(
     origin: DeploymentBatch, path: Ints, chain: Ints, last: Ints, share: Floats
 ) -> DeploymentBatch:
     """Return the parts as chains."""
-    step, part, partial = _steps(origin, path, last)
+    step, part, partial = part_steps(origin, path, last)
     mean, scv = origin.step_mean[step].copy(), origin.step_scv[step].copy()
     if partial is not None:
-        mean, variance = _served(origin, step, partial)
+        mean, variance = part_service(origin, step, partial)
         scv = variance / np.where(mean > 0, mean, 1.0) ** 2
     final = np.append(part[1:] != part[:-1], True)
     owner = origin.owner("chain")[chain]
@@ -270,7 +271,7 @@ _NOTHING: dict[str, Any] = dict.fromkeys((
 """What parts have none of: exits, and the laws of unexpanded fragments."""
 
 
-def _steps(origin: DeploymentBatch, path: Ints, last: Ints) -> tuple[Ints, Ints, Ints | None]:
+def part_steps(origin: DeploymentBatch, path: Ints, last: Ints) -> tuple[Ints, Ints, Ints | None]:
     """Return step row, part, and number of fragments passed there, of every step of the parts.
 
     The last is None where fragments are absent: then nobody leaves early.
@@ -287,7 +288,7 @@ def _steps(origin: DeploymentBatch, path: Ints, last: Ints) -> tuple[Ints, Ints,
     return step, part, np.minimum(whole, last[part] + 1 - begin)
 
 
-def _served(origin: DeploymentBatch, step: Ints, passed: Ints) -> tuple[Floats, Floats]:
+def part_service(origin: DeploymentBatch, step: Ints, passed: Ints) -> tuple[Floats, Floats]:
     """Return mean [s] and variance [s^2] of the first fragments of steps, their heads included."""
     assert origin.fragment_start is not None
     assert origin.law_parameter_start is not None

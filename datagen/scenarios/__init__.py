@@ -4,6 +4,7 @@ from datagen.scenarios.base import Scenario
 from datagen.scenarios.bursty import BurstyScenario
 from datagen.scenarios.early_exit import EarlyExitScenario
 from datagen.scenarios.mixed import MixedScenario
+from datagen.scenarios.npu import NpuScenario
 from datagen.scenarios.placement import PlacementScenario
 from datagen.scenarios.type1 import Type1Scenario
 from datagen.scenarios.type2 import Type2Scenario
@@ -13,6 +14,7 @@ __all__ = [
     "BurstyScenario",
     "EarlyExitScenario",
     "MixedScenario",
+    "NpuScenario",
     "PlacementScenario",
     "Scenario",
     "Type1Scenario",
@@ -28,6 +30,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
         EarlyExitScenario,
         BurstyScenario,
         MixedScenario,
+        NpuScenario,
     )
 }
 """Every scenario by the name configurations use."""

@@ -71,7 +71,7 @@ def judge(
     torch.set_num_threads(THREADS)
     surrogate = load_surrogate(checkpoint)
     dataset = read_dataset(dataset_path)
-    batch, labels = dataset.batch(laws=False), dataset.measures()
+    batch, labels = dataset.batch(laws=surrogate.needs_laws), dataset.measures()
     measures = surrogate.evaluate(batch)
     progress(1)
     result = compare_measures(batch, measures, labels)

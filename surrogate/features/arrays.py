@@ -22,6 +22,9 @@ from surrogate.features.hops import Hops, shared_hops
 
 __all__ = ["FlowArrays", "flow_arrays"]
 
+_ON_THE_HOST = ("flow_sizes", "deployments", "known_hops", "batch")
+"""Fields that are not simply moved to another device."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowArrays:
@@ -48,6 +51,7 @@ class FlowArrays:
         step_row: Row of each step in the batch's own order [S].
         deployments: B.
         known_hops: The hops, where they have been found already.
+        batch: The deployments packed, for feature groups; only they read it.
     """
 
     step_device: Tensor
@@ -70,6 +74,7 @@ class FlowArrays:
     step_row: Tensor
     deployments: int
     known_hops: Hops | None = None
+    batch: DeploymentBatch | None = None
 
     @cached_property
     def hops(self) -> Hops:
@@ -95,7 +100,7 @@ class FlowArrays:
         moved = {
             item.name: getattr(self, item.name).to(device)
             for item in fields(self)
-            if item.name not in ("flow_sizes", "deployments", "known_hops")
+            if item.name not in _ON_THE_HOST
         }
         elsewhere = torch.device(device).type != "cpu"
         return replace(self, **moved, known_hops=self.hops.to(device) if elsewhere else None)
@@ -214,4 +219,5 @@ def flow_arrays(batch: DeploymentBatch) -> FlowArrays:
         device_servers=_real(batch.device_servers),
         step_row=_index(row),
         deployments=len(batch),
+        batch=batch,
     )

@@ -7,6 +7,7 @@ compiled where no gradient is asked for (:mod:`surrogate.features.compiled_prior
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 from datagen.analytic.stream_kernel import REACH_EXPONENT
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.decomposition import Decomposition, Prior
+from surrogate.features.group import FeatureGroup, FeatureNames
 
 __all__ = [
     "DEVICE_FEATURES",
     "FEATURE_SCHEMA",
     "FLOW_FEATURES",
+    "PLAIN_FEATURES",
     "STEP_FEATURES",
     "FeatureFunction",
     "Features",
@@ -86,6 +89,8 @@ FLOW_FEATURES = (
     "unloaded latency / latency, by the prior",
     "share of the chain's jobs",
 )
+PLAIN_FEATURES = FeatureNames(step=STEP_FEATURES, device=DEVICE_FEATURES, flow=FLOW_FEATURES)
+"""What every model reads; groups of features add to it."""
 
 FLOOR = 1e-6
 """Smallest ratio whose logarithm is told apart."""
@@ -112,24 +117,32 @@ class Features:
     """Features in the order of the name lists, and the prior they came from.
 
     Args:
-        step: [S, len(STEP_FEATURES)].
-        device: [D, len(DEVICE_FEATURES)].
-        flow: [P, len(FLOW_FEATURES)].
-        prior: The decomposition.
+        step: [S, len(names.step)].
+        device: [D, len(names.device)].
+        flow: [P, len(names.flow)].
+        prior: The decomposition, and what groups of features made of it.
+        names: Names of the columns.
     """
 
     step: Tensor
     device: Tensor
     flow: Tensor
     prior: Prior
+    names: FeatureNames = PLAIN_FEATURES
 
 
 class FeatureFunction(nn.Module):
-    """Computes features; it holds no weights."""
+    """Computes features; it holds no weights.
 
-    def __init__(self) -> None:
+    Args:
+        groups: Groups of features that are appended to the plain ones, in order.
+    """
+
+    def __init__(self, groups: Sequence[FeatureGroup] = ()) -> None:
         super().__init__()
         self.decomposition = Decomposition()
+        self.groups = tuple(groups)
+        self.names = sum((group.names for group in self.groups), start=PLAIN_FEATURES)
 
     def forward(self, arrays: FlowArrays) -> Features:
         """Compute the features of a batch.
@@ -140,13 +153,28 @@ class FeatureFunction(nn.Module):
         Returns:
             Scale-free features.
         """
-        prior = self.decomposition(arrays)
-        return Features(
-            step=self._step(arrays, prior),
-            device=self._device(arrays, prior),
-            flow=self._flow(arrays, prior),
-            prior=prior,
+        prior = self._prior(arrays)
+        step, device, flow = (
+            self._step(arrays, prior),
+            self._device(arrays, prior),
+            self._flow(arrays, prior),
         )
+        for group in self.groups:
+            more_step, more_device, more_flow = group.columns(arrays, prior)
+            step = torch.cat([step, more_step], dim=-1)
+            device = torch.cat([device, more_device], dim=-1)
+            flow = torch.cat([flow, more_flow], dim=-1)
+        return Features(step=step, device=device, flow=flow, prior=prior, names=self.names)
+
+    def _prior(self, arrays: FlowArrays) -> Prior:
+        """Decompose what the groups make of the deployments, and let them refine what is found."""
+        seen = arrays
+        for group in self.groups:
+            seen = group.adapted(seen)
+        prior: Prior = self.decomposition(seen)
+        for group in self.groups:
+            prior = group.refined(arrays, prior)
+        return prior
 
     def _step(self, arrays: FlowArrays, prior: Prior) -> Tensor:
         first = arrays.step_position == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch, Measures, concatenate
+from datagen.evaluation.exit_paths import ExitPaths
 from datagen.evaluation.fields import ranges
 from surrogate.features.arrays import FlowArrays, flow_arrays
 
@@ -29,6 +31,7 @@ READ_LABELS = (
     "chain.latency_ratio",
     "chain.loss_ratio",
     *(f"chain.{name}" for name in QUANTILES),
+    "chain.attainment",
     "step.offered",
     "step.lost",
     "step.sojourn_completed",
@@ -51,6 +54,8 @@ class Targets:
         loss_ratio: Lost / offered [C].
         log_quantile: Logarithms of the 50, 95 and 99 % quantiles of the latency of completed jobs
             [s] [C, 3].
+        deadline: Of each chain [s] [C]; NaN where there is none.
+        attainment: Share of the offered jobs that complete within it [C].
         offered: Jobs behind the chain's labels [C].
         completed: Of these, jobs that completed [C].
         step_log_passed: Logarithm of the share passed [S].
@@ -65,6 +70,8 @@ class Targets:
     latency_error: Tensor
     loss_ratio: Tensor
     log_quantile: Tensor
+    deadline: Tensor
+    attainment: Tensor
     offered: Tensor
     completed: Tensor
     step_log_passed: Tensor
@@ -115,14 +122,22 @@ class Example:
 class LabelTable:
     """Labels of a whole data set as flat float32 arrays, gathered batch by batch.
 
+    Where jobs leave early or visit accelerators, networks read every exit as a path, and so does
+    the table: see :mod:`datagen.evaluation.exit_paths`.
+
     Args:
-        batch: The deployments.
+        batch: The deployments, with their laws where jobs leave early.
         measures: Their labels.
     """
 
     def __init__(self, batch: DeploymentBatch, measures: Measures) -> None:
+        chain = measures.chain
+        step: Mapping[str, np.ndarray] = measures.step
+        if ExitPaths.needed(batch):
+            paths = ExitPaths.of(batch)
+            batch, step = paths.batch, _labels_of_paths(paths, step)
         self.batch = batch
-        chain, step = measures.chain, measures.step
+        unknown = np.full(len(batch.chain_rate), np.nan)
         offered = np.where(np.isfinite(chain["offered"]), chain["offered"], np.inf)
         ratio = chain["throughput_ratio"]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -135,6 +150,8 @@ class LabelTable:
                 "latency_error": np.nan_to_num(chain["latency_se"] / chain["latency"]),
                 "loss_ratio": chain["loss_ratio"],
                 "log_quantile": np.log(np.stack([chain[name] for name in QUANTILES], axis=1)),
+                "deadline": batch.chain_deadline,
+                "attainment": chain.get("attainment", unknown),
                 "offered": offered,
                 "completed": np.nan_to_num(chain["completed"]),
                 "step_log_passed": np.where(step["offered"] > 0, np.log(passed), np.nan),
@@ -146,7 +163,13 @@ class LabelTable:
         # Where a run was given up, jobs are missing from every count: nothing there is a label.
         truncated = measures.deployment["truncated"].astype(bool)
         owner = {"chain": batch.owner("chain"), "step": batch.owner("step")}
-        for name in ("log_throughput_ratio", "log_latency_ratio", "loss_ratio", "log_quantile"):
+        for name in (
+            "log_throughput_ratio",
+            "log_latency_ratio",
+            "loss_ratio",
+            "log_quantile",
+            "attainment",
+        ):
             self._columns[name][truncated[owner["chain"]]] = np.nan
         for name in ("step_log_passed", "step_log_sojourn"):
             self._columns[name][truncated[owner["step"]]] = np.nan
@@ -213,6 +236,19 @@ class LabelTable:
             name: values[step_rows if name.startswith("step_") else chain_rows]
             for name, values in self._columns.items()
         }
+
+
+def _labels_of_paths(paths: ExitPaths, step: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return labels of steps: losses where visits begin, times of whole visits."""
+    first = paths.step_first
+    visit = np.repeat(np.arange(len(first)), paths.step_count)
+    rows = ranges(first, paths.step_count)
+    sojourn = np.bincount(visit, weights=step["sojourn_completed"][rows], minlength=len(first))
+    return {
+        "offered": step["offered"][first],
+        "lost": step["lost"][first],
+        "sojourn_completed": np.where(paths.step_whole, sojourn, np.nan),
+    }
 
 
 def _rows(start: np.ndarray, parents: np.ndarray) -> np.ndarray:

@@ -48,6 +48,8 @@ class Prior:
         mean: Mean service time of the device's mix [s] [D].
         scv: SCV of the service time of the device's mix [D].
         capacity: Jobs the device holds, at the mix's mean demand [D].
+        unbounded: Devices whose mean wait has no known upper bound though their buffer is finite,
+            as those that wait for batches [D]; None where there are none.
     """
 
     step_rate: Tensor
@@ -72,3 +74,4 @@ class Prior:
     mean: Tensor
     scv: Tensor
     capacity: Tensor
+    unbounded: Tensor | None = None

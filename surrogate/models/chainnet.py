@@ -7,6 +7,8 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
@@ -15,6 +17,7 @@ from datagen.errors import require
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.features import Features
 from surrogate.models.attention import DeviceAttention
+from surrogate.models.latency_law import LEVELS
 from surrogate.models.network import DeploymentNetwork, States, correction_head, law_head
 
 __all__ = ["ChainNet"]
@@ -42,10 +45,21 @@ class ChainNet(DeploymentNetwork):
     Args:
         hidden: Width of all states, even, >= 2.
         iterations: Rounds of message passing, >= 1; the weights are shared between them.
+        groups: Feature groups it reads beside the plain features.
+        quick_jobs: Whether it says how latencies below the median scatter, apart from those above:
+            for attained deadlines.
     """
 
-    def __init__(self, hidden: int = 48, iterations: int = 2) -> None:
-        super().__init__(hidden)
+    def __init__(
+        self,
+        hidden: int = 48,
+        iterations: int = 2,
+        groups: Sequence[str] = (),
+        quick_jobs: bool = False,
+    ) -> None:
+        super().__init__(hidden, groups)
+        if quick_jobs:
+            self.settings["quick_jobs"] = True
         require(iterations >= 1, "iterations", "be >= 1", iterations)
         self.settings["iterations"] = iterations
         self.iterations = iterations
@@ -54,7 +68,7 @@ class ChainNet(DeploymentNetwork):
         self.device_update = _GatedUpdate(hidden, hidden)
         self.step_update = _GatedUpdate(2 * hidden, hidden)
         self.head = correction_head(3 * hidden, hidden)
-        self.law_head = law_head(hidden)
+        self.law_head = law_head(hidden, len(LEVELS) + quick_jobs)
 
     def states(self, arrays: FlowArrays, features: Features) -> States:
         step = self.step_encoder(features.step)  # [S, H]

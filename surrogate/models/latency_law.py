@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-__all__ = ["LEVELS", "SCORES", "LatencyLaw", "flow_log_quantiles"]
+__all__ = ["LEVELS", "SCORES", "LatencyLaw", "flow_log_quantiles", "growth_below"]
 
 LEVELS = (0.5, 0.95, 0.99)
 """Shares of the completed jobs whose latency is at most the quantile, in the order of
@@ -42,7 +42,7 @@ def flow_log_quantiles(correction: Tensor, log_mean: Tensor, log_least: Tensor) 
 
     Args:
         correction: Three unbounded numbers per flow: of the median, and of the growth per unit of
-            score up to and beyond the 95 % quantile [P, 3].
+            score up to and beyond the 95 % quantile [P, 3]; further ones are not read.
         log_mean: Logarithm of the mean latency [s] [P].
         log_least: Logarithm of a latency that every job has at least [s] [P].
 
@@ -50,7 +50,7 @@ def flow_log_quantiles(correction: Tensor, log_mean: Tensor, log_least: Tensor) 
         Logarithms of the quantiles [s] [P, 3], increasing; 0 corrections put the median at the
         mean.
     """
-    median, *growth = torch.nn.functional.softplus(correction).unbind(-1)
+    median, *growth = torch.nn.functional.softplus(correction[:, : len(LEVELS)]).unbind(-1)
     reached = torch.maximum(log_mean + math.log(2.0) - median, log_least)
     quantiles = [reached]
     for index, slope in enumerate(growth):
@@ -60,6 +60,20 @@ def flow_log_quantiles(correction: Tensor, log_mean: Tensor, log_least: Tensor) 
         reached = torch.maximum(grown, reached)
         quantiles.append(reached)
     return torch.stack(quantiles, dim=-1)
+
+
+def growth_below(correction: Tensor) -> Tensor | None:
+    """Return how log latency grows below the median, where a network says so.
+
+    Args:
+        correction: Three or four unbounded numbers per flow [P, 3 or 4].
+
+    Returns:
+        Growth per unit of score, > 0 [P]; None without a fourth number.
+    """
+    if correction.shape[1] == len(LEVELS):
+        return None
+    return torch.nn.functional.softplus(correction[:, len(LEVELS)]) + LEAST_SLOPE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +86,8 @@ class LatencyLaw:
         completed: Share of the chain's offered jobs that complete on the flow [P].
         chain: Chain of each flow [P].
         chains: Number of chains, C.
+        below: Growth of log latency per unit of score below the median [P]; None where it is
+            that between the median and the next quantile.
     """
 
     log_quantile: Tensor
@@ -79,6 +95,7 @@ class LatencyLaw:
     completed: Tensor
     chain: Tensor
     chains: int
+    below: Tensor | None = None
 
     def attainment(self, deadline: Tensor) -> Tensor:
         """Return the share of *offered* jobs that complete within a deadline.
@@ -115,7 +132,12 @@ class LatencyLaw:
         upper = (top - high).clamp_min(LEAST_SLOPE) / (SCORES[2] - SCORES[1])
         slow = time >= high
         score = torch.where(slow, SCORES[1] + (time - high) / upper, (time - median) / lower)
-        return score, torch.where(slow, upper, lower)
+        growth = torch.where(slow, upper, lower)
+        if self.below is None:
+            return score, growth
+        quick = time < median
+        score = torch.where(quick, (time - median) / self.below, score)
+        return score, torch.where(quick, self.below, growth)
 
     def _share_below(self, log_time: Tensor) -> Tensor:
         """Share of each chain's completed jobs that are faster than a time [C]."""
@@ -142,7 +164,8 @@ class LatencyLaw:
         with torch.no_grad():
             score, slope = self._scores(high)
             of_flow = torch.exp(-0.5 * score**2) / (math.sqrt(2.0 * math.pi) * slope)
-            density = self._sum(of_flow * self.completed) / self._sum(self.completed)
+            completed = self._sum(self.completed).clamp_min(torch.finfo(of_flow.dtype).tiny)
+            density = self._sum(of_flow * self.completed) / completed
         found = self._share_below(high)
         return high - (found - found.detach()) / density.clamp_min(LEAST_DENSITY)
 

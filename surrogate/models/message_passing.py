@@ -8,6 +8,7 @@ ways. What a baseline adds is the layer. Features, prior and read-out are those 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,10 +59,11 @@ class MessagePassing(DeploymentNetwork):
     Args:
         hidden: Width of all states, even, >= 2.
         layers: Number of layers, >= 1: how far news travel, in edges.
+        groups: Feature groups it reads beside the plain features.
     """
 
-    def __init__(self, hidden: int = 48, layers: int = 4) -> None:
-        super().__init__(hidden)
+    def __init__(self, hidden: int = 48, layers: int = 4, groups: Sequence[str] = ()) -> None:
+        super().__init__(hidden, groups)
         require(layers >= 1, "layers", "be >= 1", layers)
         self.settings["layers"] = layers
         self.layers = nn.ModuleList(self.layer(hidden) for _ in range(layers))

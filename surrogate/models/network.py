@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from datagen.errors import require
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.features import (
-    DEVICE_FEATURES,
-    FLOW_FEATURES,
-    STEP_FEATURES,
-    FeatureFunction,
-    Features,
-)
+from surrogate.features.features import FeatureFunction, Features
+from surrogate.features.groups import feature_groups
 from surrogate.models.latency_law import LEVELS
 from surrogate.models.readout import Prediction, read_out
 
@@ -75,16 +72,17 @@ def correction_head(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(inner, nn.SiLU(), correction)
 
 
-def law_head(hidden: int) -> nn.Sequential:
+def law_head(hidden: int, numbers: int = len(LEVELS)) -> nn.Sequential:
     """Return the layers from the state of a flow to the quantiles of its latency.
 
     Args:
         hidden: Width of the state.
+        numbers: How many numbers tell the law.
 
     Returns:
-        Layers [P, hidden] -> [P, len(LEVELS)].
+        Layers [P, hidden] -> [P, numbers].
     """
-    return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, len(LEVELS)))
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, numbers))
 
 
 class DeploymentNetwork(nn.Module, ABC):
@@ -96,20 +94,25 @@ class DeploymentNetwork(nn.Module, ABC):
 
     Args:
         hidden: Width of all states, even, >= 2.
+        groups: Names of the feature groups it reads beside the plain features, see
+            :data:`surrogate.features.groups.GROUPS`.
     """
 
     head: nn.Module
     law_head: nn.Module
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, groups: Sequence[str] = ()) -> None:
         super().__init__()
         require(hidden >= 2 and hidden % 2 == 0, "hidden", "be even and >= 2", hidden)
-        self.settings: dict[str, int] = {"hidden": hidden}
+        self.settings: dict[str, Any] = {"hidden": hidden}
+        if groups:  # checkpoints of networks without groups need not name them
+            self.settings["groups"] = list(groups)
         self.scaled = False
-        self.features = FeatureFunction()
-        self.step_encoder = Standardised(len(STEP_FEATURES), hidden)
-        self.device_encoder = Standardised(len(DEVICE_FEATURES), hidden)
-        self.flow_encoder = Standardised(len(FLOW_FEATURES), hidden)
+        self.features = FeatureFunction(feature_groups(groups))
+        names = self.features.names
+        self.step_encoder = Standardised(len(names.step), hidden)
+        self.device_encoder = Standardised(len(names.device), hidden)
+        self.flow_encoder = Standardised(len(names.flow), hidden)
 
     def fit_features(self, arrays: FlowArrays) -> None:
         """Take the shift and scale of every feature from a sample of the training data.

@@ -17,7 +17,7 @@ from torch import Tensor
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.decomposition import Prior
 from surrogate.features.features import logit
-from surrogate.models.latency_law import LatencyLaw, flow_log_quantiles
+from surrogate.models.latency_law import LatencyLaw, flow_log_quantiles, growth_below
 
 __all__ = ["Prediction", "read_out", "wait_bound"]
 
@@ -90,7 +90,10 @@ def wait_bound(arrays: FlowArrays) -> Tensor:
 
 
 def _corrected_wait(arrays: FlowArrays, prior: Prior, correction: Tensor) -> Tensor:
-    bound = arrays.at_steps(wait_bound(arrays))
+    bound = wait_bound(arrays)
+    if prior.unbounded is not None:
+        bound = torch.where(prior.unbounded, torch.inf, bound)
+    bound = arrays.at_steps(bound)
     wait = prior.step_wait
     bounded = torch.isfinite(bound)
     scale = torch.where(bounded & (bound > 0), bound, torch.ones_like(bound))
@@ -109,7 +112,8 @@ def read_out(
         arrays: The deployments.
         prior: Their decomposition.
         correction: Of the log-odds of loss and of waiting at each step [S, 2].
-        law_correction: What tells the quantiles of each flow's latency from its mean [P, 3].
+        law_correction: What tells the quantiles of each flow's latency from its mean [P, 3],
+            and perhaps the law below its median [P, 4].
 
     Returns:
         Measures inside their physical range, whatever the corrections.
@@ -146,6 +150,7 @@ def _law(arrays: FlowArrays, log_passed: Tensor, latency: Tensor, correction: Te
         log_quantile=flow_log_quantiles(correction, latency.clamp_min(TINY).log(), log_least),
         log_least=log_least,
         completed=arrays.flow_probability * log_passed.exp(),
+        below=growth_below(correction),
         chain=arrays.flow_chain,
         chains=arrays.chains,
     )

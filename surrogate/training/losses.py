@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from surrogate.features.labels import Targets
-from surrogate.models.latency_law import LEVELS, SCORES
+from surrogate.models.latency_law import LEVELS, SCORES, LatencyLaw
 from surrogate.models.readout import Prediction
 
 __all__ = ["DeploymentLoss"]
@@ -52,6 +52,7 @@ class DeploymentLoss(nn.Module):
         step_sojourn: Weight of the time at each step.
         rare_loss: Weight of the logarithm of small losses.
         quantiles: Weight of the quantiles of latencies.
+        attainment: Weight of the share of jobs in time, where there are deadlines.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class DeploymentLoss(nn.Module):
         step_sojourn: float = 1.0,
         rare_loss: float = 0.02,
         quantiles: float = 0.3,
+        attainment: float = 1.0,
     ) -> None:
         super().__init__()
         self.weights = {
@@ -70,6 +72,7 @@ class DeploymentLoss(nn.Module):
             "step_sojourn": step_sojourn,
             "rare_loss": rare_loss,
             "quantiles": quantiles,
+            "attainment": attainment,
         }
 
     def forward(self, prediction: Prediction, targets: Targets) -> dict[str, Tensor]:
@@ -100,24 +103,30 @@ class DeploymentLoss(nn.Module):
                 prediction.step_sojourn.clamp_min(TINY).log(),
                 targets.step_log_sojourn,
                 targets.step_completed.clamp_min(1.0).rsqrt(),
+                bound=-math.log(TINY),
             ),
             "rare_loss": _rare_loss(prediction.loss_ratio, targets.loss_ratio, targets.offered),
             "quantiles": _quantile_error(prediction.law.log_quantiles, targets),
+            "attainment": _attainment_error(prediction.law, targets),
         }
         parts["total"] = torch.stack([self.weights[k] * v for k, v in parts.items()]).sum()
         return parts
 
 
-def _log_error(predicted: Tensor, label: Tensor, noise: Tensor) -> Tensor:
+def _log_error(
+    predicted: Tensor, label: Tensor, noise: Tensor, bound: float = LOGARITHM_BOUND
+) -> Tensor:
+    """Mean error of logarithms; labels below -bound, predictions below twice that count as it."""
     known = torch.isfinite(label)
-    bounded = label.nan_to_num().clamp_min(-LOGARITHM_BOUND)
-    error = predicted.clamp_min(-2 * LOGARITHM_BOUND) - bounded
+    bounded = label.nan_to_num().clamp_min(-bound)
+    error = predicted.clamp_min(-2 * bound) - bounded
     return _mean(_soft_absolute(error, noise.nan_to_num()), known)
 
 
 def _quantile_error(predicted: Tensor, targets: Targets) -> Tensor:
     known = torch.isfinite(targets.log_quantile)
-    error = predicted - targets.log_quantile.nan_to_num()
+    # Unknown labels count as what is predicted: the square of an infinite error has no gradient.
+    error = predicted - torch.where(known, targets.log_quantile, predicted.detach())
     # The order statistics of n independent jobs scatter around the quantile at level p with the
     # standard deviation sqrt(p (1 - p) / n) / density; the density is that of the predicted law.
     level, score = predicted.new_tensor(LEVELS), predicted.new_tensor(SCORES)
@@ -126,6 +135,14 @@ def _quantile_error(predicted: Tensor, targets: Targets) -> Tensor:
     jobs = targets.completed.clamp_min(1.0) / CORRELATED_JOBS
     noise = growth[:, None] * (level * (1.0 - level)).sqrt() / density / jobs.sqrt()[:, None]
     return _mean(_soft_absolute(error, torch.hypot(noise, noise.new_tensor(HISTOGRAM_BIN))), known)
+
+
+def _attainment_error(law: LatencyLaw, targets: Targets) -> Tensor:
+    known = torch.isfinite(targets.attainment)
+    share = targets.attainment.nan_to_num()
+    error = law.attainment(targets.deadline.nan_to_num(nan=1.0)) - share
+    jobs = targets.offered.clamp_min(1.0) / CORRELATED_JOBS
+    return _mean(_soft_absolute(error, (share * (1.0 - share) / jobs).sqrt()), known)
 
 
 def _binomial_error(log_passed: Tensor, offered: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 from torch import distributed
 from torch.utils.data import IterableDataset
 
+from datagen.evaluation.exit_paths import ExitPaths
 from datagen.store import Dataset
 from surrogate.features.labels import READ_LABELS, Example, LabelTable
 
@@ -97,4 +98,7 @@ def label_table(dataset: Dataset, rows: np.ndarray) -> LabelTable:
     Returns:
         Their table.
     """
-    return LabelTable(dataset.batch(rows, laws=False), dataset.measures(rows, READ_LABELS))
+    batch = dataset.batch(rows, laws=False)
+    if ExitPaths.needed(batch):
+        batch = dataset.batch(rows)
+    return LabelTable(batch, dataset.measures(rows, READ_LABELS))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from datagen.analytic.decomposition import AnalyticEvaluator
-from datagen.arrivals import Poisson, Renewal
+from datagen.arrivals import Arrivals, Poisson, Renewal
 from datagen.deployment import Chain, Deployment, Device, Fragment, Problem
 from datagen.distributions import Deterministic, Exponential, Law, LogNormal
 from datagen.documents import to_json
@@ -119,15 +119,16 @@ def single(
     hosts: Sequence[int] = (0,),
     capacity: int | None = 5,
     servers: int = 1,
+    arrivals: Arrivals | None = None,
 ) -> Deployment:
-    """One chain of constant services."""
+    """One chain of constant services; Poisson arrivals at the rate unless others are given."""
     fragments = tuple(
         Fragment(name=f"f{n}", service=Deterministic(mean=mean)) for n, mean in enumerate(means)
     )
     devices = tuple(
         Device(name=f"d{n}", capacity=capacity, servers=servers) for n in range(max(hosts) + 1)
     )
-    chain = Chain(name="c", arrivals=Poisson(rate=rate), fragments=fragments)
+    chain = Chain(name="c", arrivals=arrivals or Poisson(rate=rate), fragments=fragments)
     return Deployment(
         problem=Problem(devices=devices, chains=(chain,)),
         placement={"c": (tuple(f"d{n}" for n in hosts),)},

@@ -26,7 +26,11 @@ def batch(request: pytest.FixtureRequest) -> DeploymentBatch:
     return pack(random_deployments(80, seed=21, paths=request.param))
 
 
-@pytest.mark.parametrize("name", [item.name for item in dataclasses.fields(Prior)])
+DECOMPOSED = [f.name for f in dataclasses.fields(Prior) if f.default is dataclasses.MISSING]
+"""What the decomposition itself says; the rest is left to groups of features."""
+
+
+@pytest.mark.parametrize("name", DECOMPOSED)
 def test_every_value_is_that_of_torch(batch: DeploymentBatch, name: str) -> None:
     arrays = flow_arrays(batch)
     double = as_double(arrays)

@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from datagen.evaluation import DeploymentBatch, Measures, pack
+from datagen.evaluation.exit_paths import ExitPaths
+from datagen.scenarios import NpuScenario
+from datagen.simulator import simulate
 from surrogate.features.labels import Example, LabelTable
 from tests.surrogate.cases import close, in_batch_order, made_up_labels, random_deployments
 
@@ -116,3 +119,23 @@ def test_moves_between_devices(table: LabelTable) -> None:
     assert isinstance(moved, Example)
     assert moved.targets.loss_ratio.device.type == "meta"
     assert moved.arrays.step_mean.device.type == "meta"
+
+
+def test_labels_of_accelerators_are_those_of_whole_visits() -> None:
+    deployments = [NpuScenario().sample(index, 17) for index in range(6)]
+    measures = simulate(deployments, events=1e4, replications=1)
+    origin = pack(deployments)
+    table = LabelTable(origin, measures)
+    paths = ExitPaths.of(origin)
+    example = table.example(range(len(deployments)))
+    found = in_batch_order(example.arrays, example.targets.step_log_sojourn).exp()
+    own = measures.step["sojourn_completed"]
+    several = np.flatnonzero(paths.step_count > 1)
+    assert len(several) > 0
+    for row in several:
+        first, count = paths.step_first[row], paths.step_count[row]
+        expected = own[first : first + count].sum()
+        assert found[row].item() == pytest.approx(expected, rel=1e-5, nan_ok=True)
+    assert found.isnan()[torch.from_numpy(~paths.step_whole)].all()
+    close(example.targets.attainment, measures.chain["attainment"])
+    close(example.targets.deadline, origin.chain_deadline)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
 import torch
 from torch import Tensor
 
-from surrogate.models.latency_law import LEVELS, SCORES, LatencyLaw, flow_log_quantiles
+from surrogate.models.latency_law import (
+    LEVELS,
+    SCORES,
+    LatencyLaw,
+    flow_log_quantiles,
+    growth_below,
+)
 from tests.surrogate.cases import close
 
 CHAIN_OF_FLOW = torch.tensor([0, 0, 1, 2, 2, 2])
@@ -106,3 +113,33 @@ def test_gradients_of_quantiles_and_deadlines_are_their_slopes() -> None:
         assert torch.autograd.gradcheck(
             lambda first, second, of=function: of(mixed(first, second)), (correction, completed)
         )
+
+
+def test_quick_jobs_may_scatter_in_their_own_way() -> None:
+    one = law(lognormal(2.0, 0.4), torch.ones(1).double(), torch.tensor([0]))
+    wide = replace(one, below=torch.tensor([0.9]).double())
+    early, late = torch.tensor([1.0]).double(), torch.tensor([3.0]).double()
+    expected = NormalDist(math.log(2.0), 0.9).cdf(0.0)
+    assert wide.attainment(early).item() == pytest.approx(expected, abs=1e-6)
+    assert wide.attainment(late).item() == one.attainment(late).item()
+    assert torch.equal(wide.log_quantiles, one.log_quantiles)
+
+
+def test_a_fourth_number_tells_of_quick_jobs() -> None:
+    correction = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
+    below = growth_below(correction)
+    assert below is not None
+    assert (below > 0).all()
+    assert growth_below(correction[:, :3]) is None
+    args = torch.zeros(5), torch.full((5,), -9.0)
+    assert torch.equal(
+        flow_log_quantiles(correction, *args), flow_log_quantiles(correction[:, :3], *args)
+    )
+
+
+def test_chains_that_complete_next_to_nothing_have_finite_gradients() -> None:
+    correction = scattered(4).requires_grad_()
+    rare = torch.tensor([1e-300, 0.0, 0.9, 0.2, 0.2, 0.3], dtype=torch.float64)
+    mixed(correction, rare).log_quantiles.sum().backward()
+    assert correction.grad is not None
+    assert correction.grad.isfinite().all()

@@ -16,13 +16,25 @@ from surrogate.models.latency_law import LatencyLaw
 from surrogate.training.losses import DeploymentLoss
 from tests.surrogate.cases import close, made_up_labels, random_deployments, single
 
-PARTS = ("throughput", "latency", "step_passed", "step_sojourn", "rare_loss", "quantiles")
+PARTS = (
+    "throughput",
+    "latency",
+    "step_passed",
+    "step_sojourn",
+    "rare_loss",
+    "quantiles",
+    "attainment",
+)
 
 
 @pytest.fixture(scope="module")
 def example() -> Example:
     batch = pack(random_deployments(10, seed=31))
-    return LabelTable(batch, made_up_labels(batch)).example(range(len(batch)))
+    found = LabelTable(batch, made_up_labels(batch)).example(range(len(batch)))
+    deadline = 1.2 * found.targets.log_quantile[:, 0].exp()
+    attained = law(found.targets.log_quantile).attainment(deadline)
+    targets = dataclasses.replace(found.targets, deadline=deadline, attainment=attained)
+    return dataclasses.replace(found, targets=targets)
 
 
 def exact(targets: Targets) -> Prediction:
@@ -161,6 +173,29 @@ def test_gradients_flow_past_undefined_labels_and_idle_steps(example: Example) -
         assert torch.isfinite(weights.grad).all(), name
 
 
+def test_quick_steps_count_like_slow_ones(example: Example) -> None:
+    targets = example.targets
+    quick = dataclasses.replace(targets, step_log_sojourn=targets.step_log_sojourn - 12.0)
+    off = shifted(exact(targets), 0.3)
+    best = exact(quick)
+    wrong = dataclasses.replace(off, step_sojourn=best.step_sojourn * 1.3)
+    slow, fast = (
+        DeploymentLoss()(p, t)["step_sojourn"] for p, t in ((off, targets), (wrong, quick))
+    )
+    close(fast, slow)
+
+
+def test_a_latency_of_nothing_is_no_label(example: Example) -> None:
+    quantile = example.targets.log_quantile.clone()
+    quantile[0] = -torch.inf
+    targets = dataclasses.replace(example.targets, log_quantile=quantile)
+    network = ChainNet(hidden=4, iterations=1, quick_jobs=True)
+    DeploymentLoss()(network(example.arrays), targets)["quantiles"].backward()
+    for weights in network.law_head.parameters():
+        assert weights.grad is not None
+        assert weights.grad.isfinite().all()
+
+
 def test_weights_are_those_asked_for(example: Example) -> None:
     off = shifted(exact(example.targets), 0.2)
     weights = {
@@ -169,6 +204,7 @@ def test_weights_are_those_asked_for(example: Example) -> None:
         "step_sojourn": 3.0,
         "rare_loss": 0.1,
         "quantiles": 0.7,
+        "attainment": 0.4,
     }
     found = DeploymentLoss(**weights)(off, example.targets)
     expected = sum(({"throughput": 1.0} | weights)[name] * found[name] for name in PARTS)

@@ -1,0 +1,371 @@
+"""A queue in front of an accelerator, as far as a chain embedded at the starts of batches tells it.
+
+All who share the accelerator wait in one queue. With n present a batch takes those of one line, up
+to its largest size. What it lasts follows from the tables of the lines and the shares of their
+samples that leave at each exit, on average over the lines. Those who come meanwhile are counted by
+a negative binomial law, which is Poisson's where the arrivals are not overdispersed. Where the
+policy waits for company, waiting ends with a full batch or the time-out.
+
+For one line without exits, Poisson arrivals and batches that start at once this is exact, and equal
+to :func:`datagen.analytic.batch_service.greedy_batches`. Else it is a prior: several lines do not
+take turns as regularly, and what preempting policies do inside of a batch is left out.
+
+The stationary law is found by the elimination of Grassmann, Taksar and Heyman, which subtracts
+nothing.
+
+References:
+    Grassmann, Taksar and Heyman, Regenerative analysis and steady state distributions for Markov
+    chains, Operations Research 33, 1985.
+    Chaudhry and Templeton, A First Course in Bulk Queues, 1983, ch. 3 and 4.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.compiled import compiled, inlined
+
+__all__ = ["MOST_JOBS", "Accelerators", "Said", "Scratch", "batch_queues"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MOST_JOBS = 96
+"""Largest number of jobs that is told apart: elimination costs its third power."""
+
+LEAST_EXCESS = 1e-3
+"""Excess of the dispersion over Poisson's below which counts are taken to be Poisson."""
+
+LEAST_RETURN = 1e-13
+"""Probability added that a queue is found empty: full batches never leave fewer jobs, and in
+overload the chance of that is too small for a number, but elimination divides by it."""
+
+SHORT = 1e-6
+"""Relative time below which 1 - (1 - exp(-x)) / x is taken from its series."""
+
+TINY = 1e-300
+"""Keeps what never happens away from 0/0."""
+
+
+class Accelerators(NamedTuple):
+    """Q accelerators and the I parts of chains that visit them, by accelerator, line and depth.
+
+    Args:
+        rate: Samples that come per second [Q].
+        capacity: Samples that it holds, at most MOST_JOBS [Q].
+        max_batch: Largest batch [Q].
+        full: Whether only full batches start [Q].
+        timeout: Longest wait for company [s] [Q].
+        compacts: Whether a batch pays for those only who are left [Q].
+        excess: Long-run index of dispersion of the arrivals, less 1 [Q].
+        memory: Rate at which their correlation fades [1/s] [Q].
+        first_line: First line of each, and the total [Q + 1].
+        share: Share of the accelerator's samples that are of the line [lines].
+        first_part: First part of each line, and the total [lines + 1].
+        leaving: Share of the line's samples that are of the part [I].
+        table: Place of the part's times for batches of 1, 2, ... [I].
+        seconds: Times from the start of the visit to the part's exit [s].
+    """
+
+    rate: Floats
+    capacity: Ints
+    max_batch: Ints
+    full: NDArray[np.bool_]
+    timeout: Floats
+    compacts: NDArray[np.bool_]
+    excess: Floats
+    memory: Floats
+    first_line: Ints
+    share: Floats
+    first_part: Ints
+    leaving: Floats
+    table: Ints
+    seconds: Floats
+
+
+class Said(NamedTuple):
+    """What is found, by accelerator.
+
+    Args:
+        loss: Share of the samples that find no room [Q].
+        wait: Mean time of the others until their batch starts [s] [Q].
+        batch: Mean number of samples in a batch [Q].
+        company: The same as the samples see it: large batches count for more [Q].
+        busy: Share of the time that it works [Q].
+        length: Mean time of a batch as the samples see it [s] [Q].
+        own: Time of each part from the start of its batch to its exit, in company [s] [I].
+    """
+
+    loss: Floats
+    wait: Floats
+    batch: Floats
+    company: Floats
+    busy: Floats
+    length: Floats
+    own: Floats
+
+
+class Scratch(NamedTuple):
+    """Room to work in, J = MOST_JOBS.
+
+    Args:
+        follows: Law of the number at the next start, by that at this one [J + 1, J + 1].
+        counts: Law of the number that come during a batch [J + 1].
+        company: The same while waiting for company [J + 1].
+        present: Law of the number present when a batch ends [J + 1].
+        stationary: Law of the number present at starts [J + 1].
+        seconds: Time of a batch, by its samples [J + 1].
+        about: Per number at a start: time, lost, job-seconds of waiting [3, J + 1].
+    """
+
+    follows: Floats
+    counts: Floats
+    company: Floats
+    present: Floats
+    stationary: Floats
+    seconds: Floats
+    about: Floats
+
+
+@inlined
+def _interpolated(seconds: Floats, first: int, size: float, largest: int) -> float:
+    """Time of a batch of a real size."""
+    below = min(max(int(size), 1), largest)
+    above = min(below + 1, largest)
+    low, high = seconds[first + below - 1], seconds[first + above - 1]
+    return float(low + (high - low) * min(max(size - below, 0.0), 1.0))
+
+
+@inlined
+def line_seconds(given: Any, line: int, size: float, largest: int, compacts: bool) -> float:
+    """Time of a batch of one line until its last sample leaves, on average [s]."""
+    total, reach = 0.0, 1.0
+    for part in range(given.first_part[line], given.first_part[line + 1]):
+        width, runs = size, 1.0
+        if compacts:
+            width = max(size * reach, 1.0)
+        if reach < 1.0:
+            runs = 1.0 - (1.0 - reach) ** size
+        own = _interpolated(given.seconds, given.table[part], width, largest)
+        if part > given.first_part[line]:
+            own -= _interpolated(given.seconds, given.table[part - 1], width, largest)
+        total += runs * max(own, 0.0)
+        reach = max(reach - given.leaving[part], 0.0)
+    return total
+
+
+@inlined
+def _batch_seconds(given: Any, queue: int, samples: int) -> float:
+    """Time of a batch of any line, on average [s]."""
+    total, largest = 0.0, given.max_batch[queue]
+    for line in range(given.first_line[queue], given.first_line[queue + 1]):
+        own = line_seconds(given, line, float(samples), largest, given.compacts[queue])
+        total += given.share[line] * own
+    return total
+
+
+@inlined
+def _spend(given: Any, queue: int, line: int, size: float, own: Floats) -> float:
+    """Fill in when the samples of each part leave a batch; return the mean [s]."""
+    largest, compacts = given.max_batch[queue], given.compacts[queue]
+    total, mean, reach = 0.0, 0.0, 1.0
+    for part in range(given.first_part[line], given.first_part[line + 1]):
+        width = max(size * reach, 1.0) if compacts else size
+        more = _interpolated(given.seconds, given.table[part], width, largest)
+        if part > given.first_part[line]:
+            more -= _interpolated(given.seconds, given.table[part - 1], width, largest)
+        total += max(more, 0.0)
+        own[part] = total
+        mean += given.leaving[part] * total
+        reach = max(reach - given.leaving[part], 0.0)
+    return mean
+
+
+@inlined
+def _taken(number: int, reach: float, largest: int) -> int:
+    """Samples that a batch takes where so many are present."""
+    return min(max(int(number * reach + 0.5), 1), min(number, largest))
+
+
+@inlined
+def _fill_counts(counts: Floats, mean: float, excess: float, most: int) -> None:
+    """Fill in the probabilities of 0..most arrivals."""
+    if excess < LEAST_EXCESS:
+        counts[0] = math.exp(-mean)
+        for number in range(most):
+            counts[number + 1] = counts[number] * mean / (number + 1.0)
+    else:
+        shape, stays = mean / excess, excess / (1.0 + excess)
+        counts[0] = math.exp(-shape * math.log1p(excess))
+        for number in range(most):
+            counts[number + 1] = counts[number] * stays * (number + shape) / (number + 1.0)
+
+
+@inlined
+def _form(given: Any, queue: int, work: Any, row: int, wait: float, full: int) -> None:
+    """Wait for company: from the numbers present when a batch ends to those at the next start."""
+    rate, capacity = given.rate[queue], given.capacity[queue]
+    follows, present = work.follows, work.present
+    for number in range(capacity + 1):
+        follows[row, number] = 0.0
+    # Nobody waits: the next one to come is the first, and waits in full for others.
+    idle = present[0]
+    work.about[0, row] += idle / rate
+    present[0] = 0.0
+    for begun in range(2):
+        delay = wait if begun == 0 else given.timeout[queue]
+        _fill_counts(work.company, rate * delay, 0.0, full)
+        for number in range(1, capacity + 1):
+            mass = present[number] if begun == 0 else (idle if number == 1 else 0.0)
+            if mass <= 0.0:
+                continue
+            room = min(full, capacity) - number
+            if given.full[queue]:
+                room = max(room, 0)
+                for more in range(room):
+                    work.about[0, row] += mass / rate
+                    work.about[2, row] += mass * (number + more) / rate
+                follows[row, number + room] += mass
+                continue
+            if room <= 0 or delay <= 0.0:
+                follows[row, number] += mass
+                continue
+            left = 1.0
+            for more in range(room):
+                chance = work.company[more]
+                left -= chance
+                follows[row, number + more] += mass * chance
+                work.about[0, row] += mass * max(left, 0.0) / rate
+                work.about[2, row] += mass * max(left, 0.0) * (number + more) / rate
+            follows[row, number + room] += mass * max(left, 0.0)
+
+
+@inlined
+def _eliminate(follows: Floats, stationary: Floats, most: int) -> None:
+    """Find the stationary law of states 1..most."""
+    for state in range(2, most + 1):
+        follows[state, 1] += LEAST_RETURN
+    for state in range(most, 1, -1):
+        total = 0.0
+        for other in range(1, state):
+            total += follows[state, other]
+        for before in range(1, state):
+            part = follows[before, state] / total
+            if part > 0.0:
+                follows[before, state] = part
+                for other in range(1, state):
+                    follows[before, other] += part * follows[state, other]
+            else:
+                follows[before, state] = 0.0
+    stationary[1] = 1.0
+    total = 1.0
+    for state in range(2, most + 1):
+        weight = 0.0
+        for before in range(1, state):
+            weight += stationary[before] * follows[before, state]
+        stationary[state] = weight
+        total += weight
+    for state in range(1, most + 1):
+        stationary[state] /= total
+
+
+@inlined
+def _play_batch(given: Any, queue: int, work: Any, number: int, samples: int, held: float) -> None:
+    """Say what happens in a batch that starts with so many present."""
+    capacity, rate = given.capacity[queue], given.rate[queue]
+    seconds = work.seconds[samples]
+    # Those who leave before the end make room for those who come after.
+    mean, room = rate * seconds, capacity - number + int(samples * (1.0 - held) + 0.5)
+    for other in range(capacity + 1):
+        work.present[other] = 0.0
+    found, below, waiting = 0.0, 0.0, 0.0
+    for came in range(room + 1):
+        chance = work.counts[came]
+        found += chance * came
+        below += chance
+        waiting += chance * came * 0.5 * seconds
+        work.present[number - samples + came] += chance
+    beyond = max(1.0 - below, 0.0)
+    if beyond > 0.0:  # of many who come, the first ones find room
+        many = max((mean - found) / max(beyond, TINY), room + 1.0)
+        waiting += beyond * seconds * room * (1.0 - 0.5 * (room + 1.0) / (many + 1.0))
+        work.present[number - samples + room] += beyond
+    work.about[0, number] = seconds
+    work.about[1, number] = max(mean - found - beyond * room, 0.0)
+    work.about[2, number] = (number - samples) * seconds + waiting
+
+
+@inlined
+def _say(given: Any, queue: int, work: Any, said: Any, reach: float) -> None:
+    """Turn the law of starts into measures."""
+    largest = given.max_batch[queue]
+    seconds = lost = waiting = busy = samples = squares = own = 0.0
+    for number in range(1, given.capacity[queue] + 1):
+        chance, taken = work.stationary[number], _taken(number, reach, largest)
+        seconds += chance * work.about[0, number]
+        lost += chance * work.about[1, number]
+        waiting += chance * work.about[2, number]
+        busy += chance * work.seconds[taken]
+        samples += chance * taken
+        squares += chance * taken * taken
+        own += chance * taken * work.seconds[taken]
+    coming = given.rate[queue] * seconds
+    said.loss[queue] = min(max(lost / max(coming, TINY), 0.0), 1.0)
+    said.wait[queue] = waiting / max(coming - lost, TINY)
+    said.batch[queue] = samples
+    said.company[queue] = squares / samples
+    said.busy[queue] = busy / seconds
+    said.length[queue] = own / samples
+
+
+@compiled
+def batch_queues(given: Any, work: Any, said: Any) -> None:
+    """Find the measures of accelerators.
+
+    Args:
+        given: :class:`Accelerators`.
+        work: :class:`Scratch`.
+        said: :class:`Said`, which is filled in.
+    """
+    for queue in range(len(given.rate)):
+        capacity, largest = given.capacity[queue], given.max_batch[queue]
+        first, last = given.first_line[queue], given.first_line[queue + 1]
+        alike = 0.0
+        for line in range(first, last):
+            alike += given.share[line] ** 2
+        # The line whose turn it is has gathered for longest: of L alike, for as long as L batches,
+        # the others for L - 1, ..., 1.
+        reach, full = 2.0 / (1.0 + 1.0 / max(alike, TINY)), largest
+        if given.full[queue]:
+            # While one line fills its batch, the others have half of theirs.
+            reach, full = 1.0, largest + (last - first - 1) * (largest - 1) // 2
+        most, full = min(largest, capacity), min(full, capacity)
+        for samples in range(1, most + 1):
+            work.seconds[samples] = _batch_seconds(given, queue, samples)
+        drain = work.seconds[most] * capacity / most
+        turns = given.memory[queue] * drain
+        seen = 1.0 - (1.0 - math.exp(-turns)) / turns if turns > SHORT else 0.5 * turns
+        excess = given.excess[queue] * seen
+        held = 0.0
+        for line in range(first, last):
+            held += given.share[line] * _spend(given, queue, line, float(most), said.own)
+        held = min(held / work.seconds[most], 1.0)
+        before = 0
+        for number in range(1, capacity + 1):
+            samples = _taken(number, reach, largest)
+            if samples != before:
+                mean = given.rate[queue] * work.seconds[samples]
+                _fill_counts(work.counts, mean, excess, capacity)
+            before = samples
+            _play_batch(given, queue, work, number, samples, held)
+            # Who came in the meantime has waited for half of it already.
+            wait = max(given.timeout[queue] - 0.5 * work.seconds[samples], 0.0)
+            _form(given, queue, work, number, wait, full)
+        _eliminate(work.follows, work.stationary, capacity)
+        _say(given, queue, work, said, reach)
+        for line in range(first, last):
+            _spend(given, queue, line, said.company[queue], said.own)
