@@ -34,6 +34,9 @@ SCREENING_EVENTS = 2e4
 """Events per candidate where simulation guides the search: some milliseconds each. A mean latency
 is known to a few hundredths of itself, and differences better."""
 
+LEAST_JOBS = 100.0
+"""Jobs of the slowest chain in these, on average: of fewer than thirty, no latency is told."""
+
 SCREENING = 1
 """Tells the seeds of screening from those of selection and verification."""
 
@@ -175,10 +178,9 @@ def _tuned(
 ) -> SearchResult:
     """Search a space of decisions with the judge and the search that suit it."""
     screening_seed = int(np.random.SeedSequence([seed, SCREENING]).generate_state(1)[0])
+    problem = space.base.problem
     judge = evaluator or SimulationEvaluator(
-        same_window(
-            space.base.problem, events=SCREENING_EVENTS, replications=1, seed=screening_seed
-        )
+        same_window(problem, events=_events(problem), replications=1, seed=screening_seed)
     )
 
     def probes() -> Placements:
@@ -198,3 +200,10 @@ def _tuned(
         finalists=FINALISTS,
         typical=typical_row(space),
     )
+
+
+def _events(problem: Problem) -> float:
+    """Return the events of a simulation that screens candidates of a problem."""
+    rates = [chain.arrivals.rate for chain in problem.chains]
+    total = sum(chain.arrivals.rate * (1 + len(chain.fragments)) for chain in problem.chains)
+    return max(SCREENING_EVENTS, LEAST_JOBS * total / min(rates))

@@ -17,9 +17,9 @@ HOME = "configs/problems/smart_home.yaml"
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
     monkeypatch.chdir(repository)
-    monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 2e4)
-    monkeypatch.setattr(proof, "SELECTION_EVENTS", 1e4)
-    monkeypatch.setattr(tuning, "SCREENING_EVENTS", 2e3)
+    monkeypatch.setattr(proof, "VERIFICATION_EVENTS", 6e4)
+    monkeypatch.setattr(proof, "SELECTION_EVENTS", 6e4)
+    monkeypatch.setattr(tuning, "SCREENING_EVENTS", 5e3)
     monkeypatch.setattr(tuning, "FINALISTS", 3)
 
 
@@ -58,11 +58,11 @@ def test_joint_says_in_words_where_everything_goes(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (("--search", "random"), "search must be absent for npu, got search=random."),
-        (("--factor", "2"), "factor must be absent for npu, got factor=2."),
+        (("--search", "random"), "search must be absent for npu, got search='random'."),
+        (("--factor", "2"), "factor must be absent for npu, got factor='2'."),
         (("--keep", "placement"), "keep must name some of batching, variant, thresholds, got"),
         (("--min-attainment", "1.5"), "min_attainment must lie in (0, 1], got"),
-        (("--evaluator", "analytic"), "analytic does not support npu"),
+        (("--evaluator", "analytic"), "not yet supported by analytic: npu"),
     ],
 )
 def test_what_is_wrong_is_one_line(

@@ -26,7 +26,7 @@ def trace() -> ExitTrace:
 
 
 def hub(
-    *, rate: float = 12.0, capacity: int = 20, batching: BatchConfig | None = None, cpus: int = 0
+    *, rate: float = 20.0, capacity: int = 20, batching: BatchConfig | None = None, cpus: int = 0
 ) -> Deployment:
     """One chain with an exit on an accelerator that serves one by one, and idle processors."""
     fragments = (

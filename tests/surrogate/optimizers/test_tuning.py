@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datagen.arrivals import Poisson
 from datagen.errors import InvalidInputError
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate
@@ -202,3 +203,12 @@ def test_a_small_space_is_asked_about_once_and_then_left() -> None:
         seen += space.rows(candidates)[:, 0].tolist()
         search.tell(candidates, np.arange(4, dtype=float))
     assert set(seen) == set(range(int(space.counts[0])))
+
+
+def test_screening_tells_of_slow_chains_too() -> None:
+    base = hub()
+    slow = replace(base.problem.chains[0], name="door", arrivals=Poisson(rate=0.02))
+    problem = replace(base.problem, chains=(*base.problem.chains, slow))
+    result = tune_npu(problem, budget=Budget(evaluations=4))
+    assert all(step.value < 10 for step in result.history)
+    assert result.history
