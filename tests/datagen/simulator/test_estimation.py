@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -464,18 +463,6 @@ def test_accuracy_is_measured_where_thresholds_decide(engine: Any) -> None:
 def test_thresholds_without_a_trace_are_refused() -> None:
     with pytest.raises(NotSupportedError, match="thresholds without a trace"):
         simulate([thresholds(None)], horizon=10.0)
-
-
-@pytest.mark.parametrize(
-    ("given", "field"),
-    [({"queueing": True}, "links.queueing"), ({"admission": "before_transfer"}, "links.admission")],
-)
-def test_links_that_engines_do_not_play_are_refused(given: dict[str, Any], field: str) -> None:
-    problem = tandem().problem
-    link = Link(source="a", target="b", bandwidth=1e6, **given)
-    deployment = replace(tandem(), problem=replace(problem, links=(link,)))
-    with pytest.raises(NotSupportedError, match=field):
-        simulate([deployment], horizon=10.0)
 
 
 @pytest.mark.parametrize("engine", ["numba", "simpy"])

@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from datagen.distributions import Exponential, LogNormal
 from datagen.evaluation import pack
 from datagen.exits import ExitMix
 from datagen.simulator import kernel, numba_engine, simpy_work, warm_up
-from datagen.simulator.engine import Run
+from datagen.simulator.engine import Replications, Run
 from datagen.simulator.kernel import _batch_of
 from datagen.simulator.leave_kernel import latency_bin as _latency_bin
 from datagen.simulator.network import Network
@@ -195,10 +196,10 @@ def test_warming_up_plays_the_loops_that_are_asked_for(
     played = set()
 
     class Spy(NumbaEngine):
-        def run(self, network: Network, *arguments: object, **options: bool) -> Run:
+        def replicate(self, network: Network, *arguments: Any) -> Replications:
             kind = "plain" if network.features is None else "featured"
             played.add(kind if network.batching is None else "accelerated")
-            return super().run(network, *arguments, **options)
+            return super().replicate(network, *arguments)
 
     monkeypatch.setattr(numba_engine, "NumbaEngine", Spy)
     warm_up(pack([make() for make in deployments]))
