@@ -65,8 +65,8 @@ class ExitPaths:
                 leave early.
 
         Returns:
-            The same deployments; exits below :data:`~datagen.evaluation.expanded_deployment.\
-LEAST_SHARE` of a chain's jobs are left out.
+            The same deployments; exits below a share ``LEAST_SHARE`` of a chain's jobs are left
+            out, as expansions leave them out.
 
         Raises:
             InvalidInputError: If laws are needed and absent.
