@@ -57,7 +57,7 @@ def test_the_probe_counts_the_events_that_happened(monkeypatch: pytest.MonkeyPat
 def test_little_time_is_for_few_finalists(
     monkeypatch: pytest.MonkeyPatch, seconds: float, finalists: int
 ) -> None:
-    monkeypatch.setattr(Proof, "_probed", lambda self, seed: 8e-7)
+    monkeypatch.setattr(Proof, "_probed", lambda self, typical, seed: 8e-7)
     space, given = PlacementSpace(starts()[0]), Budget(seconds=seconds)
     sized = Proof(space, selection_seed=1, verification_seed=2, budget=given)
     assert sized.finalists == finalists
