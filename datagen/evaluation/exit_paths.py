@@ -172,6 +172,8 @@ def _step_columns(
         "step_weights": np.add.reduceat(origin.step_weights[step], begin),
         "step_delay": origin.step_delay[step[end]],
         "step_release": origin.step_release[step[end]],
+        "step_link": origin.step_link[step[end]],
+        "step_asks": origin.step_asks[step[end]],
         "step_reached": np.ones(len(begin)),
     }
 

@@ -79,5 +79,5 @@ def _require_room(batch: DeploymentBatch, steps: slice, of_branch: NDArray[np.bo
     demand = batch.step_demand[steps]
     capacity = batch.device_capacity[batch.step_device_row[steps]]
     never = ~first & ~of_branch & (demand > capacity)
-    rule = "fit the capacity of the devices that jobs wait for (overflow=block)"
+    rule = "be <= the capacity of the devices that jobs wait for (overflow=block)"
     require(not never.any(), "demand", rule, float(demand[never].max(initial=0.0)))

@@ -193,7 +193,7 @@ def _check_flows(laws: _Laws) -> None:
     lost = np.bincount(batch.step_chain, weights=step["lost"], minlength=len(batch.chain_rate))
     more = measures.chain["lost"] - lost
     # A job of a parallel chain may be lost at several of its steps, and is counted once.
-    wrong = np.where(batch.chain_parallel == 1, more > 0, more != 0)
+    wrong = np.where(batch.chain_parallel == 1, more, np.abs(more)) > 0
     check("chain", "lost", "be what its steps lost", whole[laws.owner["chain"]] & wrong)
     first = batch.step_start[:-1]
     path_chain = np.repeat(np.arange(len(batch.chain_rate)), batch.counts("path"))

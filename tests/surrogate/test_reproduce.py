@@ -18,9 +18,10 @@ def test_the_shipped_header_makes_all_the_data_that_is_trained_on(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
-    *made, first, second = commands_of(SHIPPED)
-    assert [fit[:3] for fit in (first, second)] == [["surrogate", "fit", "--config"]] * 2
-    assert first[3] == str(SHIPPED)
+    commands = commands_of(SHIPPED)
+    made, fits = commands[:-3], commands[-3:]
+    assert [fit[:3] for fit in fits] == [["surrogate", "fit", "--config"]] * 3
+    assert fits[0][3] == str(SHIPPED)
     generated = [command for command in made if command[1] == "generate"]
     simulated = [command for command in made if command[1] == "simulate"]
     assert len(generated) + len(simulated) == len(made)
@@ -29,7 +30,7 @@ def test_the_shipped_header_makes_all_the_data_that_is_trained_on(
     assert len(set(seeds)) == len(seeds)
     drawn = {command[2] for command in simulated}
     ready = {command[2] for command in generated} - drawn | {command[3] for command in simulated}
-    for fit in (first, second):
+    for fit in fits:
         data = read_yaml(Path(fit[3]))["data"]
         named = [*data["train"], *data["validation"], *data["calibration"]]
         assert sorted(named) == sorted(ready)
@@ -54,7 +55,7 @@ def test_a_trial_goes_on_from_its_own_first_half(
 ) -> None:
     monkeypatch.chdir(repository)
     words = smoke(commands_of(SHIPPED)[-1])
-    start = SMOKE_ROOT / "runs" / "chainnet" / "release"
+    start = SMOKE_ROOT / "runs" / "chainnet_refined" / "release"
     assert f"--model.network.init_args.checkpoint={start}" in words
 
 
@@ -102,5 +103,5 @@ def test_a_trial_ends_with_a_release(
     (tmp_path / "configs").symlink_to(repository / "configs")
     assert main([str(SHIPPED), "--smoke"]) == 0
     assert (
-        tmp_path / SMOKE_ROOT / "runs" / "chainnet_refined" / "release" / "model.safetensors"
+        tmp_path / SMOKE_ROOT / "runs" / "chainnet_companions" / "release" / "model.safetensors"
     ).is_file()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,12 +10,10 @@ import torch
 from datagen.errors import NotSupportedError
 from datagen.evaluation import pack
 from datagen.scenarios import Type1Scenario
-from surrogate import checkpoints, load_surrogate
-from surrogate.checkpoints import released_network, widened_network
-from surrogate.errors import CheckpointError
+from surrogate import load_surrogate
+from surrogate.checkpoints import extended_network, released_network
 from surrogate.features.arrays import flow_arrays
 from surrogate.features.labels import Targets
-from surrogate.models import ChainNet
 from surrogate.training.losses import DeploymentLoss
 from tests.surrogate.cases import close, random_deployments
 from tests.surrogate.forks import contended, forked
@@ -32,9 +29,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_says_what_the_released_one_says_of_plain_networks(folder: Path) -> None:
     arrays = flow_arrays(pack(random_deployments(12, seed=31)))
-    narrow, wide = released_network(str(folder)), widened_network(str(folder), GROUPS)
+    narrow, wide = released_network(str(folder)), extended_network(str(folder), GROUPS)
     assert wide.settings == narrow.settings | {"groups": GROUPS}
-    assert wide.scaled
+    wide.fit_features(arrays)
     with torch.no_grad():
         one, other = narrow(arrays), wide(arrays)
     for name in ("step_log_passed", "step_sojourn", "latency", "log_throughput_ratio"):
@@ -44,7 +41,7 @@ def test_says_what_the_released_one_says_of_plain_networks(folder: Path) -> None
 
 def test_learns_from_what_is_new(folder: Path) -> None:
     """Gradients reach the new columns and the outputs that join branches."""
-    network = widened_network(str(folder), GROUPS)
+    network = extended_network(str(folder), GROUPS)
     with torch.no_grad():  # a fresh head corrects nothing, and passes no gradient on
         for head in (network.head, network.law_head):
             head[-1].weight += 0.01 * torch.ones_like(head[-1].weight)  # type: ignore[index]
@@ -62,6 +59,8 @@ def test_learns_from_what_is_new(folder: Path) -> None:
         log_latency_ratio=torch.full((chains,), -0.5),
         loss_ratio=torch.full((chains,), 0.2),
         log_quantile=torch.zeros(chains, 3),
+        deadline=torch.full((chains,), torch.nan),
+        attainment=torch.full((chains,), torch.nan),
         step_log_passed=torch.full((steps,), -0.1),
         step_log_sojourn=torch.zeros(steps),
         **{name: torch.zeros(size) for name, size in sure.items()},
@@ -80,13 +79,6 @@ def test_learns_from_what_is_new(folder: Path) -> None:
         assert bool((slope[:, -len(names) :].abs().sum(dim=0) > 0).all())
     joins = network.law_head[-1].weight.grad  # type: ignore[index, union-attr, operator]
     assert bool((joins[-2:].abs().sum(dim=1) > 0).all())
-
-
-def test_is_widened_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = SimpleNamespace(network=ChainNet(hidden=4, iterations=1, groups=GROUPS))
-    monkeypatch.setattr(checkpoints, "load_release", lambda _: wide)
-    with pytest.raises(CheckpointError, match="checkpoint must read no groups to be widened"):
-        widened_network("wide", GROUPS)
 
 
 def test_models_without_the_group_refuse_contention_by_name() -> None:

@@ -13,6 +13,7 @@ from tests.datagen.simulator.test_ciw import (
     Z_MAX,
     Node,
     Stream,
+    ciw,
     ours,
     play_ciw,
     theirs,
@@ -29,7 +30,7 @@ def test_ciw_agrees_within_joint_intervals() -> None:
     names = [stream.name for stream in STREAMS]
     horizon = 4_000.0 / sum(stream.rate for stream in STREAMS)
     network = theirs(NODES, STREAMS, "fcfs")
-    runs = np.stack([play_ciw(network, names, horizon, seed) for seed in range(RUNS)])
+    runs = np.stack([play_ciw(network, names, horizon, seed, ciw.Node) for seed in range(RUNS)])
     base = ours(NODES, STREAMS, "fcfs")
     deployment = replace(base, problem=replace(base.problem, overflow="block"))
     measures = simulate([deployment], events=EVENTS_OF_OURS, seed=1)[0]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from datagen.deployment import Deployment
 from datagen.evaluation import Effect, pack
+from datagen.simulator.contention import CONTENTION_EFFECTS
 from datagen.simulator.network import ENGINE_COVERS
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.simpy_engine import SimpyEngine
@@ -46,7 +47,9 @@ def test_engines_agree_where_ties_are_the_rule(
     agree(deployment, seed, length, on_grid=True)
 
 
-@pytest.mark.parametrize("effect", ENGINE_COVERS & ~(Effect.NPU | Effect.BATCHING))
+@pytest.mark.parametrize(
+    "effect", ENGINE_COVERS & ~(Effect.NPU | Effect.BATCHING | CONTENTION_EFFECTS)
+)
 def test_the_examples_have_every_effect_that_the_engines_cover(effect: Effect) -> None:
     def has_effect(deployment: Deployment) -> bool:
         return bool(pack([deployment]).effects[0] & effect)
