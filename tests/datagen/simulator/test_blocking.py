@@ -241,5 +241,5 @@ def test_room_that_a_device_never_has_is_refused() -> None:
     )
     problem = Problem(devices=base.problem.devices, chains=chains, overflow="block")
     deployment = Deployment(problem=problem, placement=base.placement)
-    with pytest.raises(InvalidInputError, match="demand must fit the capacity"):
+    with pytest.raises(InvalidInputError, match="demand must be <= the capacity"):
         networks(pack([deployment]), "numba")
