@@ -22,6 +22,7 @@ from datagen.evaluation.effects import Effect
 from datagen.evaluation.expanded_deployment import LEAST_SHARE
 from datagen.evaluation.expansion import (
     EXPANDED,
+    WITHOUT_LAWS,
     chain_of_path,
     part_service,
     part_steps,
@@ -92,7 +93,7 @@ class ExitPaths:
             step_start=starts_of(np.bincount(part[begin], minlength=len(path))),
             **_step_columns(origin, step, begin, partial),
             **_tables(origin, step, begin),
-            **_NOTHING,
+            **WITHOUT_LAWS,
         )
         return cls(
             batch=batch,
@@ -191,27 +192,3 @@ def _tables(origin: DeploymentBatch, step: Ints, begin: Ints) -> dict[str, Any]:
         "table_start": own,
         "table_seconds": np.bincount(place, seconds, minlength=int(own[-1])),
     }
-
-
-_NOTHING: dict[str, Any] = dict.fromkeys((
-    "exit_start",
-    "exit_probability",
-    "exit_fragment",
-    "exit_accuracy",
-    "trace_start",
-    "trace_exit",
-    "context_start",
-    "context_samples",
-    "context_parameter_start",
-    "context_parameter",
-    "fragment_start",
-    "fragment_law",
-    "fragment_speed",
-    "fragment_head",
-    "fragment_head_speed",
-    "head_parameter_start",
-    "head_parameter",
-    "law_parameter_start",
-    "law_parameter",
-))
-"""What the paths have none of: exits, and the laws of fragments."""

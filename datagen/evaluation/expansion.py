@@ -234,7 +234,8 @@ def _parts(
             for c, r, k in zip(chain.tolist(), path_of.tolist(), last.tolist(), strict=True)
         ),
         **_tables(origin, step),
-        **_NOTHING,
+        **WITHOUT_LAWS,
+        **_WITHOUT_SOURCES,
     )
 
 
@@ -247,7 +248,7 @@ def _tables(origin: DeploymentBatch, step: Ints) -> dict[str, Any]:
     return {"table_start": starts_of(sizes), "table_seconds": origin.table_seconds[rows]}
 
 
-_NOTHING: dict[str, Any] = dict.fromkeys((
+WITHOUT_LAWS: dict[str, Any] = dict.fromkeys((
     "exit_start",
     "exit_probability",
     "exit_fragment",
@@ -267,11 +268,15 @@ _NOTHING: dict[str, Any] = dict.fromkeys((
     "head_parameter",
     "law_parameter_start",
     "law_parameter",
+))
+"""What deployments have none of once exits are resolved: exits, and the laws of fragments."""
+
+_WITHOUT_SOURCES: dict[str, Any] = dict.fromkeys((
     "chain_arrivals",
     "arrival_parameter_start",
     "arrival_parameter",
 ))
-"""What parts have none of: exits, and the laws of unexpanded fragments."""
+"""What parts have none of besides: the arrival process of the whole chain."""
 
 
 def part_steps(origin: DeploymentBatch, path: Ints, last: Ints) -> tuple[Ints, Ints, Ints | None]:
