@@ -10,6 +10,7 @@ length, since the number of its turns is part of a traced program.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from surrogate.errors import CheckpointError
 from surrogate.features.arrays import FlowArrays, flow_arrays
 from surrogate.features.companions import Companions
 from surrogate.features.features import FeatureFunction, Features
+from surrogate.features.groups import feature_groups
 from surrogate.features.labels import QUANTILES
 from surrogate.features.prior import Prior
 from surrogate.models import ChainNet
@@ -121,11 +123,14 @@ class _Program(nn.Module):
         }
 
 
-def program_inputs(batch: DeploymentBatch) -> dict[str, Tensor]:
+def program_inputs(
+    batch: DeploymentBatch, groups: Sequence[str] = ("spacing",)
+) -> dict[str, Tensor]:
     """Return what an exported program takes.
 
     Args:
         batch: Packed deployments with one path per chain.
+        groups: Feature groups of the exported network; by default those of ``chainnet``.
 
     Returns:
         Features by level [S, ...], [D, ...], [P, ...] and [Q, ...], loss and wait of each step by
@@ -140,7 +145,7 @@ def program_inputs(batch: DeploymentBatch) -> dict[str, Tensor]:
     one = len(arrays.flow_chain) == arrays.chains
     require(one, "routing", "give each chain one path", len(arrays.flow_chain))
     with torch.no_grad():
-        features = FeatureFunction(companions=True)(arrays)
+        features = FeatureFunction(feature_groups(groups), companions=True)(arrays)
     pairs = {f"pair_{name}": rows for name, rows in arrays.companions._asdict().items()}
     return {
         "step_features": features.step,
@@ -174,7 +179,7 @@ def export_surrogate(
 
     Raises:
         CheckpointError: If the checkpoint cannot be loaded, or its network is no ``ChainNet`` or
-            reads more than the plain features.
+            has feature groups with a prior of their own.
         InvalidInputError: If the sample has a chain of several paths or of too many steps.
     """
     network = load_release(name_or_path).network
@@ -182,10 +187,10 @@ def export_surrogate(
         got = type(network).__name__
         raise CheckpointError(f"network must be ChainNet to be exported, got {got}.")
     groups = network.settings.get("groups", [])
-    if groups:
-        raise CheckpointError(f"groups must be empty to be exported, got {groups}.")
+    if not all(group.keeps_prior for group in feature_groups(groups)):
+        raise CheckpointError(f"groups must keep the prior to be exported, got {groups}.")
     require(longest >= 1, "longest", "be >= 1", longest)
-    inputs = program_inputs(sample)
+    inputs = program_inputs(sample, groups)
     steps = int(inputs["flow_length"].max())
     require(steps <= longest, "sample", f"have chains of {longest} steps at most", steps)
     padded = _Padded(**network.settings)

@@ -16,6 +16,7 @@ be the images of a later judgement."""
 
 GO_ON_FROM_SHIPPED = {
     "chainnet_refined": ("--model.network.init_args.checkpoint=chainnet",),
+    "chainnet_spaced": ("--model.network.init_args.checkpoint=early-exit",),
     "chainnet_companions": ("--model.network.init_args.checkpoint=early-exit",),
 }
 """Words that give a second half of a training the shipped network instead of the first half's."""

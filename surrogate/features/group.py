@@ -58,6 +58,12 @@ class FeatureGroup(ABC):
     joins: ClassVar[bool] = False
     """Whether a network that reads it says how branches of parallel chains join."""
 
+    @property
+    def keeps_prior(self) -> bool:
+        """Whether the group adds columns and leaves the prior as it is."""
+        own = type(self)
+        return own.adapted is FeatureGroup.adapted and own.refined is FeatureGroup.refined
+
     def adapted(self, arrays: FlowArrays) -> FlowArrays:
         """Return what the plain prior should decompose in place of the deployments.
 

@@ -12,12 +12,14 @@ from datagen.errors import require
 from surrogate.features.batching import Batching
 from surrogate.features.contention import ContentionGroup
 from surrogate.features.group import FeatureGroup
+from surrogate.features.spacing import Spacing
 
 __all__ = ["GROUPS", "feature_groups"]
 
 GROUPS: dict[str, type[FeatureGroup]] = {
     "batching": Batching,
     "contention": ContentionGroup,
+    "spacing": Spacing,
 }
 """Groups that a model may ask for. Loading looks up a name here and never imports one."""
 

@@ -22,7 +22,8 @@ METRICS = {"held_out": {"tiny": {"deployments": 3}}}
 
 def small_network() -> ChainNet:
     """A network with weights of its own."""
-    return scatter_weights(ChainNet(hidden=8, iterations=2, companions=True)).eval()
+    network = ChainNet(hidden=8, iterations=2, groups=["spacing"], companions=True)
+    return scatter_weights(network).eval()
 
 
 def some_intervals(network: ChainNet) -> Intervals:

@@ -49,7 +49,7 @@ def test_takes_one_path_per_chain() -> None:
 
 def test_other_networks_are_refused(tmp_path: Path) -> None:
     known = load_release(release(tmp_path / "tiny"))
-    network = GIN(hidden=8, layers=1)
+    network = GIN(hidden=8, layers=1, groups=["spacing"])
     coverage, intervals = known.coverage, known.intervals
     save_release(tmp_path / "gin", network, coverage, intervals, metrics=METRICS, card="# gin\n")
     with pytest.raises(CheckpointError, match="must be ChainNet to be exported, got GIN"):
