@@ -104,7 +104,8 @@ def test_coverage_is_told_of_deployments_that_no_fit_saw() -> None:
         for name in ("least_of_any_load", "least_of_any_length"):
             least = shares[name]
             assert least is not None
-            assert LEVEL - 0.08 <= least <= (shares["covered"] or 0) + 0.02
+            # Of about ten bins of a hundred chains each: three standard errors of a share.
+            assert LEVEL - 0.1 <= least <= (shares["covered"] or 0) + 0.02
     # What differs between deployments as a whole is never seen beforehand, and so never covered.
     name = "throughput_ratio"
     scale = TARGETS[name].scale
