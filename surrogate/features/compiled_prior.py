@@ -21,7 +21,7 @@ from datagen.analytic.stream_kernel import Steps
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.prior import PACING, Prior
 
-__all__ = ["compiled_prior"]
+__all__ = ["compiled_prior", "kernel_steps"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +36,7 @@ def compiled_prior(arrays: FlowArrays) -> Prior:
     Returns:
         The prior; it carries no gradients.
     """
-    steps = _steps(arrays)
+    steps = kernel_steps(arrays)
     flows, devices = decomposed(steps, PACING)
     row = arrays.step_row.numpy()
     dtype = arrays.step_mean.dtype
@@ -109,8 +109,15 @@ def _offered(steps: Steps) -> Floats:
     return work / steps.servers
 
 
-def _steps(arrays: FlowArrays) -> Steps:
-    """Return what the kernel reads, in the order of the batch and the types it is compiled for."""
+def kernel_steps(arrays: FlowArrays) -> Steps:
+    """Return deployments as compiled kernels read them, in the order of the batch.
+
+    Args:
+        arrays: The deployments, on the CPU.
+
+    Returns:
+        Steps, and their devices, in the types that kernels are compiled for.
+    """
     row, flow = arrays.step_row.numpy(), arrays.step_flow.numpy()
     chain = arrays.flow_chain.numpy()
     deployment = arrays.chain_deployment.numpy()

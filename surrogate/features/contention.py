@@ -9,15 +9,14 @@ the nearest such network, and what it says is put right by what theory knows of 
   take at the mean number of busy cores.
 - *Priorities*: waits are divided among classes as without limits of room, and their mean, weighted
   by load, is kept.
-- *Blocking*: a step takes longer by the mean wait for room ahead, found in rounds from its last
-  step back; what a flow loses, it loses at its first step.
+- *Blocking*: a step takes longer by the mean wait for room ahead, and what a flow loses, it loses
+  at its first step; both come from a fixed point (:mod:`surrogate.features.blocking_kernel`), and
+  the decomposition is left with the jobs that are let in.
 
 References:
     Kelly, Reversibility and Stochastic Networks, 1979, ch. 3 (processor sharing).
     Cobham, Priority assignment in waiting line problems, Operations Research 2, 1954.
     Kleinrock, Queueing Systems, vol. 2, 1976, ch. 3 (the conservation law of waits).
-    Kerbache and MacGregor Smith, The generalized expansion method for open finite queueing
-    networks, European Journal of Operational Research 32, 1987 (blocking as a longer service).
 """
 
 from __future__ import annotations
@@ -29,18 +28,16 @@ import torch
 from torch import Tensor
 
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.compiled_prior import compiled_prior
+from surrogate.features.blocking import RoomAhead
 from surrogate.features.contenders import Contenders
 from surrogate.features.group import Columns, FeatureGroup, FeatureNames
 from surrogate.features.prior import Prior
 
 __all__ = ["ContentionGroup"]
 
-BLOCKING_ROUNDS = 4
-"""Rounds in which waits for room ahead settle, each going half of the way."""
-
-MOST_FULL = 0.98
-"""Share of time that a device is counted as full at most: waits for room are then 49 services."""
+CROWDED = 0.1
+"""Share of time that a device is full from which on its wait is that of the fixed point, which
+knows nothing of how regularly jobs come; below, the decomposition's has its part."""
 
 LEAST_FREE = 0.05
 """Share of time that is free of higher classes at least: Cobham's waits grow beyond all bounds."""
@@ -96,12 +93,14 @@ class ContentionGroup(FeatureGroup):
             step_mean=torch.where(shared, _mean_of_device(arrays, slowest), slowest),
             step_scv=torch.where(shared, 1.0, arrays.step_scv),
         )
-        held = torch.zeros_like(arrays.step_mean)
-        if bool(contenders.blocking.any()):
-            held = _held_up(seen, arrays.at_steps(contenders.blocking))
-            seen = replace(seen, step_mean=seen.step_mean + held)
-        arrays.notes["held"] = held
-        return seen
+        ahead = RoomAhead.of(arrays, contenders)
+        arrays.notes["ahead"], arrays.notes["held"] = ahead, ahead.held
+        flow_loss = arrays.sum_to_flows(ahead.loss) / arrays.flow_length
+        return replace(
+            seen,
+            step_mean=seen.step_mean + ahead.held,
+            flow_rate=arrays.flow_rate * (1.0 - flow_loss),
+        )
 
     def refined(self, arrays: FlowArrays, prior: Prior) -> Prior:
         if "held" not in arrays.notes:  # another group came first, with arrays of its own
@@ -116,16 +115,18 @@ class ContentionGroup(FeatureGroup):
         stay = torch.where(
             arrays.at_steps(contenders.shared), service * crowd, prior.step_wait * apart + service
         )
+        ahead: RoomAhead = arrays.notes["ahead"]
         blocks = arrays.at_steps(contenders.blocking)
         inner = blocks & (arrays.step_position > 0)
-        total = arrays.sum_to_flows(torch.log1p(-prior.step_loss.clamp(0.0, 1.0 - FLOOR)))
-        at_first = torch.where(inner, 0.0, -torch.expm1(arrays.of_flows(total)))
+        crowded = (arrays.at_steps(ahead.full) / CROWDED).clamp_max(1.0)
+        stay = torch.where(blocks, torch.lerp(stay, ahead.stay, crowded), stay)
+        rate, lost_before = arrays.of_flows(arrays.flow_rate), torch.where(inner, ahead.loss, 0.0)
         arrays.notes["apart"], arrays.notes["slower"] = apart, slower
-        arrays.notes["full"] = prior.step_loss
         special = contenders.shared | contenders.prioritized | contenders.tabled
         return replace(
             prior,
-            step_loss=torch.where(blocks, at_first, prior.step_loss),
+            step_rate=torch.where(blocks, rate * (1.0 - lost_before), prior.step_rate),
+            step_loss=torch.where(blocks, ahead.loss - lost_before, prior.step_loss),
             step_wait=stay + held - arrays.step_mean,
             unbounded=_either(prior.unbounded, special | contenders.blocking),
             lossless=_either(prior.lossless, inner),
@@ -169,21 +170,6 @@ def _to_previous(arrays: FlowArrays, values: Tensor) -> Tensor:
     return none.index_copy(0, arrays.step_previous[inner], values[inner])
 
 
-def _held_up(seen: FlowArrays, blocks: Tensor) -> Tensor:
-    """Return the mean wait for room ahead after each step [s] [S]; it carries no gradient."""
-    host = seen.to("cpu")
-    mean, servers = host.step_mean.detach(), host.device_servers
-    blocks = blocks.cpu()
-    held = torch.zeros_like(mean)
-    for _ in range(BLOCKING_ROUNDS):
-        prior = compiled_prior(replace(host, step_mean=mean + held))
-        full = prior.step_loss.clamp(0.0, MOST_FULL)
-        door = full / (1.0 - full) * host.at_steps(prior.mean / servers)
-        found = torch.where(blocks, _to_previous(host, door), 0.0)
-        held = torch.lerp(held, found, 0.5)
-    return held.to(seen.step_mean.device)
-
-
 def _by_class(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
     """Return the wait of each step over the mean of all at its device; 1 without priorities [S]."""
     own = prior.step_rate * arrays.step_mean / arrays.at_steps(arrays.device_servers)
@@ -212,7 +198,7 @@ def _step(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
     service = arrays.step_mean.clamp_min(FLOOR * FLOOR)
     stay = (arrays.step_mean + prior.step_wait) / service
     crowd = torch.where(shared, _log(stay / notes["slower"]), none)
-    ahead = torch.where(blocks, _to_previous(arrays, notes["full"]), none)
+    full = arrays.at_steps(notes["ahead"].full)
     heaviest = none
     for _ in range(len(arrays.flow_sizes) - 1):  # as far ahead as the longest flow goes
         further = torch.maximum(arrays.at_steps(prior.load), heaviest)
@@ -227,7 +213,7 @@ def _step(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
         notes["apart"].log(),
         (blocks & (arrays.step_position > 0)).to(none.dtype),
         torch.log1p(notes["held"] / service),
-        ahead,
+        _to_previous(arrays, full),
         torch.where(blocks, _log(heaviest).clamp_min(-3.0), none),
         contenders.branch.to(none.dtype),
         torch.where(contenders.branch, arrays.of_flows(_of_longest(arrays, flow_stay)), none),
