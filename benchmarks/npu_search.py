@@ -40,6 +40,7 @@ from surrogate.optimizers import (
     tune_npu,
 )
 from surrogate.optimizers.goal import Goal
+from surrogate.optimizers.known_accuracy import KnownAccuracy
 from surrogate.optimizers.proof import same_window
 from surrogate.optimizers.tuning import NPU_DECISIONS
 
@@ -51,7 +52,7 @@ JOINT_SECONDS = 6.0
 LOSS = 0.01
 """Largest system loss ratio."""
 
-GRID_SIZES, GRID_WAITS, GRID_OPEN = 3, 3, 4
+GRID_SIZES, GRID_WAITS, GRID_OPEN = 3, 3, 10
 """Values of sizes, time-outs and each threshold in the grid, spread over those of the search."""
 
 GRID_EVENTS, AGAIN_EVENTS = 2e4, 4e5
@@ -153,7 +154,8 @@ def _values(
     case: Case, space: DecisionSpace, rows: np.ndarray, events: float, runs: int, seed: int
 ) -> np.ndarray:
     options = same_window(case.start.problem, events=events, replications=runs, seed=seed)
-    found = SimulationEvaluator(options).evaluate(space.candidates(rows))
+    # The grid knows its accuracies, as our search does: else its best points break their floors.
+    found = KnownAccuracy(SimulationEvaluator(options)).evaluate(space.candidates(rows))
     return case.goal.values(found, space.excess(rows))[:, 0]
 
 

@@ -12,6 +12,7 @@ from datagen.simulator.simulation import warm_up
 from surrogate.optimizers.baselines import least_loaded
 from surrogate.optimizers.budget import Budget, Clock
 from surrogate.optimizers.goal import Goal
+from surrogate.optimizers.known_accuracy import KnownAccuracy
 from surrogate.optimizers.selection import RUNS, Selection, race
 from surrogate.optimizers.space import Placements, PlacementSpace
 from surrogate.optimizers.verification import Verification, same_window
@@ -114,7 +115,8 @@ class Proof:
         """Simulate placements for one length of time, so that all meet the same jobs."""
         problem = self._space.base.problem
         options = same_window(problem, events=events, replications=runs, seed=seed)
-        return SimulationEvaluator(options).evaluate(self._space.candidates(rows))
+        evaluator = KnownAccuracy(SimulationEvaluator(options))
+        return evaluator.evaluate(self._space.candidates(rows))
 
     def selected(self, rows: Placements, goal: Goal, clock: Clock) -> Selection:
         """Choose the best of some placements on seed set A.

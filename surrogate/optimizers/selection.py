@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from datagen.evaluation import Measures
-from datagen.evaluation.measures import Columns
+from datagen.evaluation.measures import MEASURES, Columns
 from surrogate.optimizers.goal import EXCEEDED, UNSTABLE, Goal
 from surrogate.optimizers.space import Placements
 
@@ -81,6 +81,7 @@ class _Tally:
         self.alive: Ints = np.arange(count)
         self.runs: list[Floats] = []  # plain value of the first objective [N], NaN once dropped
         self._sums: dict[tuple[str, str], Floats] = {}
+        self._squares: dict[tuple[str, str], Floats] = {}
         self._last: Measures | None = None
 
     def add(self, measures: Measures, goal: Goal) -> None:
@@ -93,27 +94,36 @@ class _Tally:
         for level in ("deployment", "chain"):
             for name, column in getattr(measures, level).items():
                 rows = column.astype(np.float64).reshape(len(self.alive), -1)
-                total = self._sums.setdefault((level, name), np.zeros((count, rows.shape[1])))
-                total[self.alive] += rows
+                for sums, terms in ((self._sums, rows), (self._squares, rows**2)):
+                    total = sums.setdefault((level, name), np.zeros((count, rows.shape[1])))
+                    total[self.alive] += terms
 
     def mean(self) -> Measures:
-        """Return the measures of those alive, averaged over the runs."""
+        """Return the measures of those alive, averaged over the runs, with standard errors.
+
+        Errors come from how the runs differ: each is a single one, and knows none of its own.
+        """
         assert self._last is not None
         found: dict[str, Columns] = {}
         for level in ("deployment", "chain"):
             columns: Columns = getattr(self._last, level)
-            averaged = {
-                name: (self._sums[level, name][self.alive] / self._terms(name)).ravel()
-                for name in columns
-            }
-            # A flag is up if it was up in any run.
+            averaged: dict[str, Floats] = {}
+            for name, column in columns.items():
+                if name.endswith("_se"):
+                    continue
+                mean = self._sums[level, name][self.alive] / len(self.runs)
+                # A flag is up if it was up in any run.
+                averaged[name] = mean.ravel()
+                if name in MEASURES[level] and column.dtype != np.bool_:
+                    averaged[f"{name}_se"] = self._standard_error(level, name, mean).ravel()
             found[level] = Columns(level, columns.rows, averaged)
         return replace(self._last, deployment=found["deployment"], chain=found["chain"])
 
-    def _terms(self, name: str) -> float:
-        """Return what a sum over the runs is divided by; means are surer than their terms are."""
-        count = len(self.runs)
-        return count**1.5 if name.endswith("_se") else float(count)
+    def _standard_error(self, level: str, name: str, mean: Floats) -> Floats:
+        """Return the standard errors of means over the runs [N, rows]."""
+        runs = len(self.runs)
+        spread = self._squares[level, name][self.alive] / runs - mean**2
+        return np.sqrt(np.maximum(spread, 0.0) / max(runs - 1, 1))
 
     def behind(self, leader: int) -> tuple[Floats, Floats]:
         """Return by how much those alive are behind one of them, and the half-width of that."""

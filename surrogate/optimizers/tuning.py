@@ -16,6 +16,7 @@ from surrogate.optimizers.constraints import Constraint
 from surrogate.optimizers.decision_space import DECISIONS, DecisionSpace
 from surrogate.optimizers.driver import Callback, search_through
 from surrogate.optimizers.goal import Goal
+from surrogate.optimizers.known_accuracy import KnownAccuracy
 from surrogate.optimizers.objective import Latency, Objective
 from surrogate.optimizers.proof import same_window
 from surrogate.optimizers.result import SearchResult
@@ -179,8 +180,10 @@ def _tuned(
     """Search a space of decisions with the judge and the search that suit it."""
     screening_seed = int(np.random.SeedSequence([seed, SCREENING]).generate_state(1)[0])
     problem = space.base.problem
-    judge = evaluator or SimulationEvaluator(
-        same_window(problem, events=_events(problem), replications=1, seed=screening_seed)
+    judge = evaluator or KnownAccuracy(
+        SimulationEvaluator(
+            same_window(problem, events=_events(problem), replications=1, seed=screening_seed)
+        )
     )
 
     def probes() -> Placements:

@@ -13,6 +13,7 @@ from datagen.arrivals import Poisson
 from datagen.errors import InvalidInputError
 from datagen.evaluation import DeploymentBatch, Evaluator, Measures
 from datagen.simulator import SimulationEvaluator, SimulationOptions, simulate
+from surrogate import load_surrogate
 from surrogate.optimizers import (
     AccuracyFloor,
     AttainmentFloor,
@@ -61,6 +62,21 @@ def test_it_batches_where_one_by_one_is_too_slow(usual: SearchResult) -> None:
     assert found["latency"] < 0.4 * start["latency"]
     assert usual.deployment.batch_config("hub").max_batch > 1
     assert usual.deployment.placement == hub().placement
+
+
+def test_the_shipped_surrogate_of_accelerators_guides_it_to_as_good_an_answer(
+    usual: SearchResult,
+) -> None:
+    limits = [LossLimit(0.01), AccuracyFloor(0.75)]
+    found = tune_npu(
+        hub(), load_surrogate("npu"), budget=Budget(evaluations=300), seed=2, constraints=limits
+    )
+    assert found.feasible
+    assert found.predicted.chains["camera"]["latency"] == pytest.approx(
+        found.verified.chains["camera"]["latency"], rel=0.2
+    )
+    latency = [result.verified.chains["camera"]["latency"] for result in (found, usual)]
+    assert latency[0] < 1.1 * latency[1]
 
 
 def test_the_answer_is_told_as_the_contract_says(usual: SearchResult) -> None:
