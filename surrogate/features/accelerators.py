@@ -1,7 +1,8 @@
 """Accelerators of packed deployments as queues for the kernel, and what it says of them.
 
 Samples share batches if they pass the same segments of the same network on the same accelerator:
-they are a *line*. A network that is cut in two ways has two lines on an accelerator that both visit.
+they are a *line*. A network that is cut in two ways has two lines on an accelerator that both
+visit.
 
 Letters: Q accelerators that are visited, I steps there (parts of lines), S steps, D devices.
 """
@@ -182,6 +183,7 @@ def said_of(batch: DeploymentBatch, found: Visits, rate: Floats) -> tuple[Accele
         company=figures[3],
         busy=figures[4],
         length=figures[5],
+        with_line=np.zeros(lines),
         own=np.zeros(len(rate)),
     )
     batch_queues(given, Scratch.new(), said)

@@ -99,6 +99,8 @@ class Said(NamedTuple):
         wait: Mean time of the others until their batch starts [s] [Q].
         batch: Mean number of samples in a batch [Q].
         company: The same as the samples see it: large batches count for more [Q].
+        with_line: The same of each line: of several, those with more samples have larger ones
+            [lines].
         busy: Share of the time that it works [Q].
         length: Mean time of a batch as the samples see it [s] [Q].
         own: Time of each part from the start of its batch to its exit, in company [s] [I].
@@ -108,6 +110,7 @@ class Said(NamedTuple):
     wait: Floats
     batch: Floats
     company: Floats
+    with_line: Floats
     busy: Floats
     length: Floats
     own: Floats
@@ -122,7 +125,8 @@ class Scratch(NamedTuple):
         company: The same while waiting for company [J + 2].
         present: Law of the number present when a batch ends [J + 2].
         stationary: Law of the states [J + 2].
-        seconds: Time of a batch, by its samples [J + 2].
+        seconds: Mean time of a batch, by its samples [J + 2].
+        scv: SCV of that time [J + 2].
         taken: Samples that a batch takes, by state [J + 2].
         fills: Chance that the next to come fills a batch, by those who wait [J + 2].
         none: Chance that no batch is full, by those who wait [J + 2].
@@ -136,6 +140,7 @@ class Scratch(NamedTuple):
     present: Floats
     stationary: Floats
     seconds: Floats
+    scv: Floats
     taken: Ints
     fills: Floats
     none: Floats
@@ -156,6 +161,7 @@ class Scratch(NamedTuple):
                     "present",
                     "stationary",
                     "seconds",
+                    "scv",
                     "fills",
                     "none",
                 )
@@ -176,9 +182,10 @@ def _interpolated(seconds: Floats, first: int, size: float, largest: int) -> flo
 
 
 @inlined
-def line_seconds(given: Any, line: int, size: float, largest: int, compacts: bool) -> float:
-    """Time of a batch of one line until its last sample leaves, on average [s]."""
-    total, reach = 0.0, 1.0
+def _line_moments(given: Any, queue: int, line: int, size: float) -> tuple[float, float]:
+    """Mean [s] and mean square [s^2] of the time of a batch until its last sample leaves."""
+    mean, square, behind, reach = 0.0, 0.0, 0.0, 1.0
+    largest, compacts = given.max_batch[queue], given.compacts[queue]
     for part in range(given.first_part[line], given.first_part[line + 1]):
         width, runs = size, 1.0
         if compacts:
@@ -188,19 +195,25 @@ def line_seconds(given: Any, line: int, size: float, largest: int, compacts: boo
         own = _interpolated(given.seconds, given.table[part], width, largest)
         if part > given.first_part[line]:
             own -= _interpolated(given.seconds, given.table[part - 1], width, largest)
-        total += runs * max(own, 0.0)
+        own = max(own, 0.0)
+        mean += runs * own
+        square += runs * own * (own + 2.0 * behind)  # who runs here ran all that is behind
+        behind += own
         reach = max(reach - given.leaving[part], 0.0)
-    return total
+    return mean, square
 
 
 @inlined
-def _batch_seconds(given: Any, queue: int, samples: int) -> float:
-    """Time of a batch of any line, on average [s]."""
-    total, largest = 0.0, given.max_batch[queue]
-    for line in range(given.first_line[queue], given.first_line[queue + 1]):
-        own = line_seconds(given, line, float(samples), largest, given.compacts[queue])
-        total += given.share[line] * own
-    return total
+def _fill_seconds(given: Any, queue: int, work: Any, most: int) -> None:
+    """Fill in the mean [s] and the SCV of the time of batches of any line, by their samples."""
+    for samples in range(1, most + 1):
+        mean = square = 0.0
+        for line in range(given.first_line[queue], given.first_line[queue + 1]):
+            own, own_square = _line_moments(given, queue, line, float(samples))
+            mean += given.share[line] * own
+            square += given.share[line] * own_square
+        work.seconds[samples] = mean
+        work.scv[samples] = max(square / max(mean * mean, TINY) - 1.0, 0.0)
 
 
 @inlined
@@ -260,6 +273,8 @@ def _play_batch(given: Any, queue: int, work: Any, state: int, number: int, held
     """Say what happens in a batch that starts with so many present."""
     capacity, rate, samples = given.capacity[queue], given.rate[queue], work.taken[state]
     seconds = work.seconds[samples]
+    # Long batches meet more of those who come: these wait for the mean rest of a random time.
+    rest = 0.5 * seconds * (1.0 + work.scv[samples])
     # Those who leave before the end make room for those who come after.
     mean, room = rate * seconds, capacity - number + int(samples * (1.0 - held) + 0.5)
     for other in range(capacity + 1):
@@ -269,12 +284,12 @@ def _play_batch(given: Any, queue: int, work: Any, state: int, number: int, held
         chance = work.counts[came]
         found += chance * came
         below += chance
-        waiting += chance * came * 0.5 * seconds
+        waiting += chance * came * rest
         work.present[number - samples + came] += chance
     beyond = max(1.0 - below, 0.0)
     if beyond > 0.0:  # of many who come, the first ones find room
         many = max((mean - found) / max(beyond, TINY), room + 1.0)
-        waiting += beyond * seconds * room * (1.0 - 0.5 * (room + 1.0) / (many + 1.0))
+        waiting += beyond * 2.0 * rest * room * (1.0 - 0.5 * (room + 1.0) / (many + 1.0))
         work.present[number - samples + room] += beyond
     work.about[0, state] = seconds
     work.about[1, state] = max(mean - found - beyond * room, 0.0)
@@ -344,8 +359,7 @@ def batch_queues(given: Any, work: Any, said: Any) -> None:
             alike += given.share[line] ** 2
         states = _choose_sizes(given, queue, work, alike)
         most = min(largest, capacity)
-        for samples in range(1, most + 1):
-            work.seconds[samples] = _batch_seconds(given, queue, samples)
+        _fill_seconds(given, queue, work, most)
         excess = _excess_seen(given, queue, work.seconds[most] * capacity / most)
         held = 0.0
         for line in range(first, last):
@@ -359,7 +373,8 @@ def batch_queues(given: Any, work: Any, said: Any) -> None:
             number, samples = min(state, capacity), work.taken[state]
             if samples != before:
                 mean = given.rate[queue] * work.seconds[samples]
-                fill_counts(work.counts, mean, excess, capacity)
+                # Those who come in a random time scatter with it, too.
+                fill_counts(work.counts, mean, excess + mean * work.scv[samples], capacity)
             before = samples
             _play_batch(given, queue, work, state, number, held)
             for other in range(states + 1):
@@ -373,4 +388,10 @@ def batch_queues(given: Any, work: Any, said: Any) -> None:
         _eliminate(work.follows, work.stationary, states)
         _say(given, queue, work, said, states)
         for line in range(first, last):
-            _spend(given, queue, line, said.company[queue], said.own)
+            size = said.company[queue]
+            if not given.full[queue]:
+                # As many of a line gather between its batches as come of it.
+                more = (size - 1.0) * given.share[line] / max(alike, TINY)
+                size = min(1.0 + more, float(largest))
+            said.with_line[line] = size
+            _spend(given, queue, line, size, said.own)

@@ -2,16 +2,16 @@
 
 *With a time-out* the accelerator waits until it has as many as fit in a batch, or time is up.
 
-*Full batches only*, several lines: of each line so many wait that its full batches leave a rest of
+*Full batches only*, several lines: so many wait of each line that its full batches leave a rest of
 0 to B - 1 samples. The rests are what has come of each line, modulo B: whatever the accelerator
 does, over time each is uniform and independent of the others. So where u samples wait and no batch
-is full, every split of u into rests is as likely as any other, and with N(l, u) ways to split u into
-l rests, the next to come fills a batch with the chance
+is full, every split of u into rests is as likely as any other, and with N(l, u) ways to split u
+into l rests, the next to come fills a batch with the chance
 
     f(u) = N(L - 1, u - B + 1) / N(L, u).
 
-Of n who wait in all, k batches are full with a weight of q^k N(L, n - k B), as if their number had a
-geometric law with the load q as its factor. When nobody else has room and no batch is full, the
+Of n who wait in all, k batches are full with a weight of q^k N(L, n - k B), as if their number had
+a geometric law with the load q as its factor. When nobody else has room and no batch is full, the
 line whose turn it is starts with what it has: that is one more state, behind the largest number.
 """
 
