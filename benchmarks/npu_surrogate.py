@@ -96,14 +96,14 @@ def origin_of(manifest: Mapping[str, Any]) -> str:
     Returns:
         The program that made it, its seed and the length of its runs.
     """
-    config = manifest["config"]
-    runs = config["simulation"]
-    scenario = config.get("scenario")
-    source = "drawn before" if scenario is None else f"scenario {scenario['name']}"
-    return (
-        f"{source}, `{manifest['program']}` with seed {manifest['seed']}, "
-        f"{runs['events']:g} events in {runs['replications']} runs"
-    )
+    words = [f"`{manifest['program']}`"]
+    config = manifest.get("config", {})
+    if "simulation" in config:
+        runs = config["simulation"]
+        words += [f"seed {manifest['seed']}", f"{runs['events']:g} events"]
+        words.append(f"{runs['replications']} runs")
+    source = "scenario " + config["scenario"]["name"] if "scenario" in config else "drawn before"
+    return ", ".join([source, *words])
 
 
 def judged(folder: Path) -> Judged:

@@ -124,6 +124,7 @@ class _BatchedPrior(Prior):
 class Batching(FeatureGroup):
     """Batches: who forms them, what they cost, and the queue in front of them."""
 
+    holds = True
     names = FeatureNames(step=_STEP, device=_DEVICE, flow=_FLOW)
 
     def adapted(self, arrays: FlowArrays) -> FlowArrays:

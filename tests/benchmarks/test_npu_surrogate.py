@@ -50,9 +50,10 @@ def test_results_say_how_their_deployments_were_made(benchmark: ModuleType) -> N
     made = {"program": "datagen generate", "seed": 7, "config": {"simulation": runs}}
     made["config"]["scenario"] = {"name": "npu"}
     again = {"program": "datagen simulate", "seed": 9, "config": {"simulation": runs}}
-    known = "seed 7, 1e+06 events in 4 runs"
-    assert benchmark.origin_of(made) == f"scenario npu, `datagen generate` with {known}"
-    assert benchmark.origin_of(again).startswith("drawn before, `datagen simulate` with seed 9")
+    known = "seed 7, 1e+06 events, 4 runs"
+    assert benchmark.origin_of(made) == f"scenario npu, `datagen generate`, {known}"
+    assert benchmark.origin_of(again).startswith("drawn before, `datagen simulate`, seed 9")
+    assert benchmark.origin_of({"program": "x"}) == "drawn before, `x`"
 
 
 def test_errors_are_relative_for_latencies_only(benchmark: ModuleType, folder: Path) -> None:

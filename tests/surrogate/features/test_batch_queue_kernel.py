@@ -113,7 +113,7 @@ def test_full_batches_of_several_lines_form_as_simulated(
     assert found.batch[0] == pytest.approx(measured.device["batch"][0], rel=near)
     latency = found.wait[0] + found.length[0]
     assert latency == pytest.approx(measured.chain["latency"].mean(), rel=max(near, 0.05))
-    assert found.loss[0] == pytest.approx(measured.chain["loss_ratio"].mean(), abs=0.01)
+    assert found.loss[0] == pytest.approx(measured.chain["loss_ratio"].mean(), abs=0.02)
 
 
 def test_one_by_one_waits_follow_from_two_moments() -> None:
