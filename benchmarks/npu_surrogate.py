@@ -4,7 +4,9 @@ Deployments with accelerators and plain devices, exits, bursts and deadlines, si
 and seen by no training: mean and 95 % quantile of the latency, share of the jobs in time, loss.
 Beside the surrogate stand its own prior, which the network corrects, and a short simulation.
 
-    python benchmarks/npu_surrogate.py data/npu_test --json
+    python benchmarks/npu_surrogate.py data/npu_judged --json
+
+How to draw and simulate the deployments is told in ``configs/train/npu.yaml``.
 """
 
 from __future__ import annotations
@@ -53,11 +55,13 @@ class Judged:
         batch: The deployments.
         true: Their labels by measure [C].
         parts: Flags of chains by the name of a part [C].
+        origin: Where the labels come from, in words.
     """
 
     batch: DeploymentBatch
     true: Mapping[str, Floats]
     parts: Mapping[str, NDArray[np.bool_]]
+    origin: str
 
 
 def busiest_policy(batch: DeploymentBatch) -> NDArray[np.str_]:
@@ -83,6 +87,25 @@ def busiest_policy(batch: DeploymentBatch) -> NDArray[np.str_]:
     return names[found]
 
 
+def origin_of(manifest: Mapping[str, Any]) -> str:
+    """Return in words how a data set came about.
+
+    Args:
+        manifest: Of the data set.
+
+    Returns:
+        The program that made it, its seed and the length of its runs.
+    """
+    words = [f"`{manifest['program']}`"]
+    config = manifest.get("config", {})
+    if "simulation" in config:
+        runs = config["simulation"]
+        words += [f"seed {manifest['seed']}", f"{runs['events']:g} events"]
+        words.append(f"{runs['replications']} runs")
+    source = "scenario " + config["scenario"]["name"] if "scenario" in config else "drawn before"
+    return ", ".join([source, *words])
+
+
 def judged(folder: Path) -> Judged:
     """Read what to judge by.
 
@@ -101,7 +124,7 @@ def judged(folder: Path) -> Judged:
     parts |= {f"policy {name}": policy == name for name in [*BATCH_POLICIES, NOWHERE]}
     for low, high in zip(LOADS, LOADS[1:], strict=False):
         parts[f"load {low:g}-{high:g}"] = (load >= low) & (load < high)
-    return Judged(batch=batch, true=true, parts=parts)
+    return Judged(batch=batch, true=true, parts=parts, origin=origin_of(dataset.manifest))
 
 
 def errors(data: Judged, found: Mapping[str, Any]) -> dict[str, dict[str, float | int | None]]:
@@ -196,6 +219,7 @@ def measured(folder: Path, checkpoint: str, repeats: int) -> dict[str, Any]:
     return {
         "checkpoint": checkpoint,
         "deployments": len(data.batch),
+        "origin": data.origin,
         "goals": GOALS,
         "met": {name: whole[name] <= goal for name, goal in GOALS.items()},
         "rivals": report,
@@ -217,8 +241,8 @@ def result_text(report: dict[str, Any], command: str, hardware: str | None = Non
     lines = head(
         "Surrogate of batching accelerators",
         report["machine"],
-        configuration=f"checkpoint {report['checkpoint']}; {report['deployments']} deployments of "
-        f"configs/datagen/npu_precise.yaml; short simulation of {SHORT.events:g} events",
+        configuration=f"checkpoint {report['checkpoint']}; {report['deployments']} deployments "
+        f"({report['origin']}); short simulation of {SHORT.events:g} events",
         command=command,
         hardware=hardware,
     )

@@ -7,6 +7,8 @@ attained deadlines are those of all their jobs together.
 
 Between the exits on an accelerator a job stays in its batch and in its place in the buffer. So the
 segments of a visit become one step here: it is admitted, or lost, once, and its time is the sum.
+Only jobs whose visits have the same segments share batches, whichever of them they leave after: so
+``fragment_start`` counts the fragments of whole visits here, and there are no laws behind it.
 """
 
 from __future__ import annotations
@@ -91,9 +93,9 @@ class ExitPaths:
             path_start=starts_of(np.bincount(chains, minlength=len(origin.chain_rate))),
             path_probability=share,
             step_start=starts_of(np.bincount(part[begin], minlength=len(path))),
+            **WITHOUT_LAWS | {"fragment_start": _whole_visits(origin, step, begin)},
             **_step_columns(origin, step, begin, partial),
             **_tables(origin, step, begin),
-            **WITHOUT_LAWS,
         )
         return cls(
             batch=batch,
@@ -154,6 +156,30 @@ def _begins(origin: DeploymentBatch, step: Ints, part: Ints) -> Ints:
         same = (part[1:] == part[:-1]) & (device[1:] == device[:-1])
         first[1:] = ~(same & batches[1:])
     return np.flatnonzero(first)
+
+
+def _whole_visits(origin: DeploymentBatch, step: Ints, begin: Ints) -> Ints | None:
+    """Return offsets of the fragments of visits as if nobody left them early, if these are known.
+
+    Args:
+        origin: Packed deployments.
+        step: Rows of its steps, by visit.
+        begin: Where the visits begin among these [V].
+
+    Returns:
+        Offsets [V + 1].
+    """
+    if origin.fragment_start is None:
+        return None
+    # On from the first step of a visit, its path stays on the device up to here.
+    path = np.repeat(np.arange(len(origin.path_probability)), origin.counts("step"))
+    new = np.append(True, (np.diff(path) != 0) | (np.diff(origin.step_device) != 0))
+    stay = np.append(np.flatnonzero(new)[1:], len(path))[np.cumsum(new) - 1]
+    if origin.batching_start is not None:
+        batches = np.diff(origin.batching_start)[origin.step_device_row] > 0
+        stay = np.where(batches, stay, np.arange(1, len(path) + 1))
+    first = step[begin]
+    return starts_of(origin.fragment_start[stay[first]] - origin.fragment_start[first])
 
 
 def _step_columns(

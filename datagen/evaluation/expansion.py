@@ -282,12 +282,12 @@ _WITHOUT_SOURCES: dict[str, Any] = dict.fromkeys((
 def part_steps(origin: DeploymentBatch, path: Ints, last: Ints) -> tuple[Ints, Ints, Ints | None]:
     """Return step row, part, and number of fragments passed there, of every step of the parts.
 
-    The last is None where fragments are absent: then nobody leaves early.
+    The last is None where fragments or their laws are absent: then nobody leaves early.
     """
     number = origin.counts("step")[path]
     part = np.repeat(np.arange(len(path)), number)
     step = ranges(origin.step_start[path], number)
-    if origin.fragment_start is None:
+    if origin.fragment_start is None or origin.fragment_law is None:
         return step, part, None
     begin = origin.fragment_start[step] - origin.fragment_start[origin.step_start[path][part]]
     reached = begin <= last[part]

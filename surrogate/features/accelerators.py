@@ -1,7 +1,8 @@
 """Accelerators of packed deployments as queues for the kernel, and what it says of them.
 
-Samples share batches if they run the same network on the same accelerator: they are a *line*. Of a
-network that enters an accelerator both at its beginning and later on, these are two lines.
+Samples share batches if they pass the same segments of the same network on the same accelerator:
+they are a *line*. A network that is cut in two ways has two lines on an accelerator that both
+visit.
 
 Letters: Q accelerators that are visited, I steps there (parts of lines), S steps, D devices.
 """
@@ -106,25 +107,37 @@ def visits(batch: DeploymentBatch) -> Visits | None:
     assert batch.batching_parameter is not None
     step = np.flatnonzero(np.diff(batch.table_start))
     device = batch.step_device_row[step]
-    starts = np.zeros(len(batch.step_mean) + 1, dtype=bool)
-    starts[batch.step_start[:-1]] = True
-    model = 2 * batch.chain_model[batch.step_chain[step]].astype(np.int64) + ~starts[step]
-    order = np.lexsort((batch.step_mean[step], model, device))
-    step, device, model = step[order], device[order], model[order]
+    first, last = (places[step] for places in _segments(batch))
+    model = batch.chain_model[batch.step_chain[step]]
+    order = np.lexsort((batch.step_mean[step], last, first, model, device))
+    step, device = step[order], device[order]
     new_queue = np.append(True, device[1:] != device[:-1])
-    new_line = new_queue | np.append(True, model[1:] != model[:-1])
+    kind = np.stack([model, first, last])[:, order]
+    new_line = new_queue | np.append(True, (kind[:, 1:] != kind[:, :-1]).any(axis=0))
     queue, line = np.cumsum(new_queue) - 1, np.cumsum(new_line) - 1
-    first = batch.batching_start[device[new_queue]]
+    own = batch.batching_start[device[new_queue]]
     return Visits(
         step=step,
         queue=queue,
         line=line,
         device=device[new_queue],
         line_queue=queue[new_line],
-        parameter=batch.batching_parameter[first[:, None] + np.arange(PARAMETERS)],
+        parameter=batch.batching_parameter[own[:, None] + np.arange(PARAMETERS)],
         table=batch.table_start[step],
         seconds=np.asarray(batch.table_seconds),
     )
+
+
+def _segments(batch: DeploymentBatch) -> tuple[Ints, Ints]:
+    """Return the first fragment of each step in its path, and the one after its last [S].
+
+    Where fragments are absent, every step is taken for one.
+    """
+    start = batch.fragment_start
+    if start is None:
+        start = np.arange(len(batch.step_mean) + 1)
+    before = np.repeat(start[batch.step_start[:-1]], batch.counts("step"))
+    return start[:-1] - before, start[1:] - before
 
 
 def said_of(batch: DeploymentBatch, found: Visits, rate: Floats) -> tuple[Accelerators, Said]:
@@ -170,20 +183,10 @@ def said_of(batch: DeploymentBatch, found: Visits, rate: Floats) -> tuple[Accele
         company=figures[3],
         busy=figures[4],
         length=figures[5],
+        with_line=np.zeros(lines),
         own=np.zeros(len(rate)),
     )
-    jobs = MOST_JOBS + 1
-    row = np.zeros((5, jobs))
-    work = Scratch(
-        follows=np.zeros((jobs, jobs)),
-        counts=row[0],
-        company=row[1],
-        present=row[2],
-        stationary=row[3],
-        seconds=row[4],
-        about=np.zeros((3, jobs)),
-    )
-    batch_queues(given, work, said)
+    batch_queues(given, Scratch.new(), said)
     return given, said
 
 

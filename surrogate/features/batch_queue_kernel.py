@@ -3,12 +3,13 @@
 All who share the accelerator wait in one queue. With n present a batch takes those of one line, up
 to its largest size. What it lasts follows from the tables of the lines and the shares of their
 samples that leave at each exit, on average over the lines. Those who come meanwhile are counted by
-a negative binomial law, which is Poisson's where the arrivals are not overdispersed. Where the
-policy waits for company, waiting ends with a full batch or the time-out.
+a negative binomial law, which is Poisson's where the arrivals are not overdispersed. How batches
+form where the policy waits for company is told in :mod:`surrogate.features.forming_kernel`.
 
-For one line without exits, Poisson arrivals and batches that start at once this is exact, and equal
-to :func:`datagen.analytic.batch_service.greedy_batches`. Else it is a prior: several lines do not
-take turns as regularly, and what preempting policies do inside of a batch is left out.
+For one line without exits, Poisson arrivals and batches that start at once, or full ones only, this
+is exact, and for the former equal to :func:`datagen.analytic.batch_service.greedy_batches`. Else it
+is a prior: several lines do not take turns as regularly, and what preempting policies do inside of
+a batch is left out.
 
 The stationary law is found by the elimination of Grassmann, Taksar and Heyman, which subtracts
 nothing.
@@ -28,6 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.compiled import compiled, inlined
+from surrogate.features.forming_kernel import (
+    fill_counts,
+    gather_full,
+    split_rests,
+    wait_for_company,
+)
 
 __all__ = ["MOST_JOBS", "Accelerators", "Said", "Scratch", "batch_queues"]
 
@@ -36,9 +43,6 @@ Ints = NDArray[np.int64]
 
 MOST_JOBS = 96
 """Largest number of jobs that is told apart: elimination costs its third power."""
-
-LEAST_EXCESS = 1e-3
-"""Excess of the dispersion over Poisson's below which counts are taken to be Poisson."""
 
 LEAST_RETURN = 1e-13
 """Probability added that a queue is found empty: full batches never leave fewer jobs, and in
@@ -95,6 +99,8 @@ class Said(NamedTuple):
         wait: Mean time of the others until their batch starts [s] [Q].
         batch: Mean number of samples in a batch [Q].
         company: The same as the samples see it: large batches count for more [Q].
+        with_line: The same of each line: of several, those with more samples have larger ones
+            [lines].
         busy: Share of the time that it works [Q].
         length: Mean time of a batch as the samples see it [s] [Q].
         own: Time of each part from the start of its batch to its exit, in company [s] [I].
@@ -104,22 +110,28 @@ class Said(NamedTuple):
     wait: Floats
     batch: Floats
     company: Floats
+    with_line: Floats
     busy: Floats
     length: Floats
     own: Floats
 
 
 class Scratch(NamedTuple):
-    """Room to work in, J = MOST_JOBS.
+    """Room to work in, J = MOST_JOBS; a state is the number present at a start, or J + 1.
 
     Args:
-        follows: Law of the number at the next start, by that at this one [J + 1, J + 1].
-        counts: Law of the number that come during a batch [J + 1].
-        company: The same while waiting for company [J + 1].
-        present: Law of the number present when a batch ends [J + 1].
-        stationary: Law of the number present at starts [J + 1].
-        seconds: Time of a batch, by its samples [J + 1].
-        about: Per number at a start: time, lost, job-seconds of waiting [3, J + 1].
+        follows: Law of the state at the next start, by that at this one [J + 2, J + 2].
+        counts: Law of the number that come during a batch [J + 2].
+        company: The same while waiting for company [J + 2].
+        present: Law of the number present when a batch ends [J + 2].
+        stationary: Law of the states [J + 2].
+        seconds: Mean time of a batch, by its samples [J + 2].
+        scv: SCV of that time [J + 2].
+        taken: Samples that a batch takes, by state [J + 2].
+        fills: Chance that the next to come fills a batch, by those who wait [J + 2].
+        none: Chance that no batch is full, by those who wait [J + 2].
+        ways: Ways to split those who wait into rests of lines [2, J + 2].
+        about: Per state: time, lost, job-seconds of waiting [3, J + 2].
     """
 
     follows: Floats
@@ -128,7 +140,36 @@ class Scratch(NamedTuple):
     present: Floats
     stationary: Floats
     seconds: Floats
+    scv: Floats
+    taken: Ints
+    fills: Floats
+    none: Floats
+    ways: Floats
     about: Floats
+
+    @classmethod
+    def new(cls) -> Scratch:
+        """Return room for any accelerator."""
+        states = MOST_JOBS + 2
+        return cls(
+            follows=np.zeros((states, states)),
+            **{
+                name: np.zeros(states)
+                for name in (
+                    "counts",
+                    "company",
+                    "present",
+                    "stationary",
+                    "seconds",
+                    "scv",
+                    "fills",
+                    "none",
+                )
+            },
+            taken=np.zeros(states, dtype=np.int64),
+            ways=np.zeros((2, states)),
+            about=np.zeros((3, states)),
+        )
 
 
 @inlined
@@ -141,9 +182,10 @@ def _interpolated(seconds: Floats, first: int, size: float, largest: int) -> flo
 
 
 @inlined
-def line_seconds(given: Any, line: int, size: float, largest: int, compacts: bool) -> float:
-    """Time of a batch of one line until its last sample leaves, on average [s]."""
-    total, reach = 0.0, 1.0
+def _line_moments(given: Any, queue: int, line: int, size: float) -> tuple[float, float]:
+    """Mean [s] and mean square [s^2] of the time of a batch until its last sample leaves."""
+    mean, square, behind, reach = 0.0, 0.0, 0.0, 1.0
+    largest, compacts = given.max_batch[queue], given.compacts[queue]
     for part in range(given.first_part[line], given.first_part[line + 1]):
         width, runs = size, 1.0
         if compacts:
@@ -153,19 +195,25 @@ def line_seconds(given: Any, line: int, size: float, largest: int, compacts: boo
         own = _interpolated(given.seconds, given.table[part], width, largest)
         if part > given.first_part[line]:
             own -= _interpolated(given.seconds, given.table[part - 1], width, largest)
-        total += runs * max(own, 0.0)
+        own = max(own, 0.0)
+        mean += runs * own
+        square += runs * own * (own + 2.0 * behind)  # who runs here ran all that is behind
+        behind += own
         reach = max(reach - given.leaving[part], 0.0)
-    return total
+    return mean, square
 
 
 @inlined
-def _batch_seconds(given: Any, queue: int, samples: int) -> float:
-    """Time of a batch of any line, on average [s]."""
-    total, largest = 0.0, given.max_batch[queue]
-    for line in range(given.first_line[queue], given.first_line[queue + 1]):
-        own = line_seconds(given, line, float(samples), largest, given.compacts[queue])
-        total += given.share[line] * own
-    return total
+def _fill_seconds(given: Any, queue: int, work: Any, most: int) -> None:
+    """Fill in the mean [s] and the SCV of the time of batches of any line, by their samples."""
+    for samples in range(1, most + 1):
+        mean = square = 0.0
+        for line in range(given.first_line[queue], given.first_line[queue + 1]):
+            own, own_square = _line_moments(given, queue, line, float(samples))
+            mean += given.share[line] * own
+            square += given.share[line] * own_square
+        work.seconds[samples] = mean
+        work.scv[samples] = max(square / max(mean * mean, TINY) - 1.0, 0.0)
 
 
 @inlined
@@ -189,59 +237,6 @@ def _spend(given: Any, queue: int, line: int, size: float, own: Floats) -> float
 def _taken(number: int, reach: float, largest: int) -> int:
     """Samples that a batch takes where so many are present."""
     return min(max(int(number * reach + 0.5), 1), min(number, largest))
-
-
-@inlined
-def _fill_counts(counts: Floats, mean: float, excess: float, most: int) -> None:
-    """Fill in the probabilities of 0..most arrivals."""
-    if excess < LEAST_EXCESS:
-        counts[0] = math.exp(-mean)
-        for number in range(most):
-            counts[number + 1] = counts[number] * mean / (number + 1.0)
-    else:
-        shape, stays = mean / excess, excess / (1.0 + excess)
-        counts[0] = math.exp(-shape * math.log1p(excess))
-        for number in range(most):
-            counts[number + 1] = counts[number] * stays * (number + shape) / (number + 1.0)
-
-
-@inlined
-def _form(given: Any, queue: int, work: Any, row: int, wait: float, full: int) -> None:
-    """Wait for company: from the numbers present when a batch ends to those at the next start."""
-    rate, capacity = given.rate[queue], given.capacity[queue]
-    follows, present = work.follows, work.present
-    for number in range(capacity + 1):
-        follows[row, number] = 0.0
-    # Nobody waits: the next one to come is the first, and waits in full for others.
-    idle = present[0]
-    work.about[0, row] += idle / rate
-    present[0] = 0.0
-    for begun in range(2):
-        delay = wait if begun == 0 else given.timeout[queue]
-        _fill_counts(work.company, rate * delay, 0.0, full)
-        for number in range(1, capacity + 1):
-            mass = present[number] if begun == 0 else (idle if number == 1 else 0.0)
-            if mass <= 0.0:
-                continue
-            room = min(full, capacity) - number
-            if given.full[queue]:
-                room = max(room, 0)
-                for more in range(room):
-                    work.about[0, row] += mass / rate
-                    work.about[2, row] += mass * (number + more) / rate
-                follows[row, number + room] += mass
-                continue
-            if room <= 0 or delay <= 0.0:
-                follows[row, number] += mass
-                continue
-            left = 1.0
-            for more in range(room):
-                chance = work.company[more]
-                left -= chance
-                follows[row, number + more] += mass * chance
-                work.about[0, row] += mass * max(left, 0.0) / rate
-                work.about[2, row] += mass * max(left, 0.0) * (number + more) / rate
-            follows[row, number + room] += mass * max(left, 0.0)
 
 
 @inlined
@@ -274,10 +269,12 @@ def _eliminate(follows: Floats, stationary: Floats, most: int) -> None:
 
 
 @inlined
-def _play_batch(given: Any, queue: int, work: Any, number: int, samples: int, held: float) -> None:
+def _play_batch(given: Any, queue: int, work: Any, state: int, number: int, held: float) -> None:
     """Say what happens in a batch that starts with so many present."""
-    capacity, rate = given.capacity[queue], given.rate[queue]
+    capacity, rate, samples = given.capacity[queue], given.rate[queue], work.taken[state]
     seconds = work.seconds[samples]
+    # Long batches meet more of those who come: these wait for the mean rest of a random time.
+    rest = 0.5 * seconds * (1.0 + work.scv[samples])
     # Those who leave before the end make room for those who come after.
     mean, room = rate * seconds, capacity - number + int(samples * (1.0 - held) + 0.5)
     for other in range(capacity + 1):
@@ -287,28 +284,27 @@ def _play_batch(given: Any, queue: int, work: Any, number: int, samples: int, he
         chance = work.counts[came]
         found += chance * came
         below += chance
-        waiting += chance * came * 0.5 * seconds
+        waiting += chance * came * rest
         work.present[number - samples + came] += chance
     beyond = max(1.0 - below, 0.0)
     if beyond > 0.0:  # of many who come, the first ones find room
         many = max((mean - found) / max(beyond, TINY), room + 1.0)
-        waiting += beyond * seconds * room * (1.0 - 0.5 * (room + 1.0) / (many + 1.0))
+        waiting += beyond * 2.0 * rest * room * (1.0 - 0.5 * (room + 1.0) / (many + 1.0))
         work.present[number - samples + room] += beyond
-    work.about[0, number] = seconds
-    work.about[1, number] = max(mean - found - beyond * room, 0.0)
-    work.about[2, number] = (number - samples) * seconds + waiting
+    work.about[0, state] = seconds
+    work.about[1, state] = max(mean - found - beyond * room, 0.0)
+    work.about[2, state] = (number - samples) * seconds + waiting
 
 
 @inlined
-def _say(given: Any, queue: int, work: Any, said: Any, reach: float) -> None:
-    """Turn the law of starts into measures."""
-    largest = given.max_batch[queue]
+def _say(given: Any, queue: int, work: Any, said: Any, most: int) -> None:
+    """Turn the law of states 1..most into measures."""
     seconds = lost = waiting = busy = samples = squares = own = 0.0
-    for number in range(1, given.capacity[queue] + 1):
-        chance, taken = work.stationary[number], _taken(number, reach, largest)
-        seconds += chance * work.about[0, number]
-        lost += chance * work.about[1, number]
-        waiting += chance * work.about[2, number]
+    for state in range(1, most + 1):
+        chance, taken = work.stationary[state], work.taken[state]
+        seconds += chance * work.about[0, state]
+        lost += chance * work.about[1, state]
+        waiting += chance * work.about[2, state]
         busy += chance * work.seconds[taken]
         samples += chance * taken
         squares += chance * taken * taken
@@ -320,6 +316,30 @@ def _say(given: Any, queue: int, work: Any, said: Any, reach: float) -> None:
     said.company[queue] = squares / samples
     said.busy[queue] = busy / seconds
     said.length[queue] = own / samples
+
+
+@inlined
+def _excess_seen(given: Any, queue: int, seconds: float) -> float:
+    """Return the excess dispersion of what comes while a full buffer is served."""
+    turns = given.memory[queue] * seconds
+    seen = 1.0 - (1.0 - math.exp(-turns)) / turns if turns > SHORT else 0.5 * turns
+    return float(given.excess[queue] * seen)
+
+
+@inlined
+def _choose_sizes(given: Any, queue: int, work: Any, alike: float) -> int:
+    """Fill in how many a batch takes from each state; return the number of states."""
+    capacity, largest = given.capacity[queue], given.max_batch[queue]
+    # The line whose turn it is has gathered for longest: of L alike, for as long as L batches,
+    # the others for L - 1, ..., 1.
+    reach = 2.0 / (1.0 + 1.0 / max(alike, TINY))
+    full = given.full[queue]
+    for number in range(1, capacity + 1):
+        work.taken[number] = _taken(number, 1.0 if full else reach, largest)
+    if not full:
+        return int(capacity)
+    work.taken[capacity + 1] = _taken(capacity, reach, largest)
+    return int(capacity) + 1
 
 
 @compiled
@@ -337,35 +357,41 @@ def batch_queues(given: Any, work: Any, said: Any) -> None:
         alike = 0.0
         for line in range(first, last):
             alike += given.share[line] ** 2
-        # The line whose turn it is has gathered for longest: of L alike, for as long as L batches,
-        # the others for L - 1, ..., 1.
-        reach, full = 2.0 / (1.0 + 1.0 / max(alike, TINY)), largest
-        if given.full[queue]:
-            # While one line fills its batch, the others have half of theirs.
-            reach, full = 1.0, largest + (last - first - 1) * (largest - 1) // 2
-        most, full = min(largest, capacity), min(full, capacity)
-        for samples in range(1, most + 1):
-            work.seconds[samples] = _batch_seconds(given, queue, samples)
-        drain = work.seconds[most] * capacity / most
-        turns = given.memory[queue] * drain
-        seen = 1.0 - (1.0 - math.exp(-turns)) / turns if turns > SHORT else 0.5 * turns
-        excess = given.excess[queue] * seen
+        states = _choose_sizes(given, queue, work, alike)
+        most = min(largest, capacity)
+        _fill_seconds(given, queue, work, most)
+        excess = _excess_seen(given, queue, work.seconds[most] * capacity / most)
         held = 0.0
         for line in range(first, last):
             held += given.share[line] * _spend(given, queue, line, float(most), said.own)
         held = min(held / work.seconds[most], 1.0)
+        if given.full[queue]:
+            load = given.rate[queue] * work.seconds[most] / most
+            split_rests(last - first, largest, load, capacity, work)
         before = 0
-        for number in range(1, capacity + 1):
-            samples = _taken(number, reach, largest)
+        for state in range(1, states + 1):
+            number, samples = min(state, capacity), work.taken[state]
             if samples != before:
                 mean = given.rate[queue] * work.seconds[samples]
-                _fill_counts(work.counts, mean, excess, capacity)
+                # Those who come in a random time scatter with it, too.
+                fill_counts(work.counts, mean, excess + mean * work.scv[samples], capacity)
             before = samples
-            _play_batch(given, queue, work, number, samples, held)
-            # Who came in the meantime has waited for half of it already.
-            wait = max(given.timeout[queue] - 0.5 * work.seconds[samples], 0.0)
-            _form(given, queue, work, number, wait, full)
-        _eliminate(work.follows, work.stationary, capacity)
-        _say(given, queue, work, said, reach)
+            _play_batch(given, queue, work, state, number, held)
+            for other in range(states + 1):
+                work.follows[state, other] = 0.0
+            if given.full[queue]:
+                gather_full(given, queue, work, state, number - samples, state > capacity)
+            else:
+                # Who came in the meantime has waited for half of it already.
+                wait = max(given.timeout[queue] - 0.5 * work.seconds[samples], 0.0)
+                wait_for_company(given, queue, work, state, wait, most)
+        _eliminate(work.follows, work.stationary, states)
+        _say(given, queue, work, said, states)
         for line in range(first, last):
-            _spend(given, queue, line, said.company[queue], said.own)
+            size = said.company[queue]
+            if not given.full[queue]:
+                # As many of a line gather between its batches as come of it.
+                more = (size - 1.0) * given.share[line] / max(alike, TINY)
+                size = min(1.0 + more, float(largest))
+            said.with_line[line] = size
+            _spend(given, queue, line, size, said.own)

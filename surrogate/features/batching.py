@@ -19,15 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datagen.evaluation import DeploymentBatch
-from datagen.evaluation.fields import ranges
 from datagen.evaluation.loads import step_work
 from datagen.npu import BATCH_POLICIES
 from surrogate.features.accelerators import Visits, is_accelerator, said_of, visits
 from surrogate.features.arrays import FlowArrays
-from surrogate.features.batch_queue_kernel import Accelerators, Said
-from surrogate.features.bursts import dispersion
+from surrogate.features.batch_queue_kernel import Said
+from surrogate.features.bunches import bunched, bunches
+from surrogate.features.bursts import dispersion, gap_scv
 from surrogate.features.group import Columns, FeatureGroup, FeatureNames, packed
 from surrogate.features.prior import Prior
+from surrogate.features.turns import precedence, waits
 
 __all__ = ["Batching"]
 
@@ -42,6 +43,10 @@ LEAST = 1e-6
 MOST_WAIT = 1e4
 """Longest wait for company that is told apart, over the time of a sample alone."""
 
+_BUNCH = (
+    "jobs that come at once (log)",
+    "jobs that come at once / capacity (log)",
+)
 _STEP = (
     "on an accelerator (0 or 1)",
     "time in the company expected / time alone (log)",
@@ -56,6 +61,9 @@ _STEP = (
     "deadline / mean deadline on the accelerator (log; 0 if none)",
     "how much earlier the others' deadlines are / wait by batches (-1 to 1; 0 if none)",
     "time until its line has filled a batch / wait by batches (log)",
+    "samples of its line in its batch by batches (log)",
+    "wait of its line by batches / time alone (log1p)",
+    *_BUNCH,
 )
 _DEVICE = (
     "is an accelerator (0 or 1)",
@@ -98,24 +106,30 @@ class _BatchedPrior(Prior):
         found: The visits, or None where there are no accelerators.
         said: What the kernel said of them.
         rate: Samples that come to each visit [1/s] [I].
+        queued: How long they wait until their batch starts [s] [I].
         excess: Excess dispersion of what comes [Q].
         memory: Rate at which it fades [1/s] [Q].
+        size: Jobs that come to each step at once [S].
     """
 
     found: Visits | None = None
     said: Said | None = None
     rate: Floats | None = None
+    queued: Floats | None = None
     excess: Floats | None = None
     memory: Floats | None = None
+    size: Floats | None = None
 
 
 class Batching(FeatureGroup):
     """Batches: who forms them, what they cost, and the queue in front of them."""
 
+    holds = True
     names = FeatureNames(step=_STEP, device=_DEVICE, flow=_FLOW)
 
     def adapted(self, arrays: FlowArrays) -> FlowArrays:
         batch = packed(arrays)
+        arrays = replace(arrays, chain_scv=_like(arrays.chain_scv, gap_scv(batch)))
         on = _on_accelerators(batch)
         if not on.any():
             return arrays
@@ -137,8 +151,10 @@ class Batching(FeatureGroup):
         alone = batch.step_mean[found.step]
         loss, wait = np.zeros((2, len(row)))
         loss[found.step] = said.loss[found.queue]
-        queued = said.wait[found.queue] + _of_slow_lines(found, given)
+        queued = waits(batch, found, given, said, rate)
         wait[found.step] = np.maximum(queued + said.own - alone, 0.0)
+        together = bunches(batch, found, said.with_line[found.line], rate)
+        prior = bunched(arrays, prior, together)
         there = _like(prior.step_loss, _on_accelerators(batch)[row]).bool()
         step_loss = torch.where(there, _like(prior.step_loss, loss[row]), prior.step_loss)
         flow_rate = arrays.of_flows(arrays.flow_rate)
@@ -155,7 +171,14 @@ class Batching(FeatureGroup):
             "unbounded": unbounded,
         }
         return _BatchedPrior(
-            **kept, found=found, said=said, rate=rate, excess=given.excess, memory=given.memory
+            **kept,
+            found=found,
+            said=said,
+            rate=rate,
+            queued=queued,
+            excess=given.excess,
+            memory=given.memory,
+            size=together.size,
         )
 
     def columns(self, arrays: FlowArrays, prior: Prior) -> Columns:
@@ -163,26 +186,14 @@ class Batching(FeatureGroup):
         step = np.zeros((len(batch.step_mean), len(_STEP)))
         device = np.zeros((len(batch.device_speed), len(_DEVICE)))
         if isinstance(prior, _BatchedPrior) and prior.found is not None:
-            step[prior.found.step] = _of_visits(batch, prior)
+            own = len(_STEP) - len(_BUNCH)
+            step[prior.found.step, :own] = _of_visits(batch, prior)
+            step[:, own:] = _of_bunches(batch, prior)
             device[prior.found.device] = _of_accelerators(batch, prior)
         row = arrays.step_row.cpu().numpy()
         flow = _of_chains(batch)[arrays.flow_chain.cpu().numpy()]
         like = arrays.step_mean
         return _like(like, step[row]), _like(like, device), _like(like, flow)
-
-
-def _of_slow_lines(found: Visits, given: Accelerators) -> Floats:
-    """Return what a visit waits longer than others until its line has filled a batch [s] [I].
-
-    Only where full batches start alone, or the buffer is full.
-    """
-    rate = given.rate[found.line_queue] * given.share
-    largest = given.max_batch[found.line_queue]
-    longest = (given.capacity / given.rate)[found.line_queue]
-    filling = np.minimum(0.5 * (largest - 1.0) / rate, longest)
-    mean = np.bincount(found.line_queue, weights=filling * given.share)
-    more = np.where(given.full[found.line_queue], filling - mean[found.line_queue], 0.0)
-    return np.asarray(more[found.line])
 
 
 def _like(tensor: Tensor, values: NDArray[np.generic]) -> Tensor:
@@ -199,10 +210,11 @@ def _log(values: Floats) -> Floats:
 
 def _of_visits(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:
     """Return the columns of steps on accelerators [I, len(_STEP)]."""
-    found, said, rate = prior.found, prior.said, prior.rate
+    found, said, rate, queued = prior.found, prior.said, prior.rate, prior.queued
     assert found is not None
     assert said is not None
     assert rate is not None
+    assert queued is not None
     queue, line = found.queue, found.line
     largest, timeout = found.parameter[queue, 1], found.parameter[queue, 2]
     alone = np.maximum(found.times(1), LEAST**2)
@@ -229,31 +241,20 @@ def _of_visits(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:
             np.log1p(said.wait[queue] / alone),
             np.where(known, log_deadline - np.log(alone), 0.0),
             np.where(known, log_deadline - mean[queue], 0.0),
-            _precedence(found, np.where(known, deadline, np.nan), rate, said),
+            precedence(batch, found, said, rate),
             _log((largest - 1.0) / of_line[line] / (said.wait[queue] + alone)),
+            _log(said.with_line[line]),
+            np.log1p(queued / alone),
         ],
         axis=1,
     )
 
 
-def _precedence(found: Visits, deadline: Floats, rate: Floats, said: Said) -> Floats:
-    """Return how far the others on an accelerator are ahead where deadlines decide [I].
-
-    That is the mean over its samples of the difference of deadlines over the time to wait and be
-    served, cut to [-1, 1]; no deadline is later than any.
-    """
-    scale = (said.wait + said.length)[found.queue]
-    last = np.where(np.isnan(deadline), np.inf, deadline) / scale
-    begin = np.append(np.flatnonzero(np.diff(found.queue, prepend=-1)), len(rate))
-    sizes = np.diff(begin)[found.queue]
-    mine = np.repeat(np.arange(len(rate)), sizes)
-    other = ranges(begin[found.queue], sizes)
-    ahead = np.zeros(len(mine))
-    unlike = last[mine] != last[other]
-    ahead[unlike] = np.clip(last[mine[unlike]] - last[other[unlike]], -1.0, 1.0)
-    weight = rate[other]
-    total = np.bincount(mine, weights=weight * ahead)
-    return np.asarray(total / np.maximum(np.bincount(mine, weights=weight), LEAST**2))
+def _of_bunches(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:
+    """Return the columns of all steps that say how jobs come [S, len(_BUNCH)]."""
+    assert prior.size is not None
+    room = np.minimum(batch.device_capacity[batch.step_device_row], 1.0 / LEAST)
+    return np.stack([_log(prior.size), _log(prior.size / room)], axis=1)
 
 
 def _of_accelerators(batch: DeploymentBatch, prior: _BatchedPrior) -> Floats:

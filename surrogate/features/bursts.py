@@ -20,12 +20,22 @@ from numpy.typing import NDArray
 
 from datagen.arrivals import ARRIVAL_NAMES
 from datagen.evaluation import DeploymentBatch
+from datagen.evaluation.loads import offered_load, step_work
 
-__all__ = ["dispersion"]
+__all__ = ["dispersion", "gap_scv"]
 
 Floats = NDArray[np.float64]
 
 MODULATED = ARRIVAL_NAMES.index("mmpp")
+
+REACH = 4.0
+"""Services over (1 - load)^2 that a queue looks back at: some of the times in which it relaxes."""
+
+LEAST_FREE = 1e-3
+"""Least share of free time, for times of relaxation."""
+
+SHORT = 1e-6
+"""Relative time below which 1 - (1 - exp(-x)) / x is taken from its series."""
 
 
 def dispersion(batch: DeploymentBatch) -> tuple[Floats, Floats]:
@@ -51,3 +61,32 @@ def dispersion(batch: DeploymentBatch) -> tuple[Floats, Floats]:
     variance = begins * ends / fading**2 * (calm - burst) ** 2
     excess[rows], memory[rows] = 2.0 * variance / (mean * fading), fading
     return excess, memory
+
+
+def gap_scv(batch: DeploymentBatch) -> Floats:
+    """Return SCVs of gaps with which renewal arrivals would scatter as those of bursts do.
+
+    A queue feels the index of dispersion over the time that it looks back: until it has emptied a
+    full buffer, or forgotten where it began.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Mean over the first devices of each chain's paths; where gaps are independent, their own
+        SCV [C].
+    """
+    excess, memory = dispersion(batch)
+    lasting = excess > batch.chain_scv - 1.0
+    if not lasting.any():
+        return batch.chain_scv.copy()
+    step = batch.step_start[:-1]
+    device, chain = batch.step_device_row[step], batch.step_chain[step]
+    free = 1.0 - offered_load(batch)[device]
+    jobs = np.where(free > 0.0, REACH / np.maximum(free, LEAST_FREE) ** 2, np.inf)
+    room = np.minimum(batch.device_capacity[device], 1.0 / LEAST_FREE**2)
+    turns = memory[chain] * step_work(batch)[step] * np.minimum(jobs, room)
+    away = np.maximum(turns, SHORT)
+    seen = np.where(turns > SHORT, 1.0 + np.expm1(-away) / away, 0.5 * turns)
+    share = np.bincount(chain, weights=batch.path_probability * seen, minlength=len(excess))
+    return np.where(lasting, 1.0 + np.maximum(excess, 0.0) * share, batch.chain_scv)

@@ -57,6 +57,8 @@ class FeatureGroup(ABC):
     names: ClassVar[FeatureNames]
     joins: ClassVar[bool] = False
     """Whether a network that reads it says how branches of parallel chains join."""
+    holds: ClassVar[bool] = False
+    """Whether a trained network that reads it lets devices lose what they cannot serve."""
 
     @property
     def keeps_prior(self) -> bool:

@@ -109,8 +109,9 @@ class DeploymentNetwork(nn.Module, ABC):
 
     ``settings`` holds the arguments it was made with; ``law_outputs`` says how many outputs the law
     head has, those that tell how branches join among them; ``scaled`` says whether it already knows
-    the scale of its features, from a sample or from a checkpoint. A subclass makes the layers
-    between the encoders and the heads, and then the heads.
+    the scale of its features, from a sample or from a checkpoint; ``holds`` says whether devices
+    lose what they cannot serve, once it is trained. A subclass makes the layers between the
+    encoders and the heads, and then the heads.
 
     Args:
         hidden: Width of all states, even, >= 2.
@@ -144,6 +145,7 @@ class DeploymentNetwork(nn.Module, ABC):
         self.scaled = False
         self.features = FeatureFunction(feature_groups(groups), companions=companions)
         joins = any(group.joins for group in self.features.groups)
+        self.holds = any(group.holds for group in self.features.groups)
         self.law_numbers = len(LEVELS) + quick_jobs
         self.law_outputs = self.law_numbers + (JOIN_OUTPUTS if joins else 0)
         names = self.features.names
@@ -224,7 +226,9 @@ class DeploymentNetwork(nn.Module, ABC):
         told = self.law_head(flow)
         law, join = told[:, : self.law_numbers], told[:, self.law_numbers :]
         joining = join if join.shape[1] else None
-        return read_out(arrays, features.prior, self.head(of_step), law, joining)
+        # While it learns, a network is to see by how much it is wrong.
+        held = self.holds and not self.training
+        return read_out(arrays, features.prior, self.head(of_step), law, joining, held=held)
 
     @abstractmethod
     def states(self, arrays: FlowArrays, features: Features) -> States:

@@ -17,6 +17,7 @@ from torch import Tensor
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.decomposition import Prior
 from surrogate.features.features import logit
+from surrogate.models.capacity import within_capacity
 from surrogate.models.joining import Ways, joined_ways
 from surrogate.models.latency_law import LatencyLaw, flow_log_quantiles, growth_below
 
@@ -110,6 +111,8 @@ def read_out(
     correction: Tensor,
     law_correction: Tensor,
     join_correction: Tensor | None = None,
+    *,
+    held: bool = False,
 ) -> Prediction:
     """Turn corrections of the prior into measures.
 
@@ -120,6 +123,7 @@ def read_out(
         law_correction: What tells the quantiles of each flow's latency from its mean [P, 3],
             and perhaps the law below its median [P, 4].
         join_correction: How branches of a parallel chain join [P, 2], where a network knows.
+        held: Whether devices lose what they cannot serve, whatever the corrections.
 
     Returns:
         Measures inside their physical range, whatever the corrections.
@@ -128,6 +132,8 @@ def read_out(
     log_passed = torch.nn.functional.logsigmoid(-log_odds)
     if prior.lossless is not None:
         log_passed = torch.where(prior.lossless, 0.0, log_passed)
+    if held:
+        log_passed = within_capacity(arrays, log_passed, prior.unbounded)
     sojourn = arrays.step_mean + _corrected_wait(arrays, prior, correction[:, 1])
     constant = torch.where(arrays.step_scv == 0, arrays.step_mean, 0.0)
     flows = Ways(

@@ -45,6 +45,17 @@ def test_the_policy_is_that_of_the_busiest_accelerator(benchmark: ModuleType) ->
     assert set(found) <= {*BATCH_POLICIES, benchmark.NOWHERE}
 
 
+def test_results_say_how_their_deployments_were_made(benchmark: ModuleType) -> None:
+    runs = {"events": 1e6, "replications": 4}
+    made = {"program": "datagen generate", "seed": 7, "config": {"simulation": runs}}
+    made["config"]["scenario"] = {"name": "npu"}
+    again = {"program": "datagen simulate", "seed": 9, "config": {"simulation": runs}}
+    known = "seed 7, 1e+06 events, 4 runs"
+    assert benchmark.origin_of(made) == f"scenario npu, `datagen generate`, {known}"
+    assert benchmark.origin_of(again).startswith("drawn before, `datagen simulate`, seed 9")
+    assert benchmark.origin_of({"program": "x"}) == "drawn before, `x`"
+
+
 def test_errors_are_relative_for_latencies_only(benchmark: ModuleType, folder: Path) -> None:
     data = benchmark.judged(folder)
     off = {"latency": 1.1 * data.true["latency"], "loss_ratio": data.true["loss_ratio"] + 0.1}

@@ -51,6 +51,13 @@ def test_an_exit_is_a_path_and_a_visit_one_step() -> None:
     assert paths.step_count.tolist() == [1, 1, 1, 1, 2, 1, 2, 1]
     assert paths.step_first.tolist() == [0, 0, 1, 0, 1, 0, 1, 3]
     assert paths.step_whole.all()
+    # Whole visits: who leaves after the first segment was in a batch for two.
+    assert batch.fragment_start is not None
+    assert np.diff(batch.fragment_start).tolist() == [1, 1, 2, 1, 2, 1, 2, 1]
+    assert batch.fragment_law is None
+    again = ExitPaths.of(batch).batch
+    assert again.fragment_start is not None
+    assert again.fragment_start.tolist() == batch.fragment_start.tolist()
     assert batch.chain_deadline.tolist() == [20.0]
     assert not batch.effects[0] & int(Effect.EXITS | Effect.ROUTING)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,8 @@ from datagen.evaluation import pack
 from datagen.evaluation.exit_paths import ExitPaths
 from datagen.exits import ExitMix
 from datagen.npu import BatchTable
-from datagen.simulator import simulate
+from datagen.simulator import SimulationOptions, simulate
+from datagen.simulator.batch_sizes import batch_sizes
 from surrogate.features.accelerators import said_of, visits
 from surrogate.features.batch_queue_kernel import MOST_JOBS, Accelerators, Said
 
@@ -93,6 +96,70 @@ def test_near_simulation(config: BatchConfig, rate: float, models: int) -> None:
     assert latency == pytest.approx(measured["latency"].mean(), rel=0.08)
     assert found.loss[0] == pytest.approx(measured["loss_ratio"].mean(), abs=0.01)
     assert len(given.share) == models
+
+
+@pytest.mark.parametrize(
+    ("rate", "models", "largest", "capacity", "near"),
+    [(2.0, 2, 4, 40, 0.04), (5.0, 3, 4, 40, 0.04), (3.0, 3, 8, 14, 0.13)],
+)
+def test_full_batches_of_several_lines_form_as_simulated(
+    rate: float, models: int, largest: int, capacity: int, near: float
+) -> None:
+    """With room for all rests and without: the last one often starts what there is."""
+    config = BatchConfig(policy="static", max_batch=largest)
+    deployment = deployed(rate, config, capacity=capacity, models=models)
+    _, found = said(deployment)
+    measured = simulate([deployment], events=2e5, replications=1, seed=1)
+    assert found.batch[0] == pytest.approx(measured.device["batch"][0], rel=near)
+    latency = found.wait[0] + found.length[0]
+    assert latency == pytest.approx(measured.chain["latency"].mean(), rel=max(near, 0.05))
+    assert found.loss[0] == pytest.approx(measured.chain["loss_ratio"].mean(), abs=0.02)
+
+
+def test_one_by_one_waits_follow_from_two_moments() -> None:
+    """Pollaczek and Khinchine's formula: of two networks one takes thrice as long."""
+    table = {f"m{n}": BatchTable(seconds=np.array([[0.25 if n == 0 else 0.75]])) for n in range(2)}
+    chains = tuple(
+        Chain(
+            name=f"c{n}",
+            model=f"m{n}",
+            arrivals=Poisson(rate=0.6),
+            fragments=(Fragment(name="f", service=Deterministic(mean=1.0)),),
+        )
+        for n in range(2)
+    )
+    deployment = Deployment(
+        problem=Problem(
+            devices=(Device(name="npu", capacity=60, npu=Npu(table=table)),), chains=chains
+        ),
+        placement={"c0": (("npu",),), "c1": (("npu",),)},
+    )
+    _, found = said(deployment)
+    load, square = 1.2 * 0.5, 0.5 * (0.25**2 + 0.75**2)
+    assert found.wait[0] == pytest.approx(1.2 * square / (2.0 * (1.0 - load)), rel=0.01)
+    assert found.own == pytest.approx([0.25, 0.75])
+
+
+def test_of_unlike_lines_the_frequent_one_has_the_larger_batches() -> None:
+    config = BatchConfig(policy="dynamic", max_batch=8)
+    deployment = deployed(5.0, config, models=2)
+    often, seldom = deployment.problem.chains
+    chains = (
+        replace(often, arrivals=Poisson(rate=4.0)),
+        replace(seldom, arrivals=Poisson(rate=1.0)),
+    )
+    deployment = replace(deployment, problem=replace(deployment.problem, chains=chains))
+    _, found = said(deployment)
+    sizes = batch_sizes(deployment, SimulationOptions(events=1e5, replications=1, seed=1))
+    measured = {}
+    for line in sizes:
+        number = np.arange(1, line.counts.shape[1] + 1)
+        counts = line.counts.sum(axis=0)
+        measured[line.model] = (counts @ number**2) / (counts @ number)
+    told = dict(zip(sorted(measured), found.with_line, strict=True))
+    for model, size in measured.items():
+        assert told[model] == pytest.approx(size, rel=0.3), model
+    assert max(told.values()) > 1.5 * min(told.values())
 
 
 @pytest.mark.parametrize("compaction", [False, True])

@@ -10,7 +10,11 @@ import pytest
 from datagen.arrivals import Renewal
 from datagen.evaluation import pack
 from datagen.scenarios.bursty import burst_arrivals
-from surrogate.features.bursts import dispersion
+from datagen.simulator import simulate
+from surrogate.features.arrays import flow_arrays
+from surrogate.features.bursts import dispersion, gap_scv
+from surrogate.features.features import FeatureFunction
+from surrogate.features.groups import feature_groups
 from tests.surrogate.cases import single
 
 BURSTS = burst_arrivals(2.0, 8.0, 0.25, 40.0)
@@ -44,3 +48,25 @@ def test_without_processes_gaps_tell() -> None:
     bare = replace(batch, chain_arrivals=None)
     assert dispersion(bare)[0] == pytest.approx(batch.chain_scv - 1.0)
     assert excess[0] > bare.chain_scv[0] - 1.0
+
+
+def test_gaps_stand_for_bursts_as_far_as_queues_look_back() -> None:
+    """Between those of the gaps alone, which forget a burst, and of counts over long times."""
+    quick, slow = single(arrivals=BURSTS, means=(0.01,)), single(arrivals=BURSTS, means=(0.45,))
+    batch = pack([quick, slow, single(arrivals=Renewal(mean=0.5, scv=3.0))])
+    found = gap_scv(batch)
+    assert 1.0 < found[0] < found[1] < 1.0 + dispersion(batch)[0][1]
+    assert found[2] == 3.0
+
+
+def test_bursts_make_jobs_wait_as_simulated() -> None:
+    deployment = single(arrivals=BURSTS, means=(0.35,), capacity=40)
+    measured = simulate([deployment], events=4e5, replications=1, seed=2)
+    wait = measured.step["sojourn_completed"][0] - 0.35
+    arrays = flow_arrays(pack([deployment]))
+    told = {
+        names: float(FeatureFunction(feature_groups(names))(arrays).prior.step_wait)
+        for names in ((), ("batching",))
+    }
+    assert told["batching",] == pytest.approx(wait, rel=0.25)
+    assert abs(told[()] - wait) > 2.0 * abs(told["batching",] - wait)
