@@ -14,8 +14,9 @@ from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Effect, Evaluable, Evaluator, Measures, as_batch
 from datagen.evaluation.loads import fluid_load, unstable
 from datagen.simulator.contention import CONTENTION_EFFECTS, LINK_EFFECTS
+from datagen.simulator.covered import FEATURE_EFFECTS
 from datagen.simulator.engine import Engine
-from datagen.simulator.network import FEATURE_EFFECTS, networks
+from datagen.simulator.network import networks
 from datagen.simulator.options import EngineName, SimulationOptions
 from datagen.simulator.plays import Play, events_per_job
 from datagen.simulator.rounds import TOGETHER, Results, play_rounds

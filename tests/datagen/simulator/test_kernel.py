@@ -20,8 +20,8 @@ from datagen.distributions import Exponential, LogNormal
 from datagen.evaluation import pack
 from datagen.exits import ExitMix
 from datagen.simulator import kernel, numba_engine, simpy_work, warm_up
+from datagen.simulator.arrival_kernel import batch_of as _batch_of
 from datagen.simulator.engine import Replications, Run
-from datagen.simulator.kernel import _batch_of
 from datagen.simulator.leave_kernel import latency_bin as _latency_bin
 from datagen.simulator.network import Network
 from datagen.simulator.numba_engine import NumbaEngine
