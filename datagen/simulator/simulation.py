@@ -12,7 +12,7 @@ from datagen.analytic.relaxation import settling_times
 from datagen.deployment import Deployment, Overflow
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Effect, Evaluable, Evaluator, Measures, as_batch
-from datagen.evaluation.loads import fluid_load, unstable
+from datagen.evaluation.loads import fluid_load, never_entered, unstable
 from datagen.simulator.contention import CONTENTION_EFFECTS, LINK_EFFECTS
 from datagen.simulator.covered import ENGINE_COVERS, FEATURE_EFFECTS
 from datagen.simulator.engine import Engine
@@ -66,7 +66,8 @@ def simulate_batch(
 
     Returns:
         Measures with standard errors; deployments without a steady state are ``unstable`` rows, and
-        those whose jobs came to wait for each other in a circle ``deadlocked`` ones.
+        those whose jobs came to wait for each other in a circle, or for room that a device never
+        has, ``deadlocked`` ones.
 
     Raises:
         InvalidInputError: If the batch came without its laws.
@@ -163,7 +164,8 @@ def simulate(
         Measures in the same order.
 
     Raises:
-        InvalidInputError: If a deployment has no steady state or an option breaks its rule.
+        InvalidInputError: If a deployment has no steady state, jobs of it would wait for room that
+            a device never has, or an option breaks its rule.
         DeadlockError: If jobs of a deployment that blocks came to wait for each other in a circle.
         NotSupportedError: If a deployment uses what the engine does not play.
     """
@@ -184,6 +186,9 @@ def simulate(
         load = fluid_load(batch.select(np.flatnonzero(no_steady_state)[:1]))
         rule = "keep devices of unlimited capacity below load 1"
         raise InvalidInputError("deployments", rule, float(load.max()))
+    vain = never_entered(batch)
+    rule = "be <= the capacity of the devices that jobs wait for (overflow=block)"
+    require(not vain.any(), "demand", rule, float(batch.step_demand[vain].max(initial=0.0)))
     results = _played(batch, options, no_steady_state)
     if results.deadlocks:
         raise results.deadlocks[0]
