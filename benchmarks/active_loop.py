@@ -311,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = BenchmarkParser(__doc__)
     add = parser.add_argument
-    add("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
+    parser.add_checkpoint()
     add("--seconds", metavar="B", type=float, default=5.0, help="budget of each search [s]")
     add("--problems", metavar="N", type=int, default=8, help="problems searched")
     given = parser.given(arguments)

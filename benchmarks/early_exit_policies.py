@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -107,6 +106,43 @@ def key_of(row: dict[str, Any]) -> tuple[object, ...]:
     return tuple(row[n] for n in ("topology", "difficulty", "arrivals", "load", "policy"))
 
 
+def parser() -> BenchmarkParser:
+    """Return the command line."""
+    made = BenchmarkParser(__doc__)
+    made.add_public_data()
+    made.add_argument("--target", metavar="L", type=float, default=0.01, help="loss target")
+    made.add_argument(
+        "--loads", metavar="L", type=float, nargs="+", default=LOADS, help="load factors"
+    )
+    made.add_argument(
+        "--topologies",
+        metavar="T",
+        nargs="+",
+        default=TOPOLOGIES,
+        choices=TOPOLOGIES,
+        help="gateway, edges or both",
+    )
+    made.add_argument(
+        "--difficulties",
+        metavar="D",
+        nargs="+",
+        default=DIFFICULTIES,
+        choices=DIFFICULTIES,
+        help="clean, drifting or both",
+    )
+    made.add_argument("--jobs", metavar="N", type=int, default=JOBS, help="jobs of a cell")
+    made.add_argument(
+        "--rows", metavar="FILE", type=Path, required=True, help="rows measured so far"
+    )
+    made.add_argument("--questions", metavar="FILE", type=Path, help="rows of the open questions")
+    made.add_argument(
+        "--notes", metavar="FILE", type=Path, help="comments for the result file, in Markdown"
+    )
+    made.add_argument("--report-only", action="store_true", help="measure nothing")
+    made.add_argument("--plot", metavar="FILE", type=Path, help="accuracy by load")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark.
 
@@ -116,42 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    parser = BenchmarkParser(__doc__)
-    named = os.environ.get("EDGE_SURROGATE_DATA", "../shared/data")
-    parser.add_argument(
-        "--data", metavar="FOLDER", type=Path, default=Path(named), help="public data"
-    )
-    parser.add_argument("--target", metavar="L", type=float, default=0.01, help="loss target")
-    parser.add_argument(
-        "--loads", metavar="L", type=float, nargs="+", default=LOADS, help="load factors"
-    )
-    parser.add_argument(
-        "--topologies",
-        metavar="T",
-        nargs="+",
-        default=TOPOLOGIES,
-        choices=TOPOLOGIES,
-        help="gateway, edges or both",
-    )
-    parser.add_argument(
-        "--difficulties",
-        metavar="D",
-        nargs="+",
-        default=DIFFICULTIES,
-        choices=DIFFICULTIES,
-        help="clean, drifting or both",
-    )
-    parser.add_argument("--jobs", metavar="N", type=int, default=JOBS, help="jobs of a cell")
-    parser.add_argument(
-        "--rows", metavar="FILE", type=Path, required=True, help="rows measured so far"
-    )
-    parser.add_argument("--questions", metavar="FILE", type=Path, help="rows of the open questions")
-    parser.add_argument(
-        "--notes", metavar="FILE", type=Path, help="comments for the result file, in Markdown"
-    )
-    parser.add_argument("--report-only", action="store_true", help="measure nothing")
-    parser.add_argument("--plot", metavar="FILE", type=Path, help="accuracy by load")
-    given = parser.given(arguments)
+    given = parser().given(arguments)
     if not given.report_only:
         with given.rows.open("a") as file:
             for row in sweep(given, {key_of(row) for row in read_rows(given.rows)}):

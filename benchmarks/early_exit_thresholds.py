@@ -14,7 +14,6 @@ lost, both ways being taken alike.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -315,10 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status.
     """
     parser = BenchmarkParser(__doc__)
-    named = os.environ.get("EDGE_SURROGATE_DATA", "../shared/data")
-    parser.add_argument(
-        "--data", metavar="FOLDER", type=Path, default=Path(named), help="public data"
-    )
+    parser.add_public_data()
     parser.add_argument("--trace", metavar="FILE", type=Path, help="a recorded trace")
     parser.add_argument("--checkpoint", metavar="NAME", help="a surrogate; the analytic by default")
     parser.add_argument("--target", metavar="L", type=float, default=0.01, help="loss target")
@@ -327,8 +323,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--plot", metavar="FILE", type=Path, help="accuracy against loss")
     given = parser.given(arguments)
-    if not (given.data / "ceed" / "system_profile.json").is_file():
-        parser.error(f"data must be a folder (set EDGE_SURROGATE_DATA or --data), got {given.data}")
+    profile = given.data / "ceed" / "system_profile.json"
+    parser.require_public_data(profile.is_file(), given.data)
     trace = made_up_trace()
     if given.trace is not None:
         trace = ExitTrace.load(given.trace, name="trace")

@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status.
     """
     parser = BenchmarkParser(__doc__)
-    parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
+    parser.add_checkpoint()
     parser.add_argument("--seconds", metavar="B", type=float, default=10.0, help="budget [s]")
     given = parser.given(arguments)
     report = measure(given.checkpoint, given.seconds)

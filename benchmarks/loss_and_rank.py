@@ -188,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = BenchmarkParser(__doc__)
     parser.add_argument("dataset", type=Path, help="data set with precise losses")
-    parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
+    parser.add_checkpoint()
     parser.add_argument("--problems", metavar="N", type=int, default=PROBLEMS, help="problems")
     parser.add_argument("--placements", metavar="N", type=int, default=PLACEMENTS, help="of each")
     parser.add_argument("--seed", metavar="S", type=int, default=2026, help="of the problems")

@@ -343,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = BenchmarkParser(__doc__)
     parser.add_argument("folder", type=Path, help="where the data sets lie, or are to lie")
-    parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
+    parser.add_checkpoint()
     parser.add_argument("--workers", metavar="W", type=int, default=1, help="that simulate")
     given = parser.given(arguments)
     surrogate = load_surrogate(given.checkpoint)

@@ -347,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = BenchmarkParser(__doc__)
     add = parser.add_argument
-    add("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
+    parser.add_checkpoint()
     add("--seconds", metavar="B", type=float, nargs="+", action="extend", help="budgets [s]")
     add("--problems", metavar="N", type=int, default=20, help="problems searched")
     add(

@@ -6,7 +6,6 @@ the checkpoint and prints the figures; ``--out FOLDER`` also writes a dated resu
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from result_file import REPOSITORY, BenchmarkParser, cores, deliver, head, machine
+from result_file import BenchmarkParser, cores, deliver, head, machine
 
 HORIZON = 1e5
 """Simulated time of each deployment [s]: as long as makes our noise small beside the labels'."""
@@ -28,12 +27,6 @@ PER_CHAIN = (
 """Text files of the format with one line per deployment, and per chain."""
 
 COLUMNS = ("mape", "mape_trimmed", "median", "p95", "p99", "mae")
-
-
-def default_data() -> Path:
-    """Return where the public validation set is looked for."""
-    named = os.environ.get("EDGE_SURROGATE_DATA", "../shared/data")
-    return (REPOSITORY / named).resolve() / "chainnet" / "val"
 
 
 def shortened(source: Path, target: Path, limit: int) -> Path:
@@ -198,17 +191,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status.
     """
     parser = BenchmarkParser(__doc__)
-    parser.add_argument("--data", metavar="FOLDER", type=Path, help="folder of the text files")
-    parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
+    parser.add_public_data("chainnet", "val", said="folder of the text files")
+    parser.add_checkpoint()
     parser.add_argument("--limit", metavar="N", type=int, help="first N deployments only")
     parser.add_argument("--horizon", metavar="H", type=float, default=HORIZON, help="time [s]")
     parser.add_argument("--workers", metavar="W", type=int, default=cores(), help="processes")
     given = parser.given(arguments)
-    source = given.data or default_data()
-    if not source.is_dir():
-        parser.error(f"data must be a folder (set EDGE_SURROGATE_DATA or --data), got {source}")
+    parser.require_public_data(given.data.is_dir(), given.data)
     report = measure(
-        source,
+        given.data,
         given.checkpoint,
         limit=given.limit,
         workers=given.workers,

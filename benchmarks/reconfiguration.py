@@ -319,7 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = BenchmarkParser(__doc__)
     add = parser.add_argument
-    add("--checkpoint", metavar="NAME", default="chainnet", help="name, folder, or analytic")
+    parser.add_checkpoint(said="name, folder, or analytic")
     add("--problems", metavar="N", type=int, default=12, help="problems looked at")
     add("--factor", metavar="X", type=float, default=1.4, help="rates after over those before")
     add("--bandwidth", metavar="B", type=float, default=1e6, help="bytes per second of a move")

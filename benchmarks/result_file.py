@@ -124,6 +124,12 @@ def head(
     ]
 
 
+def public_data() -> Path:
+    """Return the folder of the public data, whether or not it is there."""
+    named = os.environ.get("EDGE_SURROGATE_DATA", "../shared/data")
+    return (REPOSITORY / named).resolve()
+
+
 class BenchmarkParser(argparse.ArgumentParser):
     """The command line of a benchmark, with the options that say where its figures go.
 
@@ -137,6 +143,35 @@ class BenchmarkParser(argparse.ArgumentParser):
         add("--hardware", metavar="NAME", help="class of this machine in file names")
         add("--out", metavar="FOLDER", type=Path, help="where a result file is written")
         add("--json", action="store_true", help="print one JSON object")
+
+    def add_checkpoint(self, default: str = "chainnet", *, said: str = "name or folder") -> None:
+        """Let a surrogate be named.
+
+        Args:
+            default: The one that is taken where none is.
+            said: What the help says of it.
+        """
+        self.add_argument("--checkpoint", metavar="NAME", default=default, help=said)
+
+    def add_public_data(self, *parts: str, said: str = "public data") -> None:
+        """Let the folder of the public data be named.
+
+        Args:
+            parts: Folders below that of ``EDGE_SURROGATE_DATA``, which is taken where none is.
+            said: What the help says of it.
+        """
+        folder = public_data().joinpath(*parts)
+        self.add_argument("--data", metavar="FOLDER", type=Path, default=folder, help=said)
+
+    def require_public_data(self, found: bool, folder: Path) -> None:
+        """End the program where public data are not there.
+
+        Args:
+            found: Whether they are.
+            folder: Where they were looked for.
+        """
+        if not found:
+            self.error(f"data must be a folder (set EDGE_SURROGATE_DATA or --data), got {folder}")
 
     def given(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """Return the options that were given, for :func:`deliver`.

@@ -273,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status.
     """
     parser = BenchmarkParser(__doc__)
-    parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
+    parser.add_checkpoint()
     parser.add_argument(
         "--seconds", metavar="B", type=float, nargs="+", default=[1.0, 5.0], help="budgets [s]"
     )

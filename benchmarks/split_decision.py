@@ -282,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status.
     """
     parser = BenchmarkParser(__doc__)
-    parser.add_argument("--checkpoint", metavar="NAME", default="chainnet", help="name or folder")
+    parser.add_checkpoint()
     parser.add_argument("--repeats", metavar="R", type=int, default=10, help="runs for deciders")
     parser.add_argument("--tasks", metavar="N", type=int, default=2000, help="tasks of each")
     parser.add_argument(

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("datagen.commands.validate", "check the integrity of a data set"),
     "describe": ("datagen.commands.describe", "sum a data set up, with plots"),
     "reproduce": ("datagen.commands.reproduce", "make one row again, bit for bit"),
+    "warm-up": ("datagen.commands.warm_up", "compile the event loops ahead of use"),
     "theory": ("datagen.commands.theory", "compare the engines with exact results"),
 }
 """Command -> its module, loaded when the command is run, and what it does."""

@@ -16,7 +16,7 @@ from datagen.evaluation import DeploymentBatch, Effect, Evaluator, Expansion, Me
 from datagen.evaluation.effects import refuse_uncovered
 from datagen.evaluation.exit_paths import ExitPaths
 from datagen.evaluation.expansion import EXPANDED
-from datagen.evaluation.loads import unstable
+from datagen.evaluation.loads import never_entered, unstable
 from surrogate.checkpoints import Release, load_release
 from surrogate.error_scale import Chains
 from surrogate.features.arrays import FlowArrays, flow_arrays
@@ -191,16 +191,19 @@ class SurrogateEvaluator(Evaluator):
             flags["in_distribution"] = np.array([reason is None for reason in reasons])
         chain["throughput"] = chain["throughput_ratio"] * batch.chain_rate
         step = {name: values for name, values in step.items() if name != "passed"}
-        without = unstable(batch)
-        if without.any():
-            flags["unstable"] = without
-            said = "an unlimited buffer has load >= 1"
-            reasons = [said if flag else why for flag, why in zip(without, reasons, strict=True)]
-            owner = batch.owner("chain")
-            for values in chain.values():
-                values[without[owner]] = np.nan
-            for values in step.values():
-                values[without[batch.owner("step")]] = np.nan
+        vain = np.bincount(batch.owner("step"), never_entered(batch), len(batch)) > 0
+        for name, without, said in (
+            ("unstable", unstable(batch), "an unlimited buffer has load >= 1"),
+            ("deadlocked", vain, "jobs wait for room that a device never has"),
+        ):
+            if without.any():
+                flags[name] = without
+                reasons = [
+                    said if flag else why for flag, why in zip(without, reasons, strict=True)
+                ]
+                for level, columns in (("chain", chain), ("step", step)):
+                    for values in columns.values():
+                        values[without[batch.owner(level)]] = np.nan
         return Measures.of(
             batch,
             "surrogate",

@@ -47,6 +47,7 @@ json.dump(report, sys.stdout)
         "datagen simulate",
         "datagen compare",
         "datagen validate",
+        "datagen warm-up",
         "datagen theory",
         "surrogate",
         "surrogate evaluate",

@@ -13,6 +13,7 @@ __all__ = [
     "alone_factor",
     "chain_load",
     "fluid_load",
+    "never_entered",
     "offered_load",
     "server_rate",
     "step_rates",
@@ -201,6 +202,28 @@ def unstable(batch: DeploymentBatch) -> NDArray[np.bool_]:
         behind = waits & (fed > fed[first]) & full[row]
         over[row[behind]] = True
     return np.bincount(batch.owner("device"), weights=over, minlength=len(batch)) > 0
+
+
+def never_entered(batch: DeploymentBatch) -> NDArray[np.bool_]:
+    """Tell which steps jobs wait for in vain: they demand more units than the device ever has.
+
+    Where nobody waits, such jobs are lost. With ``overflow="block"``, they stay at the device
+    before and keep what they hold there: a deadlock as soon as one comes. Only what jobs reach
+    counts; those that do not even fit into the first device of their path are lost there.
+
+    Args:
+        batch: Packed deployments.
+
+    Returns:
+        Flags [S].
+    """
+    if not np.any(batch.effects & int(Effect.BLOCKING)):
+        return np.zeros(len(batch.step_mean), dtype=bool)
+    first = np.repeat(batch.step_start[:-1], batch.counts("step"))
+    fits = batch.step_demand <= batch.device_capacity[batch.step_device_row]
+    alone = batch.chain_parallel[batch.step_chain] == 0  # branches are admitted from outside
+    waits = _follows_by_waiting(batch, first) & alone
+    return np.asarray(waits & ~fits & fits[first] & (step_rates(batch) > 0))
 
 
 def chain_load(batch: DeploymentBatch) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from datagen.evaluation.batching_tables import BatchChoices, BatchingTables
 from datagen.evaluation.effects import Effect, effects_of
 from datagen.evaluation.exit_tables import ExitTables
 from datagen.evaluation.fields import starts_of
+from datagen.evaluation.link_tables import LinkTables, no_transfers
 from datagen.evaluation.placed_weights import PlacedWeights
 from datagen.evaluation.plain_packing import (
     chain_columns,
@@ -26,9 +27,9 @@ from datagen.evaluation.plain_packing import (
     models_of,
     plain_columns,
     power_points,
-    scv_of,
 )
 from datagen.evaluation.service_table import NOWHERE, ServiceTable
+from datagen.evaluation.step_times import step_times
 from datagen.evaluation.varied_exits import VariedExits
 from datagen.steps import run_starts
 
@@ -42,24 +43,6 @@ Flags = NDArray[np.bool_]
 def _tiled(values: NDArray[Any], count: int) -> NDArray[Any]:
     """Return an array so many times end to end; once is the usual case, and costs nothing."""
     return values if count == 1 else np.tile(values, count)
-
-
-class LinkTables(NamedTuple):
-    """The links between devices, by sender and receiver.
-
-    Args:
-        latency: Delay before the first byte [s] [D, D].
-        bandwidth: Bytes per second, inf where there is no link [D, D].
-        release: Whether the sender's units are free when a transfer starts [D, D].
-        queue: Number of the link where transfers queue for it, -1 elsewhere [D, D].
-        asks: Whether room ahead is asked for first [D, D].
-    """
-
-    latency: Floats
-    bandwidth: Floats
-    release: NDArray[np.int8]
-    queue: NDArray[np.int32]
-    asks: NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -92,20 +75,7 @@ class DeploymentTables(PlacedWeights):
     @cached_property
     def links(self) -> LinkTables:
         """What connects the devices."""
-        problem = self.base.problem
-        index = problem.device_index()
-        shape = (len(index), len(index))
-        latency, bandwidth = np.zeros(shape), np.full(shape, np.inf)
-        release, asks = np.zeros((2, *shape), dtype=np.int8)
-        queue = np.full(shape, -1, dtype=np.int32)
-        for number, link in enumerate(problem.links):
-            ends = (index[link.source], index[link.target])
-            latency[ends], bandwidth[ends] = link.latency, link.bandwidth
-            release[ends] = link.release == "start"
-            asks[ends] = link.admission == "before_transfer"
-            if link.queueing:
-                queue[ends] = number
-        return LinkTables(latency, bandwidth, release, queue, asks)
+        return LinkTables.of(self.base.problem)
 
     @cached_property
     def in_branch(self) -> Flags:
@@ -270,12 +240,7 @@ class DeploymentTables(PlacedWeights):
         mean, variance = (values[entry] for values in self.services.moments)
         if alone is not None:
             mean[alone[0]] = alone[1]
-        if leaving.has_exits:
-            mean, variance, reached = _with_exits(mean, variance, device, begin, leaving, place)
-        else:
-            reached = np.ones(len(begin))
-            mean, variance = (np.add.reduceat(values, begin) for values in (mean, variance))
-        return {"step_mean": mean, "step_scv": scv_of(mean, variance), "step_reached": reached}
+        return step_times(mean, variance, device, begin, leaving, place)
 
     def _curve_rows(
         self, level: str, unit: str, curves: tuple[Ints, Floats], count: int
@@ -289,29 +254,14 @@ class DeploymentTables(PlacedWeights):
         self, slot: Ints, device: NDArray[np.int32], begin: Ints
     ) -> dict[str, NDArray[np.generic]]:
         """Return what it takes to get from each step to the next of its path."""
-        delay = np.zeros(len(begin))
-        release, asks = np.zeros((2, len(begin)), dtype=np.int8)
-        queue = np.full(len(begin), -1, dtype=np.int32)
-        if self.base.problem.links:
-            # The last slot of a step and the one after it, where that is of the same path, and
-            # takes what the other sends.
-            step = np.flatnonzero(
-                ~self.path_first[slot[begin[1:]]] & ~self.in_branch[slot[begin[1:]]]
-            )
-            after = begin[step + 1]
-            ends = (device[after - 1], device[after])
-            links = self.links
-            seconds = links.latency[ends] + self.output[slot[after - 1]] / links.bandwidth[ends]
-            delay[step] = seconds
-            release[step] = links.release[ends]
-            queue[step] = np.where(seconds > 0, links.queue[ends], -1)
-            asks[step] = links.asks[ends] * (seconds > 0)
-        return {
-            "step_delay": delay,
-            "step_release": release,
-            "step_link": queue,
-            "step_asks": asks,
-        }
+        if not self.base.problem.links:
+            return no_transfers(len(begin))
+        # Who sends has a step after it that is of the same path and takes what it sends.
+        follower = slot[begin[1:]]
+        sender = np.flatnonzero(~self.path_first[follower] & ~self.in_branch[follower])
+        after = begin[sender + 1]
+        sent = self.output[slot[after - 1]]
+        return self.links.transfers(len(begin), sender, device[after - 1], device[after], sent)
 
     def _arrival_rows(self, count: int) -> dict[str, NDArray[np.generic]]:
         sizes = np.array([len(own) for own in self.arrival_parameters], dtype=np.int64)
@@ -353,47 +303,6 @@ def _demands(own: Floats, stayed: Flags | None) -> Floats:
         return own
     visit = np.flatnonzero(~stayed)
     return np.repeat(np.maximum.reduceat(own, visit), np.diff(np.append(visit, len(own))))
-
-
-def _with_exits(
-    mean: Floats,
-    variance: Floats,
-    device: NDArray[np.int32],
-    begin: Ints,
-    leaving: ExitTables | VariedExits,
-    place: Ints,
-) -> tuple[Floats, Floats, Floats]:
-    """Return the moments of the time of each step where jobs leave on the way, open heads included.
-
-    Args:
-        mean: Mean time of the fragments alone [s] [R].
-        variance: Its variance [s^2] [R].
-        device: Device of each fragment [R].
-        begin: First fragment of each step [S].
-        leaving: Where jobs may leave.
-        place: Where each fragment is found there [R].
-
-    Returns:
-        Mean [s] and variance [s^2] of each step, and the share of its path's jobs that reaches it.
-    """
-    sizes = np.diff(np.append(begin, len(mean)))
-    head_mean, head_variance = (values[place, device] for values in leaving.head_moments)
-    mean, variance = mean + head_mean, variance + head_variance
-    passing = leaving.passing[place]
-    reached = passing[begin]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = passing / np.repeat(reached, sizes)
-    share = np.where(np.isfinite(share), share, 1.0)
-    step_mean = np.add.reduceat(mean * share, begin)
-    # E[T^2] by the largest fragment that a job reaches: shares fall along a step.
-    order = np.arange(len(mean)) - np.repeat(begin, sizes)
-    before = np.zeros(len(mean))
-    for rank in range(1, int(order.max(initial=0)) + 1):
-        here = np.flatnonzero(order == rank)
-        before[here] = before[here - 1] + mean[here - 1]
-    sums = share * (variance + mean**2 + 2.0 * before * mean)
-    step_variance = np.add.reduceat(sums, begin) - step_mean**2
-    return step_mean, np.maximum(step_variance, 0.0), reached
 
 
 def pack(deployments: Sequence[Deployment]) -> DeploymentBatch:

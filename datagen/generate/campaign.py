@@ -19,8 +19,8 @@ from datagen.errors import DatagenError
 from datagen.generate.work import Executor, Labelled, Task
 from datagen.store import DatasetWriter
 from datagen.store.manifest import FailedRow
-from datagen.store.reader import complete_shard
 from datagen.store.schema import INDEX, known_fields
+from datagen.store.shard_reader import complete_shard
 
 __all__ = ["CHUNK_ROWS", "CampaignLimits", "run_campaign"]
 

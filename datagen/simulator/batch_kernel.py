@@ -16,18 +16,16 @@ from datagen.simulator.event_log import CHOSEN, FINISHED, LEFT, MOVED, STARTED
 from datagen.simulator.heap_kernel import pop, push
 from datagen.simulator.index_kernel import signed, unsigned
 from datagen.simulator.keys import CHOOSE, PHASE_SHIFT, TIMER
-from datagen.simulator.leave_kernel import complete, move_on
+from datagen.simulator.leave_kernel import complete, count_visit, move_on, start_transmission
 from datagen.simulator.network import Network
 from datagen.simulator.policy_kernel import alarm_time, newcomers, ready_line
 from datagen.simulator.state_kernel import (
     NONE,
-    SENDING,
     Extras,
     Log,
     State,
     clip,
     finish_key,
-    step_of,
     write,
 )
 from datagen.simulator.tally import RunLength, Tally
@@ -233,15 +231,7 @@ def _finish_sample(
         if log.time.size > 0:
             write(log, now, FINISHED, identity, MOVED)
         return False
-    present = clip(now, run) - clip(state.entered[slot], run)
-    tally.jobs[device] += present
-    tally.units[device] += present * demand
-    sojourn = now - state.entered[slot]
-    state.sojourn[slot, step_of(identity)] = sojourn
-    counts = state.batch[slot] >= 0
-    if counts:
-        tally.step_served[row] += 1
-        tally.step_sojourn[row] += sojourn
+    count_visit(slot, identity, device, demand, now, run, state, tally)
     last = state.row[slot] == state.last_row[slot]
     if log.time.size > 0:
         write(log, now, FINISHED, identity, LEFT if last else MOVED)
@@ -252,13 +242,12 @@ def _finish_sample(
         return False
     if batched.batching.step_stays[row]:
         move_on(slot, identity, now, state)
-        if counts:
+        if state.batch[slot] >= 0:
             tally.step_offered[row + unsigned(1)] += 1
         return True
     delay = extras.features.step_delay[row]
     if extras.features.step_held[row]:
-        state.entered[slot] = now
-        push(state.heap, now + delay, finish_key(identity), signed(slot) + SENDING)
+        start_transmission(slot, identity, now, delay, state)
         return False
     state.used[device] -= demand
     made_room(device, now, network, state, extras.contenders)

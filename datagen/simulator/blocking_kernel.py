@@ -17,10 +17,10 @@ from datagen.simulator.door_kernel import made_room, source_device
 from datagen.simulator.event_log import ARRIVED
 from datagen.simulator.heap_kernel import pop
 from datagen.simulator.index_kernel import unsigned
-from datagen.simulator.leave_kernel import move_on
+from datagen.simulator.leave_kernel import count_visit, move_on
 from datagen.simulator.network import Network
 from datagen.simulator.sharing_kernel import Sharers, shares
-from datagen.simulator.state_kernel import Extras, Log, State, clip, step_of, write
+from datagen.simulator.state_kernel import Extras, Log, State, clip, write
 from datagen.simulator.tally import RunLength, Tally
 
 __all__ = ["is_stuck", "let_in"]
@@ -91,16 +91,10 @@ def _give_back(
     contenders: Contenders,
 ) -> None:
     """Let a job leave the device where it waited."""
-    row = unsigned(state.row[slot])
-    demand = network.step_demand[row]
+    demand = network.step_demand[unsigned(state.row[slot])]
     contenders.held_units[source] -= demand
     state.used[source] -= demand
-    present = clip(now, run) - clip(state.entered[slot], run)
-    tally.units[source] += present * demand
     if keeps & PRESENCE:
-        tally.jobs[source] += present
-        sojourn = now - state.entered[slot]
-        state.sojourn[slot, step_of(state.identity[slot])] = sojourn
-        if state.batch[slot] >= 0:
-            tally.step_served[row] += 1
-            tally.step_sojourn[row] += sojourn
+        count_visit(slot, state.identity[slot], source, demand, now, run, state, tally)
+    else:  # it has been sent, and only its units were still here
+        tally.units[source] += (clip(now, run) - clip(state.entered[slot], run)) * demand

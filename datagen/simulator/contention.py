@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Effect
 
 __all__ = ["CONTENTION_EFFECTS", "LINK_EFFECTS", "NO_LINK", "Contention", "contention_of"]
@@ -52,32 +51,15 @@ def contention_of(batch: DeploymentBatch, index: int, steps: slice) -> Contentio
 
     Returns:
         The arrays, or None where the deployment has none of it.
-
-    Raises:
-        InvalidInputError: If a job would wait for room that a device can never have.
     """
     effects = Effect(int(batch.effects[index]))
     if not effects & CONTENTION_EFFECTS:
         return None
     chains = slice(batch.chain_start[index], batch.chain_start[index + 1])
     parallel = batch.chain_parallel[chains].astype(bool)
-    blocks = bool(effects & Effect.BLOCKING)
-    of_branch = parallel[batch.step_chain[steps] - chains.start]
-    if blocks:
-        _require_room(batch, steps, of_branch)
     return Contention(
-        blocks=blocks,
+        blocks=bool(effects & Effect.BLOCKING),
         parallel=parallel,
         step_link=batch.step_link[steps].astype(np.int64),
         step_asks=batch.step_asks[steps].astype(bool),
     )
-
-
-def _require_room(batch: DeploymentBatch, steps: slice, of_branch: NDArray[np.bool_]) -> None:
-    """Check that every device which senders wait for could be empty enough for them."""
-    first = np.isin(np.arange(steps.start, steps.stop), batch.step_start)
-    demand = batch.step_demand[steps]
-    capacity = batch.device_capacity[batch.step_device_row[steps]]
-    never = ~first & ~of_branch & (demand > capacity)
-    rule = "be <= the capacity of the devices that jobs wait for (overflow=block)"
-    require(not never.any(), "demand", rule, float(demand[never].max(initial=0.0)))

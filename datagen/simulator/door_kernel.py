@@ -126,6 +126,9 @@ def _join_door(
     else:
         state.following[unsigned(contenders.door_tail[target])] = slot
     contenders.door_tail[target] = slot
+    if door_demand(slot, network, state, contenders) > network.capacity[target]:
+        contenders.deadlock[0] = now  # it waits for room that there never is
+        return
     made_room(target, now, network, state, contenders)
     if keeps == NOTHING:
         return

@@ -1,4 +1,4 @@
-"""What becomes of a job after a service: it completes, or is on its way to its next step."""
+"""What becomes of a job after a service: its visit counts, it completes, or is on its way on."""
 
 from __future__ import annotations
 
@@ -7,14 +7,32 @@ from typing import Any
 import numpy as np
 
 from datagen.compiled import inlined
-from datagen.simulator.index_kernel import unsigned
+from datagen.simulator.heap_kernel import push
+from datagen.simulator.index_kernel import signed, unsigned
 from datagen.simulator.join_kernel import joined
 from datagen.simulator.keys import ADMIT, PHASE_SHIFT
 from datagen.simulator.network import Network
-from datagen.simulator.state_kernel import NONE, Extras, State, chain_of, release, step_of
-from datagen.simulator.tally import BIN_SHIFT, FIRST_BIN, HISTOGRAM_BINS, Tally
+from datagen.simulator.state_kernel import (
+    NONE,
+    SENDING,
+    Extras,
+    State,
+    chain_of,
+    clip,
+    finish_key,
+    release,
+    step_of,
+)
+from datagen.simulator.tally import BIN_SHIFT, FIRST_BIN, HISTOGRAM_BINS, RunLength, Tally
 
-__all__ = ["admit_key", "complete", "latency_bin", "move_on"]
+__all__ = [
+    "admit_key",
+    "complete",
+    "count_visit",
+    "latency_bin",
+    "move_on",
+    "start_transmission",
+]
 
 
 @inlined
@@ -28,6 +46,29 @@ def latency_bin(latency: float) -> int:
     """Return the bin of a latency, as :func:`datagen.simulator.tally.latency_bin` does."""
     index: Any = (np.float64(latency).view(np.int64) >> BIN_SHIFT) - FIRST_BIN
     return min(max(index, 0), HISTOGRAM_BINS - 1)  # type: ignore[no-any-return]
+
+
+@inlined
+def count_visit(
+    slot: int,
+    identity: int,
+    device: int,
+    demand: float,
+    now: float,
+    run: RunLength,
+    state: State,
+    tally: Tally,
+) -> None:
+    """Count a job's stay at a device, which ends with its service."""
+    row = unsigned(state.row[slot])
+    present = clip(now, run) - clip(state.entered[slot], run)
+    tally.jobs[device] += present
+    tally.units[device] += present * demand
+    sojourn = now - state.entered[slot]
+    state.sojourn[slot, step_of(identity)] = sojourn
+    if state.batch[slot] >= 0:
+        tally.step_served[row] += 1
+        tally.step_sojourn[row] += sojourn
 
 
 @inlined
@@ -71,3 +112,10 @@ def move_on(slot: int, identity: int, time: float, state: State) -> int:
     state.row[slot] += 1
     state.entered[slot] = time  # in case the run ends before: it is nowhere until then
     return admit_key(identity + 1)
+
+
+@inlined
+def start_transmission(slot: int, identity: int, now: float, delay: float, state: State) -> None:
+    """Let a served job be sent; until then it keeps its units where it is."""
+    state.entered[slot] = now
+    push(state.heap, now + delay, finish_key(identity), signed(slot) + SENDING)

@@ -8,58 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.deployment import DISCIPLINES
-from datagen.errors import NotSupportedError, require
+from datagen.errors import require
 from datagen.evaluation import DeploymentBatch, Effect
-from datagen.evaluation.effects import EFFECT_FIELDS, refuse_uncovered
 from datagen.evaluation.loads import step_rates
 from datagen.simulator.batching import Batching, batching_of
-from datagen.simulator.contention import (
-    CONTENTION_EFFECTS,
-    LINK_EFFECTS,
-    Contention,
-    contention_of,
-)
+from datagen.simulator.contention import Contention, contention_of
+from datagen.simulator.covered import FEATURE_EFFECTS, refuse_unplayed
 from datagen.simulator.keys import MAX_CHAINS, MAX_STEPS
 from datagen.simulator.sharing import SHARING_EFFECTS, Sharing, sharing_of
 
-__all__ = ["ENGINE_COVERS", "FEATURE_EFFECTS", "Features", "Network", "networks"]
-
-ENGINE_COVERS = (
-    Effect.RANDOM_SERVICE
-    | Effect.GENERAL_ARRIVALS
-    | Effect.MULTI_SERVER
-    | Effect.UNLIMITED_BUFFER
-    | Effect.DEMAND
-    | Effect.REVISIT
-    | Effect.PRIORITY
-    | Effect.LINKS
-    | Effect.ROUTING
-    | Effect.EXITS
-    | Effect.THRESHOLDS
-    | Effect.CONTEXTS
-    | Effect.DEADLINE
-    | Effect.NPU
-    | Effect.BATCHING
-    | SHARING_EFFECTS
-    | Effect.BLOCKING
-    | Effect.PARALLEL
-)
-"""Effects that both engines play."""
-
-COVERS = {"numba": ENGINE_COVERS, "simpy": ENGINE_COVERS | LINK_EFFECTS}
-"""Effects that each engine plays; any other plays what both do."""
-
-FEATURE_EFFECTS = (
-    Effect.PRIORITY
-    | Effect.LINKS
-    | Effect.ROUTING
-    | Effect.EXITS
-    | Effect.THRESHOLDS
-    | Effect.NPU
-    | SHARING_EFFECTS
-    | CONTENTION_EFFECTS
-)
-"""Effects that are more than other numbers in the arrays of a network."""
+__all__ = ["Features", "Network", "networks"]
 
 
 class Features(NamedTuple):
@@ -161,7 +119,7 @@ def networks(batch: DeploymentBatch, engine: str) -> list[Network]:
     Raises:
         NotSupportedError: If a deployment uses what the engines do not play.
     """
-    _refuse_unplayed(engine, batch)
+    refuse_unplayed(engine, batch)
     chains, steps = batch.counts("chain"), batch.counts("step")
     most = int(chains.max(initial=0))
     require(most < MAX_CHAINS, "chains", f"number less than {MAX_CHAINS}", most)
@@ -170,20 +128,6 @@ def networks(batch: DeploymentBatch, engine: str) -> list[Network]:
     has_npu = batch.effects & int(Effect.NPU) != 0
     rates = step_rates(batch) if has_npu.any() else None
     return [_network(batch, index, rates if npu else None) for index, npu in enumerate(has_npu)]
-
-
-def _refuse_unplayed(engine: str, batch: DeploymentBatch) -> None:
-    """Refuse what an engine does not play, and say which one does, if any.
-
-    Raises:
-        NotSupportedError: If there is something; it names the first.
-    """
-    covers = COVERS.get(engine, ENGINE_COVERS)
-    for other, others in COVERS.items():
-        used = Effect(int(np.bitwise_or.reduce(batch.effects, initial=0)))
-        for effect in used & others & ~covers:
-            raise NotSupportedError(engine, f"{EFFECT_FIELDS[effect]} (engine={other} plays it)")
-    refuse_uncovered(engine, covers, batch.effects)
 
 
 def _network(batch: DeploymentBatch, index: int, rates: NDArray[np.float64] | None) -> Network:

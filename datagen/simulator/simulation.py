@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.analytic.relaxation import settling_times
-from datagen.deployment import Deployment
+from datagen.deployment import Deployment, Overflow
 from datagen.errors import InvalidInputError, require
 from datagen.evaluation import DeploymentBatch, Effect, Evaluable, Evaluator, Measures, as_batch
-from datagen.evaluation.loads import fluid_load, unstable
+from datagen.evaluation.loads import fluid_load, never_entered, unstable
 from datagen.simulator.contention import CONTENTION_EFFECTS, LINK_EFFECTS
+from datagen.simulator.covered import ENGINE_COVERS, FEATURE_EFFECTS
 from datagen.simulator.engine import Engine
-from datagen.simulator.network import FEATURE_EFFECTS, networks
+from datagen.simulator.network import networks
 from datagen.simulator.options import EngineName, SimulationOptions
 from datagen.simulator.plays import Play, events_per_job
 from datagen.simulator.rounds import TOGETHER, Results, play_rounds
@@ -65,7 +66,8 @@ def simulate_batch(
 
     Returns:
         Measures with standard errors; deployments without a steady state are ``unstable`` rows, and
-        those whose jobs came to wait for each other in a circle ``deadlocked`` ones.
+        those whose jobs came to wait for each other in a circle, or for room that a device never
+        has, ``deadlocked`` ones.
 
     Raises:
         InvalidInputError: If the batch came without its laws.
@@ -162,7 +164,8 @@ def simulate(
         Measures in the same order.
 
     Raises:
-        InvalidInputError: If a deployment has no steady state or an option breaks its rule.
+        InvalidInputError: If a deployment has no steady state, jobs of it would wait for room that
+            a device never has, or an option breaks its rule.
         DeadlockError: If jobs of a deployment that blocks came to wait for each other in a circle.
         NotSupportedError: If a deployment uses what the engine does not play.
     """
@@ -183,6 +186,9 @@ def simulate(
         load = fluid_load(batch.select(np.flatnonzero(no_steady_state)[:1]))
         rule = "keep devices of unlimited capacity below load 1"
         raise InvalidInputError("deployments", rule, float(load.max()))
+    vain = never_entered(batch)
+    rule = "be <= the capacity of the devices that jobs wait for (overflow=block)"
+    require(not vain.any(), "demand", rule, float(batch.step_demand[vain].max(initial=0.0)))
     results = _played(batch, options, no_steady_state)
     if results.deadlocks:
         raise results.deadlocks[0]
@@ -222,32 +228,57 @@ class SimulationEvaluator(Evaluator):
         return SimulationEvaluator(replace(self.options, seed=seed), self._told)
 
 
-def warm_up(batch: DeploymentBatch | None = None) -> None:
+_Loop = tuple[bool, bool, bool]
+"""What a compiled loop has besides the plain one: features, contention, accelerators."""
+
+_LOOP_EFFECTS = (
+    FEATURE_EFFECTS,
+    (SHARING_EFFECTS | CONTENTION_EFFECTS) & ENGINE_COVERS,
+    Effect.NPU,
+)
+"""Effects of which a deployment needs a loop that has each of these. The last two are features."""
+
+_PLAIN, _FEATURED = (False, False, False), (True, False, False)
+
+_LOOPS: tuple[_Loop, ...] = (
+    _PLAIN,
+    _FEATURED,
+    (True, True, False),
+    (True, False, True),
+    (True, True, True),
+)
+"""All loops there are."""
+
+
+def warm_up(batch: DeploymentBatch | None = None, *, every: bool = False) -> None:
     """Compile the event loops (or load them from disk), so that no later call pays for it.
 
     Args:
         batch: Deployments that will be played, for the loops that they need; None the two that
             most need: those of contention and of accelerators take long to compile.
+        every: Whether all loops are wanted, whatever will be played: minutes where none is on disk
+            yet, as when an image is built, and a moment later on.
     """
+    loops: set[_Loop] = {_PLAIN, _FEATURED}
+    if batch is not None:
+        has = [batch.effects & int(effects) != 0 for effects in _LOOP_EFFECTS]
+        loops = set(zip(*(flags.tolist() for flags in has), strict=True))
+    for loop in sorted(_LOOPS if every else loops):
+        simulate([_in_need_of(*loop)], engine="numba", horizon=100.0)
+
+
+def _in_need_of(features: bool, contention: bool, accelerators: bool) -> Deployment:
+    """Return a small deployment that a loop is compiled for."""
     from datagen.arrivals import Poisson
     from datagen.deployment import Chain, Device, Fragment, Problem
     from datagen.distributions import Deterministic
     from datagen.npu import Npu
 
-    devices = (
-        Device(name="d", capacity=2),
-        Device(name="d", capacity=2, discipline="priority"),
-        Device(name="d", capacity=2, discipline="ps"),
-        Device(name="d", capacity=2, npu=Npu(network="mobilenetv2")),
-    )
-    kinds = {0, 1}
-    if batch is not None:
-        # Who has effects of a later set is played by the loop of that one, whatever else there is.
-        sets = (FEATURE_EFFECTS, SHARING_EFFECTS | CONTENTION_EFFECTS, Effect.NPU)
-        has = np.array([batch.effects & int(effects) != 0 for effects in sets])
-        kinds = set((has * np.arange(1, len(sets) + 1)[:, None]).max(axis=0).tolist())
+    device = Device(name="d", capacity=2, discipline="priority" if features else "fcfs")
+    if accelerators:
+        device = Device(name="d", capacity=2, npu=Npu(network="mobilenetv2"))
     fragment = Fragment(name="f", service=Deterministic(mean=0.5))
     chain = Chain(name="c", arrivals=Poisson(rate=1.0), fragments=(fragment,))
-    for kind in sorted(kinds):
-        problem = Problem(devices=(devices[kind],), chains=(chain,))
-        simulate([Deployment(problem=problem, placement={"c": (("d",),)})], horizon=100.0)
+    overflow: Overflow = "block" if contention else "drop"
+    problem = Problem(devices=(device,), chains=(chain,), overflow=overflow)
+    return Deployment(problem=problem, placement={"c": (("d",),)})

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from datagen.deployment import Deployment
 from datagen.documents import from_json
 from datagen.errors import CorruptDataError, InvalidInputError
-from datagen.evaluation.batch import BATCH_COLUMNS, DeploymentBatch
+from datagen.evaluation.batch import DeploymentBatch
 from datagen.evaluation.fields import starts_of
 from datagen.evaluation.measures import Columns, Measures
-from datagen.store.files import read_shard, sha256_of, shard_columns, shard_groups
+from datagen.store.files import shard_columns, shard_groups
 from datagen.store.manifest import (
     FailedRow,
-    Shard,
     read_manifest,
     shards_of,
     shards_of_part,
@@ -33,22 +32,24 @@ from datagen.store.schema import (
     INDEX,
     LABEL_FIELDS,
     LAW_LEVELS,
-    NEWER_LEVELS,
     REASON,
     SCHEMA_VERSION,
     known_fields,
-    list_array,
+)
+from datagen.store.shard_reader import (
+    ROW_SOURCES,
+    completed,
+    items_of,
+    require_undamaged,
+    starts_in,
 )
 
-__all__ = ["Dataset", "complete_shard", "read_dataset"]
+__all__ = ["Dataset", "read_dataset"]
 
 Indices = Sequence[int] | NDArray[np.int64] | None
 
 
-_ROW_SOURCES = {"chain": "chain_priority", "step": "step_device", "device": "device_discipline"}
-"""Per level of labels a small packed column that says how many rows a deployment has there."""
-
-_TOP_SOURCES = {level: _ROW_SOURCES[level] for level in ("device", "chain")}
+_TOP_SOURCES = {level: ROW_SOURCES[level] for level in ("device", "chain")}
 """The same for the levels that deployments hold directly."""
 
 _LAW_COLUMNS = frozenset(
@@ -137,7 +138,7 @@ class Dataset:
 
     @cached_property
     def _keys(self) -> NDArray[np.int64]:
-        return np.asarray(_items(self._table([INDEX], None)[INDEX]), dtype=np.int64)
+        return np.asarray(items_of(self._table([INDEX], None)[INDEX]), dtype=np.int64)
 
     def keys(self) -> NDArray[np.int64]:
         """Return the index that each row is stored with: ascending, with gaps where some failed."""
@@ -191,8 +192,8 @@ class Dataset:
         """
         names = [name for name in BATCH_FIELDS if laws or name not in _LAW_COLUMNS]
         table = self._table([INDEX, *names], indices)
-        content: dict[str, Any] = {name: _items(table[name]) for name in table.column_names}
-        starts = {level: _starts(table[source]) for level, source in _TOP_SOURCES.items()}
+        content: dict[str, Any] = {name: items_of(table[name]) for name in table.column_names}
+        starts = {level: starts_in(table[source]) for level, source in _TOP_SOURCES.items()}
         for level in COUNT_LEVELS:
             if laws or level not in LAW_LEVELS:
                 starts[level] = starts_of(content.pop(f"{level}_count").astype(np.int64))
@@ -219,16 +220,16 @@ class Dataset:
             Measures without names; what no shard holds, or is not asked for, is NaN.
         """
         label_names = self._wanted_labels(names)
-        table = self._table([*_ROW_SOURCES.values(), *label_names], indices)
+        table = self._table([*ROW_SOURCES.values(), *label_names], indices)
         values: dict[str, dict[str, NDArray[Any]]] = {
-            level: {} for level in ("deployment", "window", *_ROW_SOURCES)
+            level: {} for level in ("deployment", "window", *ROW_SOURCES)
         }
         for name in label_names:
             if name == REASON:
                 continue
             level, measure, _ = LABEL_FIELDS[name]
-            values[level][measure] = _items(table[name])
-        starts = {level: _starts(table[source]) for level, source in _ROW_SOURCES.items()}
+            values[level][measure] = items_of(table[name])
+        starts = {level: starts_in(table[source]) for level, source in ROW_SOURCES.items()}
         rows = {"deployment": len(table)} | {k: int(s[-1]) for k, s in starts.items()}
         rows["window"] = rows["chain"] * self.windows
         columns = {level: Columns(level, rows[level], found) for level, found in values.items()}
@@ -270,14 +271,7 @@ class Dataset:
         """
         if number in self._verified:
             return
-        file, shard = self.files[number], self.shards[number]
-        if sha256_of(file) != shard.sha256:
-            _locate_damage(file, shard)
-            read_shard(file)  # older manifests: names the row group if a page checksum finds it
-            raise CorruptDataError(f"{file} does not have the SHA-256 its manifest promises.")
-        rows = sum(shard_groups(file))
-        if rows != shard.rows:
-            raise CorruptDataError(f"{file} must have the {shard.rows} rows its manifest says.")
+        require_undamaged(self.files[number], self.shards[number])
         self._verified.add(number)
 
     def _table(self, names: Sequence[str], indices: Indices) -> pa.Table:
@@ -298,93 +292,7 @@ class Dataset:
 
     def _part(self, number: int, names: Sequence[str], rows: NDArray[np.int64] | None) -> pa.Table:
         self.verify(number)
-        return _completed(self.files[number], names, rows, self.windows)
-
-
-def complete_shard(file: Path, windows: int) -> pa.Table:
-    """Read a shard with every known column, undefined labels included.
-
-    Args:
-        file: The shard.
-        windows: Windows that the labels of each chain were cut into.
-
-    Returns:
-        Its rows as :func:`~datagen.store.schema.table_of` laid them out.
-
-    Raises:
-        CorruptDataError: If the file is damaged.
-    """
-    return _completed(file, list(known_fields()), None, windows)
-
-
-def _completed(
-    file: Path, names: Sequence[str], rows: NDArray[np.int64] | None, windows: int
-) -> pa.Table:
-    table = read_shard(file, names, rows)
-    known = known_fields()
-    for name in names:
-        if name not in table.column_names:
-            if name not in LABEL_FIELDS and name != REASON and not _is_newer(name):
-                raise CorruptDataError(f"{file} must have a column {name}.")
-            table = table.append_column(known[name], _undefined(name, table, windows))
-        elif table.schema.field(name).type != known[name].type:
-            raise CorruptDataError(f"{file} must hold {name} as {known[name].type}.")
-    return table.select(list(names)).replace_schema_metadata(None)
-
-
-# Raises with the number of the first row group whose bytes are not as written.
-def _locate_damage(file: Path, shard: Shard) -> None:
-    first = 0
-    for number, group in enumerate(shard.groups):
-        if sha256_of(file, first, group.end) != group.sha256:
-            raise CorruptDataError(f"{file}, row group {number} is damaged: it must have its hash.")
-        first = group.end
-    if shard.groups:
-        last = len(shard.groups) - 1
-        raise CorruptDataError(f"{file}, the footer behind row group {last} is damaged.")
-
-
-def _is_newer(name: str) -> bool:
-    """Return whether a packed column may be absent from an older file."""
-    if name in BATCH_COLUMNS:
-        return BATCH_COLUMNS[name].absent is not None
-    return name.removesuffix("_count") in NEWER_LEVELS
-
-
-def _undefined(name: str, table: pa.Table, windows: int) -> Any:
-    """Return a column that a shard lacks: an undefined label, or what was not told apart then."""
-    if name == REASON:
-        return pa.nulls(len(table), type=pa.string())
-    value: float | None
-    if name in LABEL_FIELDS:
-        (level, _, kind), value = LABEL_FIELDS[name], np.nan
-    else:
-        level, kind = BATCH_FIELDS[name]
-        value = BATCH_COLUMNS[name].absent if name in BATCH_COLUMNS else 0
-    if level == "deployment":
-        return pa.array(np.full(len(table), value), type=kind)
-    if level in NEWER_LEVELS:
-        return list_array(np.zeros(len(table) + 1, dtype=np.int64), np.empty(0), kind)
-    if level == "window":
-        start = _starts(table[_ROW_SOURCES["chain"]]) * windows
-        return list_array(start, np.full(int(start[-1]), value), kind)
-    source = "fragment_law" if level == "fragment" else _ROW_SOURCES[level]
-    start = _starts(table[source])
-    return list_array(start, np.full(int(start[-1]), value), kind)
-
-
-def _items(column: Any) -> NDArray[Any]:
-    """Return the values of a column, those of its lists end to end."""
-    is_list = pa.types.is_list(column.type)
-    parts = [chunk.flatten() if is_list else chunk for chunk in column.chunks]
-    arrays = [items.to_numpy(zero_copy_only=False) for items in parts]
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _starts(column: Any) -> NDArray[np.int64]:
-    """Return where the list of each row begins."""
-    counts = [np.diff(chunk.offsets.to_numpy()) for chunk in column.chunks]
-    return starts_of(np.concatenate(counts).astype(np.int64))
+        return completed(self.files[number], names, rows, self.windows)
 
 
 def read_dataset(path: str | Path) -> Dataset:

@@ -76,6 +76,18 @@ def _parser() -> Parser:
         help="what proposes candidates (default: screened where formulas cover the problem, "
         "otherwise annealing; nsga2 with --also; of split, neurosurgeon)",
     )
+    _add_goal(parser)
+    _add_special(parser)
+    parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
+    parser.add_argument("--evaluations", metavar="N", help="largest number of candidates")
+    parser.add_argument("--seed", metavar="S", help="seed of everything random (default: 0)")
+    parser.add_json()
+    parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
+    return parser
+
+
+def _add_goal(parser: Parser) -> None:
+    """Add the options that say what is minimised, and which limits are kept."""
     parser.add_argument(
         "--objective",
         choices=tuple(OBJECTIVES),
@@ -110,17 +122,15 @@ def _parser() -> Parser:
         metavar="WHAT,...",
         help="npu, joint: not searched, of placement, batching, variant, thresholds, routing",
     )
+
+
+def _add_special(parser: Parser) -> None:
+    """Add the options that only one kind of problem has."""
     parser.add_argument("--bands", metavar="N", help="bands of the backlog (default: 1, static)")
     parser.add_argument("--lookup", metavar="OUT.json", help="write thresholds by arrival rate")
     parser.add_argument("--after", metavar="AFTER.yaml", help="reconfigure: the problem to come")
     parser.add_argument("--factor", metavar="X", help="reconfigure: factor on all arrival rates")
     parser.add_argument("--bandwidth", metavar="B", help="reconfigure: bytes per second of a move")
-    parser.add_argument("--seconds", metavar="B", help="time of search and selection [s]")
-    parser.add_argument("--evaluations", metavar="N", help="largest number of candidates")
-    parser.add_argument("--seed", metavar="S", help="seed of everything random (default: 0)")
-    parser.add_json()
-    parser.add_argument("--report", metavar="OUT.html", help="write a self-contained report")
-    return parser
 
 
 def evaluator_named(name: str, problem: Problem, seed: int) -> Evaluator:

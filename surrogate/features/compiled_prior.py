@@ -41,63 +41,41 @@ def compiled_prior(arrays: FlowArrays) -> Prior:
     row = arrays.step_row.numpy()
     dtype = arrays.step_mean.dtype
 
-    def of_steps(*fields: Floats) -> tuple[Tensor, ...]:
-        return torch.from_numpy(np.stack(fields)[:, row]).to(dtype).unbind()
+    def of_steps(**fields: Floats) -> dict[str, Tensor]:
+        values = torch.from_numpy(np.stack(list(fields.values()))[:, row])
+        return dict(zip(fields, values.to(dtype).unbind(), strict=True))
 
-    def of_devices(*fields: Floats) -> tuple[Tensor, ...]:
-        return torch.from_numpy(np.stack(fields)).to(dtype).unbind()
+    def of_devices(**fields: Floats) -> dict[str, Tensor]:
+        values = torch.from_numpy(np.stack(list(fields.values())))
+        return dict(zip(fields, values.to(dtype).unbind(), strict=True))
 
-    rate, own_scv, hop_scv, hop_share, hop_arrivals, spaced, remaining, loss, wait = of_steps(
-        flows.reaching,
-        flows.scv,
-        flows.hop_scv,
-        flows.hop_share,
-        flows.hop_arrivals,
-        flows.spaced,
-        flows.remaining,
-        1.0 - flows.accepted,
-        flows.wait,
-    )
-    scv, lasting, departing, forgotten, pace, elasticity = of_devices(
-        devices.scv,
-        devices.lasting,
-        devices.found_departing,
-        devices.found_forgotten,
-        devices.pace,
-        devices.elasticity,
-    )
-    load, device_loss, waiting, mean, service_scv, room, offered = of_devices(
-        devices.work / steps.servers,
-        devices.loss,
-        devices.waiting,
-        devices.mean,
-        devices.service_scv,
-        devices.room,
-        _offered(steps),
-    )
     return Prior(
-        step_rate=rate,
-        step_arrival_scv=own_scv,
-        hop_arrival_scv=hop_scv,
-        hop_share=hop_share,
-        hop_arrivals=hop_arrivals,
-        step_spaced=spaced,
-        step_remaining=remaining,
-        step_loss=loss,
-        step_wait=wait,
-        arrival_scv=scv,
-        lasting_scv=lasting,
-        departing_scv=departing,
-        forgotten=forgotten,
-        pace=pace,
-        elasticity=elasticity,
-        offered=offered,
-        load=load,
-        loss=device_loss,
-        waiting=waiting,
-        mean=mean,
-        scv=service_scv,
-        capacity=room,
+        **of_steps(
+            step_rate=flows.reaching,
+            step_arrival_scv=flows.scv,
+            hop_arrival_scv=flows.hop_scv,
+            hop_share=flows.hop_share,
+            hop_arrivals=flows.hop_arrivals,
+            step_spaced=flows.spaced,
+            step_remaining=flows.remaining,
+            step_loss=1.0 - flows.accepted,
+            step_wait=flows.wait,
+        ),
+        **of_devices(
+            arrival_scv=devices.scv,
+            lasting_scv=devices.lasting,
+            departing_scv=devices.found_departing,
+            forgotten=devices.found_forgotten,
+            pace=devices.pace,
+            elasticity=devices.elasticity,
+            offered=_offered(steps),
+            load=devices.work / steps.servers,
+            loss=devices.loss,
+            waiting=devices.waiting,
+            mean=devices.mean,
+            scv=devices.service_scv,
+            capacity=devices.room,
+        ),
     )
 
 

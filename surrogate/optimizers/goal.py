@@ -153,9 +153,10 @@ class Goal:
 
         Raises:
             NotSupportedError: If an objective or a limited measure is undefined for every
-                deployment that has a steady state.
+                deployment that has a steady state and comes to no deadlock.
         """
-        stable = ~np.asarray(measures.deployment["unstable"], dtype=bool)
+        said = measures.deployment
+        stable = ~(np.asarray(said["unstable"], bool) | np.asarray(said["deadlocked"], bool))
         if not stable.any():
             return
         for objective in self.objectives:

@@ -98,12 +98,14 @@ def tune_npu(
     base = problem if isinstance(problem, Deployment) else least_loaded_start(problem)
     accelerated = any(device.npu is not None for device in base.problem.devices)
     require(accelerated, "devices", "hold an accelerator where batching is searched", None)
-    return _tuned(
-        DecisionSpace(base, decide),
+    return tune_jointly(
+        base,
         evaluator,
-        Goal.of(Latency() if objective is None else objective, constraints),
         budget=budget,
         seed=seed,
+        decide=decide,
+        objective=objective,
+        constraints=constraints,
         search=search,
         callback=callback,
         resume=resume,

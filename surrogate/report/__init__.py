@@ -7,7 +7,8 @@ from surrogate.report.deployment_graph import View, deployment_figure
 from surrogate.report.judged import Judged
 from surrogate.report.pareto import front_figure
 from surrogate.report.placement import placement_report
-from surrogate.report.tuning import latency_figure, progress_figure, tuning_report
+from surrogate.report.progress import progress_figure
+from surrogate.report.tuning import latency_figure, tuning_report
 from surrogate.report.utilization import utilization_figure
 
 __all__ = [

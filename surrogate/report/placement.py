@@ -6,26 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
-
 from datagen.report.page import Page, percent, seconds
-from datagen.report.style import styled
 from surrogate.optimizers.decided import placement_of
-from surrogate.optimizers.goal import EXCEEDED
 from surrogate.optimizers.objective import shown_as
 from surrogate.optimizers.result import Outcome, SearchResult
-from surrogate.report.deployment_graph import View, deployment_figure
-from surrogate.report.pareto import FRONT_NOTE, front_figure
-from surrogate.report.utilization import UTILIZATION_NOTE, utilization_figure
+from surrogate.report.findings import add_devices, add_effort, add_map
+from surrogate.report.progress import PROGRESS_NOTE, progress_figure
 
-__all__ = ["add_placement", "history_figure", "placement_report"]
-
-STATUS = {
-    "completed": "the search was completed",
-    "time_limit": "the time was used up",
-    "evaluation_limit": "the evaluations were used up",
-    "interrupted": "it was interrupted",
-}
+__all__ = ["add_placement", "placement_report"]
 
 PURPOSES = {
     "loss_ratio": "as few requests as possible are lost",
@@ -35,19 +23,6 @@ PURPOSES = {
     "energy": "requests take as little energy as possible",
 }
 """Objective -> what it is good for; others are named."""
-
-GRAPH_NOTE = (
-    "Circles are devices, coloured by the share of time they are busy in simulation; the number in "
-    "a circle is that share. The ring around it is coloured by the share of the requests arriving "
-    "there that find the queue full. Each chain of requests enters at the arrow beside its name "
-    "(with the share of its requests that is lost) and follows the path of its colour. "
-    "Pieces that follow each other on one device draw no path; hover over a device to see them."
-)
-
-HISTORY_NOTE = (
-    "The best value that the search knew at each moment, as its evaluator predicted it, beside "
-    "what simulation says of the start and of the placement chosen in the end."
-)
 
 
 def interval(outcome: Outcome) -> str:
@@ -76,52 +51,6 @@ def _value(result: SearchResult, who: str, objective: str) -> float:
     return math.nan if valued is None else valued.values[objective]
 
 
-def history_figure(result: SearchResult) -> Any:
-    """Plot the progress of a search.
-
-    Args:
-        result: The search.
-
-    Returns:
-        A plotly figure.
-    """
-    objective = _objectives(result)[0]
-    title, factor = shown_as(objective)
-    known = [item for item in result.history if item.value < EXCEEDED]
-    end = max(result.seconds, known[-1].seconds if known else 0.0)
-    times = [item.seconds for item in known] + [end] * bool(known)
-    values = [factor * item.value for item in known]
-    values += values[-1:]
-    counts = [item.evaluations for item in known] + [result.evaluations] * bool(known)
-    figure = go.Figure()
-    figure.add_scatter(
-        x=times, y=values, customdata=counts, mode="lines+markers", name="best so far, predicted",
-        line={"shape": "hv", "color": "#3b528b", "width": 2}, marker={"size": 5},
-        hovertemplate="after %{x:.2f} s, %{customdata:,} placements: %{y:.4g}<extra></extra>",
-    )  # fmt: skip
-    drawn = list(values)
-    for name, who, colour in (
-        ("start, simulated", "start", "#8a8f98"),
-        ("chosen, verified by simulation", "verified", "#c8472f"),
-    ):
-        level = factor * _value(result, who, objective)
-        if not math.isfinite(level):
-            continue
-        drawn.append(level)
-        figure.add_scatter(
-            x=[0, end], y=[level, level], mode="lines", name=name,
-            line={"color": colour, "width": 2, "dash": "dash"},
-            hovertemplate=f"{name}: %{{y:.4g}}<extra></extra>",
-        )  # fmt: skip
-    figure.update_xaxes(title_text="time of the search [s]", rangemode="tozero")
-    figure.update_yaxes(title_text=title, rangemode="tozero")
-    if drawn and min(drawn) > 0 and objective == "loss_ratio":  # losses fall by powers of ten
-        ticks = [lead * 10.0**power for power in range(-4, 3) for lead in (1, 2, 5)]
-        texts = [f"{tick:g}" for tick in ticks]
-        figure.update_yaxes(type="log", tickvals=ticks, ticktext=texts)
-    return styled(figure, height=360)
-
-
 def _add_outcomes(page: Page, result: SearchResult) -> None:
     said = {"simulation": "simulation", "surrogate": "surrogate", "analytic": "analytic model"}
     others = [name for name in _objectives(result) if name != "loss_ratio"]
@@ -138,13 +67,7 @@ def _add_outcomes(page: Page, result: SearchResult) -> None:
         rows.append(row)
     header = ["placement", "according to", "loss ratio", "95 % interval"]
     page.table([*header, *(shown_as(name)[0] for name in others)], rows)
-    page.text(
-        f"{result.evaluations:,} placements were evaluated in {result.seconds:.1f} s; "
-        f"{STATUS[result.status]}. Start and chosen placement were then simulated on random "
-        "numbers that no choice depended on."
-    )
-    for violation in result.violations:
-        page.text(f"The chosen placement breaks a rule: {violation}.")
+    add_effort(page, result, tried="placements", answer="chosen placement")
 
 
 def _add_chains(page: Page, result: SearchResult) -> None:
@@ -180,21 +103,12 @@ def add_placement(page: Page, result: SearchResult) -> None:
     """
     page.heading("Before and after")
     _add_outcomes(page, result)
-    page.heading("Where everything runs")
-    views = [
-        View(title="Before", deployment=result.start_deployment, outcome=result.start),
-        View(title="After", deployment=result.deployment, outcome=result.verified),
-    ]
-    page.figure(deployment_figure(views), GRAPH_NOTE)
-    page.heading("How busy the devices are")
-    page.figure(utilization_figure(result), UTILIZATION_NOTE)
-    if result.front:
-        page.heading("What is traded for what")
-        page.figure(front_figure(result), FRONT_NOTE)
+    add_map(page, result)
+    add_devices(page, result)
     page.heading("Chain by chain")
     _add_chains(page, result)
     page.heading("Progress of the search")
-    page.figure(history_figure(result), HISTORY_NOTE)
+    page.figure(progress_figure(result), PROGRESS_NOTE)
 
 
 def _purpose(result: SearchResult) -> str:

@@ -11,23 +11,15 @@ import plotly.graph_objects as go
 from datagen.report.page import Page, percent, seconds
 from datagen.report.style import styled
 from surrogate.optimizers.decided import decisions_of
-from surrogate.optimizers.goal import EXCEEDED
 from surrogate.optimizers.result import Outcome, SearchResult
-from surrogate.report.deployment_graph import View, deployment_figure
-from surrogate.report.pareto import FRONT_NOTE, front_figure
-from surrogate.report.placement import GRAPH_NOTE, STATUS
-from surrogate.report.utilization import UTILIZATION_NOTE, utilization_figure
+from surrogate.report.findings import add_devices, add_effort, add_map
+from surrogate.report.progress import PROGRESS_NOTE, progress_figure
 
-__all__ = ["latency_figure", "progress_figure", "tuning_report"]
+__all__ = ["latency_figure", "tuning_report"]
 
 LATENCY_NOTE = (
     "Mean and 95 % quantile of the latency of every chain, in simulation, before and after. The "
     "line across the bars of a chain is its deadline."
-)
-
-PROGRESS_NOTE = (
-    "The best value of what is minimised that the search knew at each moment, as its evaluator "
-    "says, of candidates that keep the limits; beside what simulation says of start and answer."
 )
 
 BEFORE, AFTER, LIMIT = "#8a8f98", "#3b528b", "#c8472f"
@@ -71,40 +63,6 @@ def latency_figure(result: SearchResult) -> Any:
 def _milliseconds(outcome: Outcome, chain: str, measure: str) -> float | None:
     value = outcome.chains.get(chain, {}).get(measure, math.nan)
     return 1e3 * value if math.isfinite(value) else None
-
-
-def progress_figure(result: SearchResult) -> Any:
-    """Plot how what is minimised fell.
-
-    Args:
-        result: The search.
-
-    Returns:
-        A plotly figure.
-    """
-    known = [item for item in result.history if item.value < EXCEEDED]
-    name = next(iter(result.objectives["predicted"].values))
-    end = max(result.seconds, known[-1].seconds if known else 0.0)
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[item.seconds for item in known] + [end] * bool(known),
-        y=[item.value for item in known] + [item.value for item in known[-1:]],
-        mode="lines+markers", name="best so far", line={"shape": "hv", "color": AFTER, "width": 2},
-        marker={"size": 5}, hovertemplate="after %{x:.2f} s: %{y:.4g}<extra></extra>",
-    )  # fmt: skip
-    for who, text, colour in (
-        ("start", "start, simulated", BEFORE),
-        ("verified", "chosen, verified", LIMIT),
-    ):
-        valued = result.objectives.get(who)
-        if valued is not None and math.isfinite(valued.values[name]):
-            figure.add_scatter(
-                x=[0.0, end], y=[valued.values[name]] * 2, mode="lines", name=text,
-                line={"color": colour, "width": 2, "dash": "dash"},
-            )  # fmt: skip
-    figure.update_xaxes(title_text="time of the search [s]", rangemode="tozero")
-    figure.update_yaxes(title_text=name)
-    return styled(figure, height=340)
 
 
 def _add_settings(page: Page, result: SearchResult) -> None:
@@ -151,13 +109,7 @@ def _add_outcomes(page: Page, result: SearchResult) -> None:
                 f"{energy:.3g}" if math.isfinite(energy) else "-",
             ])
     page.table(header, rows, words=True)
-    page.text(
-        f"{result.evaluations:,} candidates were evaluated in {result.seconds:.1f} s; "
-        f"{STATUS[result.status]}. Start and answer were then simulated on random numbers that no "
-        "choice depended on."
-    )
-    for violation in result.violations:
-        page.text(f"The answer breaks a rule: {violation}.")
+    add_effort(page, result, tried="candidates", answer="answer")
 
 
 def tuning_report(result: SearchResult, path: Path) -> None:
@@ -182,17 +134,8 @@ def tuning_report(result: SearchResult, path: Path) -> None:
     _add_outcomes(page, result)
     page.figure(latency_figure(result), LATENCY_NOTE)
     if len(problem.devices) > 1:
-        page.heading("Where everything runs")
-        views = [
-            View(title="Before", deployment=result.start_deployment, outcome=result.start),
-            View(title="After", deployment=result.deployment, outcome=result.verified),
-        ]
-        page.figure(deployment_figure(views), GRAPH_NOTE)
-    page.heading("How busy the devices are")
-    page.figure(utilization_figure(result), UTILIZATION_NOTE)
-    if result.front:
-        page.heading("What is traded for what")
-        page.figure(front_figure(result), FRONT_NOTE)
+        add_map(page, result)
+    add_devices(page, result)
     page.heading("Progress of the search")
     page.figure(progress_figure(result), PROGRESS_NOTE)
     page.write(path)

@@ -83,6 +83,30 @@ def test_a_command_line_can_be_run_again(result_file: ModuleType) -> None:
     assert line == "python benchmarks/speed.py --data 'my folder'"
 
 
+def test_public_data_are_found_by_the_environment_or_an_option(
+    result_file: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def folder(*words: str) -> Path:
+        parser = result_file.BenchmarkParser("What it is for.")
+        parser.add_public_data("chainnet")
+        named: Path = parser.given(words).data
+        parser.require_public_data(named.is_dir(), named)
+        return named
+
+    monkeypatch.setenv("EDGE_SURROGATE_DATA", str(tmp_path))
+    (tmp_path / "chainnet").mkdir()
+    assert folder() == tmp_path / "chainnet"
+    assert folder("--data", str(tmp_path)) == tmp_path
+    monkeypatch.setenv("EDGE_SURROGATE_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(SystemExit) as stop:
+        folder()
+    assert stop.value.code == 2
+    assert "data must be a folder (set EDGE_SURROGATE_DATA or --data)" in capsys.readouterr().err
+
+
 def test_the_example_placement_writes_its_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

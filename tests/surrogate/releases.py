@@ -35,9 +35,9 @@ def some_intervals(network: ChainNet) -> Intervals:
     return Intervals.fit(chains, {name: 0.9 * value for name, value in chains.predicted.items()})
 
 
-def release(folder: Path, *, also: Effect = Effect.NONE) -> Path:
-    """Write a checkpoint of the small network, which covers what random deployments use."""
-    network = small_network()
+def release(folder: Path, *, also: Effect = Effect.NONE, network: ChainNet | None = None) -> Path:
+    """Write a checkpoint of a network, the small one by default; it covers random deployments."""
+    network = network or small_network()
     batch = pack(random_deployments(60, seed=61))
     arrays = flow_arrays(batch)
     features = network.features(arrays)

@@ -23,6 +23,7 @@ from surrogate.evaluator import BATCH, SurrogateEvaluator
 from surrogate.features.arrays import flow_arrays
 from surrogate.intervals import LEVEL
 from tests.contracts.models import scatter_weights
+from tests.helpers import tandem
 from tests.surrogate.cases import close, in_batch_order, random_deployments, single
 from tests.surrogate.releases import release, small_network, some_intervals
 
@@ -181,6 +182,32 @@ def test_says_nothing_where_there_is_no_steady_state(surrogate: SurrogateEvaluat
     assert np.isfinite(found.step["sojourn_completed"]).tolist() == [True, False]
     assert np.isfinite(found.deployment["loss_ratio"]).tolist() == [True, False]
     assert found[1].reason == "an unlimited buffer has load >= 1"
+
+
+def test_says_nothing_where_jobs_wait_for_room_that_there_never_is(tmp_path: Path) -> None:
+    waiting = load_surrogate(release(tmp_path / "tiny", also=Effect.BLOCKING | Effect.DEMAND))
+    base = tandem(0, 1, capacity=2)
+    first, second = base.problem.chains[0].fragments
+    found = waiting.evaluate([
+        dataclasses.replace(
+            base,
+            problem=dataclasses.replace(
+                base.problem,
+                overflow="block",
+                chains=(
+                    dataclasses.replace(
+                        base.problem.chains[0],
+                        fragments=(first, dataclasses.replace(second, demand=demand)),
+                    ),
+                ),
+            ),
+        )
+        for demand in (2, 3)
+    ])
+    assert found.deployment["deadlocked"].tolist() == [False, True]
+    assert np.isfinite(found.chain["throughput_ratio"]).tolist() == [True, False]
+    assert np.isfinite(found.step["sojourn_completed"]).tolist() == [True, True, False, False]
+    assert found[1].reason == "jobs wait for room that a device never has"
 
 
 def test_needs_no_laws(surrogate: SurrogateEvaluator, deployments: list[Deployment]) -> None:

@@ -21,9 +21,9 @@ from surrogate.report import (
     evaluation_report,
     front_figure,
     placement_report,
+    progress_figure,
     quickstart_report,
 )
-from surrogate.report.placement import history_figure
 from surrogate.report.target import require_target
 from tests.report_pages import assert_self_contained, assert_shown_by_a_browser, read
 from tests.surrogate.cases import made_up_labels, random_deployments
@@ -230,7 +230,7 @@ def test_points_of_a_front_tell_their_placement() -> None:
 def test_the_progress_is_that_of_the_objective(
     objective: str, title: str, values: list[float]
 ) -> None:
-    figure = history_figure(searched(objectives=(objective,)))
+    figure = progress_figure(searched(objectives=(objective,)))
     assert figure.layout.yaxis.title.text == title
     assert list(figure.data[0].y) == pytest.approx(values)
     _, factor = shown_as(objective)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from datagen.__main__ import COMMANDS, main
+from datagen.compiled import cache_folder
 from datagen.documents.plain import dump_yaml
 from datagen.exits import ExitTrace
 from datagen.scenarios import Type1Scenario
@@ -405,3 +406,17 @@ def test_the_module_is_a_program(tmp_path: Path) -> None:
     )
     assert child.returncode == 2
     assert child.stderr.startswith("datagen validate: error: path must be a folder with a manifest")
+
+
+def test_all_loops_are_compiled_ahead_and_their_folder_is_said(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[dict[str, bool]] = []
+    monkeypatch.setattr("datagen.simulator.warm_up", lambda **given: wanted.append(given))
+    status, out, _ = run("warm-up", "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert wanted == [{"every": True}]
+    assert Path(report["folder"]) == cache_folder()
+    assert report["seconds"] >= 0.0
+    assert report["folder"] in run("warm-up")[1]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from datagen.evaluation.loads import (
     alone_factor,
     chain_load,
     fluid_load,
+    never_entered,
     offered_load,
     server_rate,
     unstable,
@@ -63,3 +65,22 @@ def test_cores_that_slow_each_other_down_serve_less() -> None:
     assert server_rate(again).tolist() == [1.0, 2.0, 1.0]
     without = replace(batch, speedup_start=None, speedup_factor=None)
     assert server_rate(without).tolist() == [2.0, 2.0]
+
+
+def test_only_who_waits_can_wait_in_vain() -> None:
+    def line(first: int, second: int, **changed: Any) -> Deployment:
+        base = tandem(0, 1, capacity=2)
+        chain = base.problem.chains[0]
+        fragments = tuple(
+            replace(fragment, demand=demand)
+            for fragment, demand in zip(chain.fragments, (first, second), strict=True)
+        )
+        chain = replace(chain, fragments=fragments, parallel=changed.pop("parallel", False))
+        problem = replace(base.problem, chains=(chain,), **{"overflow": "block"} | changed)
+        return replace(base, problem=problem)
+
+    fitting, vain, at_the_door = line(1, 2), line(1, 3), line(3, 3)
+    dropping, branches = line(1, 3, overflow="drop"), line(1, 3, parallel=True)
+    batch = pack([fitting, vain, at_the_door, dropping, branches])
+    assert never_entered(batch).tolist() == [False, False, False, True] + [False] * 6
+    assert not never_entered(pack([dropping])).any()

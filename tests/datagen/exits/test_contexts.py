@@ -23,7 +23,7 @@ from datagen.exits import (
     Thresholds,
     contexts_from_parameters,
 )
-from datagen.simulator.network import ENGINE_COVERS
+from datagen.simulator.covered import ENGINE_COVERS
 
 PROCESSES = (
     ContextSwitching(holding=(30.0, 10.0)),

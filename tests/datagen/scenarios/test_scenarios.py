@@ -31,7 +31,7 @@ from datagen.scenarios import (
 )
 from datagen.scenarios.annealing import PlacementTask, annealed, balanced, blocking, scattered
 from datagen.simulator import SimulationOptions, simulate_batch
-from datagen.simulator.network import ENGINE_COVERS
+from datagen.simulator.covered import ENGINE_COVERS
 from datagen.simulator.sharing import SHARING_EFFECTS
 from datagen.store.chainnet import read_chainnet
 

@@ -16,7 +16,7 @@ from datagen.evaluation import pack
 from datagen.simulator import SimulationOptions, simulate
 from datagen.simulator.contention import NO_LINK, Contention
 from datagen.simulator.engine import Engine
-from datagen.simulator.network import Network, networks
+from datagen.simulator.network import Network
 from datagen.simulator.simulation import simulate_batch
 from tests.datagen.simulator.systems import FixedDraws, network_of, trace
 from tests.datagen.simulator.test_semantics import INF, play
@@ -231,15 +231,35 @@ def test_deadlocks_are_reported() -> None:
     assert np.isnan(measures.chain["throughput_ratio"]).tolist() == [True, True, False, False]
 
 
-def test_room_that_a_device_never_has_is_refused() -> None:
-    base = crossing(1)
-    large = Fragment(name="large", service=Exponential(mean=1.0), demand=2)
-    first, second = base.problem.chains
-    chains = (
-        Chain(name="x", arrivals=first.arrivals, fragments=(first.fragments[0], large)),
-        second,
+@pytest.mark.parametrize("delays", [[[0.0, 0.0]], [[0.5, 0.0]]])
+def test_who_waits_for_room_that_there_never_is_is_a_deadlock(
+    engine: Engine, delays: list[list[float]]
+) -> None:
+    network = blocking_network([(1, 2), (1, 1)], [[0, 1]], demands=[[1, 2]], delays=delays)
+    draws = FixedDraws([1.0, 1.5], [[1.0, 1.0]] * 2)
+    assert play(engine, network, [draws]).deadlock == 2.0 + delays[0][0]
+
+
+def too_large(share: float = 1.0) -> Deployment:
+    """Devices a and b in a row; a share of jobs goes to b, which never has room for them."""
+    fragments = (
+        Fragment(name="small", service=Exponential(mean=1.0)),
+        Fragment(name="large", service=Exponential(mean=1.0), demand=2),
     )
-    problem = Problem(devices=base.problem.devices, chains=chains, overflow="block")
-    deployment = Deployment(problem=problem, placement=base.placement)
-    with pytest.raises(InvalidInputError, match="demand must be <= the capacity"):
-        networks(pack([deployment]), "numba")
+    chain = Chain(name="x", arrivals=Poisson(rate=0.4), fragments=fragments)
+    devices = tuple(
+        Device(name=name, capacity=size) for name, size in {"a": 2, "b": 1, "c": 3}.items()
+    )
+    problem = Problem(devices=devices, chains=(chain,), overflow="block")
+    paths = (("a", "b"), ("a", "c"))
+    return Deployment(problem=problem, placement={"x": paths}, routing={"x": (share, 1.0 - share)})
+
+
+def test_only_a_deployment_whose_jobs_wait_in_vain_has_no_measures() -> None:
+    with pytest.raises(InvalidInputError, match="demand must be <= the capacity .* demand=2"):
+        simulate([too_large()], events=1e4)
+    assert simulate([too_large(0.0)], events=1e4).chain["throughput_ratio"][0] > 0.5
+    options = SimulationOptions(events=1e4)
+    measures = simulate_batch(pack([too_large(), too_large(0.5), too_large(0.0)]), options)
+    assert measures.deployment["deadlocked"].tolist() == [True, True, False]
+    assert np.isnan(measures.chain["throughput_ratio"]).tolist() == [True, True, False]

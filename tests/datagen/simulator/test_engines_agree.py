@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from datagen.deployment import Deployment
 from datagen.evaluation import Effect, pack
 from datagen.simulator.contention import CONTENTION_EFFECTS
-from datagen.simulator.network import ENGINE_COVERS
+from datagen.simulator.covered import ENGINE_COVERS
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import RunLength

@@ -20,8 +20,8 @@ from datagen.distributions import Exponential, LogNormal
 from datagen.evaluation import pack
 from datagen.exits import ExitMix
 from datagen.simulator import kernel, numba_engine, simpy_work, warm_up
+from datagen.simulator.arrival_kernel import batch_of as _batch_of
 from datagen.simulator.engine import Replications, Run
-from datagen.simulator.kernel import _batch_of
 from datagen.simulator.leave_kernel import latency_bin as _latency_bin
 from datagen.simulator.network import Network
 from datagen.simulator.numba_engine import NumbaEngine
@@ -181,31 +181,61 @@ def test_networks_of_batches_and_those_made_by_hand_share_their_loops() -> None:
     assert kernel.play.signatures == compiled
 
 
+def blocking() -> Deployment:
+    """The two chains again, whose jobs wait for room."""
+    base = overloaded(1.5)
+    return replace(base, problem=replace(base.problem, overflow="block"))
+
+
+def blocking_accelerator() -> Deployment:
+    """One accelerator in a problem whose jobs wait for room."""
+    base = accelerated()
+    return replace(base, problem=replace(base.problem, overflow="block"))
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of the loops that networks are played by; nothing is compiled for it."""
+    loops = set()
+
+    class Spy(SimpyEngine):
+        def replicate(self, network: Network, *arguments: Any) -> Replications:
+            has = {
+                "featured": network.features is not None,
+                "contended": network.contention is not None or network.sharing is not None,
+                "accelerated": network.batching is not None,
+            }
+            loops.add(" ".join(name for name, flag in has.items() if flag) or "plain")
+            return super().replicate(network, *arguments)
+
+    monkeypatch.setattr(numba_engine, "NumbaEngine", Spy)
+    return loops
+
+
 @pytest.mark.parametrize(
     ("deployments", "loops"),
     [
         ([overloaded], ["plain"]),
         ([featured], ["featured"]),
-        ([accelerated], ["accelerated"]),
+        ([accelerated], ["featured accelerated"]),
+        ([blocking], ["featured contended"]),
+        ([blocking_accelerator], ["featured contended accelerated"]),
         ([overloaded, featured], BOTH),
     ],
 )
 def test_warming_up_plays_the_loops_that_are_asked_for(
-    monkeypatch: pytest.MonkeyPatch, deployments: list[Callable[[], Deployment]], loops: list[str]
+    played: set[str], deployments: list[Callable[[], Deployment]], loops: list[str]
 ) -> None:
-    played = set()
-
-    class Spy(NumbaEngine):
-        def replicate(self, network: Network, *arguments: Any) -> Replications:
-            kind = "plain" if network.features is None else "featured"
-            played.add(kind if network.batching is None else "accelerated")
-            return super().replicate(network, *arguments)
-
-    monkeypatch.setattr(numba_engine, "NumbaEngine", Spy)
     warm_up(pack([make() for make in deployments]))
     assert played == set(loops)
+
+
+def test_warming_up_plays_the_common_loops_unless_all_are_wanted(played: set[str]) -> None:
     warm_up()
-    assert played == {*BOTH, *loops}
+    assert played == set(BOTH)
+    warm_up(every=True)
+    special = {"contended", "accelerated", "contended accelerated"}
+    assert played == {*BOTH, *(f"featured {kind}" for kind in special)}
 
 
 def peak_of_arrays(jobs: float) -> int:

@@ -15,11 +15,11 @@ from datagen.store.compare import compare_measures
 from datagen.store.measured import import_measured
 from surrogate import load_surrogate
 from surrogate.__main__ import main
-from surrogate.checkpoints import extended_network, released_network, save_release
+from surrogate.checkpoints import released_network, save_release
 from surrogate.coverage import Coverage
 from surrogate.features.arrays import flow_arrays
-from surrogate.models import GIN, ChainNet
-from tests.surrogate.cases import close, random_deployments
+from surrogate.models import ChainNet
+from tests.surrogate.cases import random_deployments
 from tests.surrogate.real_system import observed, placements, sheet, write_log
 from tests.surrogate.releases import METRICS, some_intervals
 
@@ -97,25 +97,3 @@ def test_a_released_network_may_be_trained(base: Path) -> None:
     frozen = load_surrogate(base).release.network
     for name, value in frozen.state_dict().items():
         assert torch.equal(network.state_dict()[name], value), name
-
-
-def test_an_extended_network_says_what_it_was_made_from(base: Path) -> None:
-    known = released_network(str(base)).eval()
-    network = extended_network(str(base), groups=["spacing"], companions=True).eval()
-    arrays = flow_arrays(pack(random_deployments(20, seed=7)))
-    network.fit_features(arrays)
-    with torch.no_grad():
-        said, expected = network(arrays), known(arrays)
-    close(said.log_throughput_ratio, expected.log_throughput_ratio)
-    close(said.latency, expected.latency)
-    columns = len(known.features.names.step)
-    assert torch.equal(network.step_encoder.mean[:columns], known.step_encoder.mean)
-    assert (network.step_encoder.mean[columns:] != 0).all()
-    assert network.settings == known.settings | {"groups": ["spacing"], "companions": True}
-    assert network.training is False
-    assert extended_network(str(base)).training
-
-
-def test_an_extended_network_is_of_the_same_kind(base: Path) -> None:
-    with pytest.raises(ValueError, match="known must have weights of this network only"):
-        GIN(hidden=16, layers=1).extend(released_network(str(base)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,9 @@ from surrogate import load_surrogate
 from surrogate.checkpoints import extended_network, released_network
 from surrogate.features.arrays import flow_arrays
 from surrogate.features.labels import Targets
+from surrogate.models import GIN, ChainNet
 from surrogate.training.losses import DeploymentLoss
+from tests.contracts.models import scatter_weights
 from tests.surrogate.cases import close, random_deployments
 from tests.surrogate.forks import contended, forked
 from tests.surrogate.releases import release
@@ -24,19 +27,47 @@ GROUPS = ["contention"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return release(tmp_path / "tiny")
+    """A release of a network that reads the plain features and nothing else."""
+    plain = scatter_weights(ChainNet(hidden=8, iterations=2)).eval()
+    return release(tmp_path / "tiny", network=plain)
 
 
-def test_says_what_the_released_one_says_of_plain_networks(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"groups": GROUPS},
+        {"groups": ["spacing"]},
+        {"companions": True},
+        {"groups": GROUPS, "companions": True},
+    ],
+)
+def test_says_what_the_released_one_says_of_plain_networks(
+    folder: Path, more: dict[str, Any]
+) -> None:
+    known = released_network(str(folder)).eval()
+    network = extended_network(str(folder), **more).eval()
     arrays = flow_arrays(pack(random_deployments(12, seed=31)))
-    narrow, wide = released_network(str(folder)), extended_network(str(folder), GROUPS)
-    assert wide.settings == narrow.settings | {"groups": GROUPS}
-    wide.fit_features(arrays)
+    network.fit_features(arrays)
     with torch.no_grad():
-        one, other = narrow(arrays), wide(arrays)
+        said, expected = network(arrays), known(arrays)
     for name in ("step_log_passed", "step_sojourn", "latency", "log_throughput_ratio"):
-        close(getattr(other, name), getattr(one, name))
-    close(other.law.log_quantiles, one.law.log_quantiles)
+        close(getattr(said, name), getattr(expected, name))
+    close(said.law.log_quantiles, expected.law.log_quantiles)
+    columns = len(known.features.names.step)
+    assert torch.equal(network.step_encoder.mean[:columns], known.step_encoder.mean)
+    further = len(network.features.names.step) - columns
+    assert (further > 0) == ("groups" in more)
+    assert network.settings == known.settings | more
+
+
+def test_is_ready_to_be_trained(folder: Path) -> None:
+    assert extended_network(str(folder)).training
+    assert extended_network(str(folder), GROUPS).training
+
+
+def test_is_of_the_same_kind(folder: Path) -> None:
+    with pytest.raises(ValueError, match="known must have weights of this network only"):
+        GIN(hidden=8, layers=1).extend(released_network(str(folder)))
 
 
 def test_learns_from_what_is_new(folder: Path) -> None:
