@@ -14,6 +14,8 @@ from datagen.simulator import simulate
 from surrogate.features.arrays import FlowArrays, flow_arrays
 from surrogate.features.blocking import RoomAhead
 from surrogate.features.contenders import Contenders
+from surrogate.features.contention import ContentionGroup
+from surrogate.features.features import FeatureFunction
 
 
 def network(
@@ -136,3 +138,17 @@ def test_networks_that_drop_are_left_alone() -> None:
     for values in (found.held[own], found.loss[own], found.stay[own], found.full[:2]):
         assert not values.any()
     assert found.loss[~own].min() > 0.5
+
+
+def test_a_flow_that_hardly_anybody_of_gets_through_keeps_a_wait() -> None:
+    law = Deterministic(mean=1.0)
+    quick = Deterministic(mean=0.01)
+    deployment = network({
+        "through": (300.0, "abc", (quick, law, quick)),
+        "starved": (3.0, "bc", (law, law)),
+    })
+    arrays = flow_arrays(pack([deployment]))
+    features = FeatureFunction([ContentionGroup()])(arrays)
+    assert losses(deployment)[1] > 0.99
+    for values in (features.step, features.device, features.flow, features.prior.step_wait):
+        assert values.isfinite().all()
