@@ -27,7 +27,7 @@ FIRST = Tuning(events=3e4, cooling=1e-3, tries=8)
 """Where tuning begins: the defaults of the annealing."""
 
 TRIED: dict[str, tuple[float, ...]] = {
-    "events": (3e3, 1e4, 3e4, 1e5, 3e5),
+    "events": (3e3, 1e4, 3e4, 1e5, 3e5, 1e6),
     "cooling": (1e-1, 1e-2, 1e-3),
     "tries": (1, 4, 8, 16),
 }

@@ -12,7 +12,7 @@ from datagen.evaluation import pack
 from datagen.exits import ExitMix
 from datagen.simulator import SimulationEvaluator, SimulationOptions
 from surrogate.optimizers.known_accuracy import KnownAccuracy, known_accuracy
-from tests.datagen.evaluation.exit_cases import two_ways, gateway_with_trace
+from tests.datagen.evaluation.exit_cases import gateway_with_trace, two_ways
 from tests.surrogate.optimizers.problems import poor_start, small_problem
 
 EASY, HARD = 0.8, 0.5
