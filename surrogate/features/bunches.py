@@ -128,18 +128,18 @@ def _queue() -> QueueFormula:
 
 def _passed_bunches(arrays: FlowArrays, prior: Prior, size: Tensor) -> Tensor:
     """Return how much smaller bunches make the share that passes [S]."""
-    queue = _queue().to(prior.step_wait.device)
     scv = (prior.arrival_scv + prior.scv).clamp_min(LEAST_SUM) - 1.0
     load, scv, capacity, servers = (
         arrays.at_steps(values)
         for values in (prior.load, scv, prior.capacity, arrays.device_servers)
     )
-    alone, _ = queue(load, scv, capacity, servers)
-    passed = torch.zeros_like(size)
-    for place in PLACES:
-        # In the middle of a bunch fewer find room than at its head; from its end on, nobody does.
-        room = capacity - place * (size - 1.0)
-        loss, _ = queue(load, scv, room.clamp_min(1.0), servers)
-        passed = passed + (1.0 - loss) * room.clamp(0.0, 1.0) / len(PLACES)
-    share: Tensor = (passed / (1.0 - alone).clamp_min(LEAST_PASSED)).clamp_max(1.0)
-    return share
+    # In the middle of a bunch fewer find room than at its head; from its end on, nobody does.
+    rooms = [capacity, *(capacity - place * (size - 1.0) for place in PLACES)]
+    number, room = len(rooms), torch.cat(rooms)
+    queue = _queue().to(room.device)  # asked once for all places
+    loss, _ = queue(
+        load.repeat(number), scv.repeat(number), room.clamp_min(1.0), servers.repeat(number)
+    )
+    alone, *inside = ((1.0 - loss) * room.clamp(0.0, 1.0)).chunk(number)
+    passed: Tensor = torch.stack(inside).mean(dim=0) / alone.clamp_min(LEAST_PASSED)
+    return passed.clamp_max(1.0)
