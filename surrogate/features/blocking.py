@@ -24,9 +24,6 @@ from surrogate.features.contenders import Contenders
 
 __all__ = ["RoomAhead"]
 
-MOST_LOST = 1.0 - 1e-4
-"""Share of a flow's jobs that is lost at most: of a flow without jobs there is no mean wait."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RoomAhead:
@@ -78,7 +75,7 @@ class RoomAhead:
         of_steps = torch.from_numpy(np.stack(found)[:, host.step_row.numpy()])
         held, loss, stay = of_steps.to(like.device, like.dtype).unbind()
         full = torch.from_numpy(doors.full).to(like.device, like.dtype)
-        return cls(held=held, loss=loss.clamp_max(MOST_LOST), stay=stay, full=full)
+        return cls(held=held, loss=loss, stay=stay, full=full)
 
 
 def _network(steps: Steps, contenders: Contenders) -> Blocking:

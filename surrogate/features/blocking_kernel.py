@@ -66,6 +66,9 @@ LARGEST_STEP = 10.0
 LARGE = 1e200
 """Weight of a state at which all are made smaller, before they are infinite."""
 
+MOST_LOST = 1.0 - 1e-4
+"""Share of a path's jobs that is lost at most: where nobody comes there is no mean wait."""
+
 TINY = 1e-300
 """Keeps what never happens away from 0/0."""
 
@@ -328,7 +331,8 @@ def _let_in(network: Blocking, doors: Doors, passing: Floats, deployment: int) -
     """Set the jobs per second that are let into each path of a deployment."""
     for path in range(network.deployment_path[deployment], network.deployment_path[deployment + 1]):
         step = network.path_step[path]
-        passing[path] = network.rate[step] * (1.0 - doors.loss[network.device[step]])
+        lost = min(doors.loss[network.device[step]], MOST_LOST)
+        passing[path] = network.rate[step] * (1.0 - lost)
 
 
 @inlined
@@ -375,7 +379,7 @@ def _tell(network: Blocking, doors: Doors, scratch: Scratch, device: int, found:
         ahead, first = network.ahead[step], network.path_step[network.path[step]]
         mean = network.mean[step] * slow
         found.held[step] = doors.wait[ahead] if ahead >= 0 else 0.0
-        found.loss[step] = doors.loss[network.device[first]]
+        found.loss[step] = min(doors.loss[network.device[first]], MOST_LOST)
         found.stay[step] = mean * crowd if network.shared[device] else mean + queueing
 
 
