@@ -1,20 +1,9 @@
 """Networks whose jobs wait at the sender for room ahead, as far as a fixed point tells them.
 
 A job that finds its next device full keeps its server, so that a service there lasts longer by the
-mean wait for room ahead. Every device is a birth-and-death chain of the jobs in it and of those
-that wait at its door, one per server upstream at most: who comes from outside is lost while it is
-full, who comes from another device waits and enters before anybody from outside. The waits at the
-doors follow from the chains, the services from the waits, and the losses at the first devices from
-both; rounds go through the devices until nothing changes.
-
-In the chains of devices whose servers are kept, the ratios of neighbouring states beyond the
-servers are raised to the power 2 / (1 + SCV), as in a diffusion; the first and the last ratio are
-those that keep the flow balanced, so that a single server without doors loses
-
-    (1 - rho) Q / (1 - rho Q),    Q = rho sigma^(K - 1),    sigma = rho^(2 / (1 + SCV)),
-
-which is exact for exponential services, and for K = 1. Shared processors keep nobody: theirs is the
-product form of the processor and of those who wait ahead.
+mean wait for room ahead. The waits at the doors of devices follow from what comes to each
+(:mod:`surrogate.features.door_queue_kernel`), the services from the waits, and the losses at the
+first devices from both; rounds go through the devices until nothing changes.
 
 Where lines of devices are saturated, waits and losses answer each other with a delay, and the
 rounds may go in circles: then the mean of the later rounds stands for the fixed point.
@@ -23,8 +12,6 @@ References:
     Perros, Queueing Networks with Blocking, 1994, ch. 3 (decomposition by effective services).
     Kerbache and MacGregor Smith, The generalized expansion method for open finite queueing
     networks, European Journal of Operational Research 32, 1987.
-    Gelenbe, On approximate computer system models, Journal of the ACM 22, 1975 (diffusions with
-    room for K).
 """
 
 from __future__ import annotations
@@ -35,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.compiled import compiled, inlined
+from surrogate.features.door_queue_kernel import TINY, balanced, kept_rates, shared_rates
 
 __all__ = ["MOST_ROOM", "Blocked", "Blocking", "Doors", "Scratch", "blocked_networks"]
 
@@ -63,17 +51,8 @@ MOST_SENT = 20.0
 LARGEST_STEP = 10.0
 """Factor by which one correction changes that rate at most."""
 
-LARGE = 1e200
-"""Weight of a state at which all are made smaller, before they are infinite."""
-
 MOST_LOST = 1.0 - 1e-4
 """Share of a path's jobs that is lost at most: where nobody comes there is no mean wait."""
-
-TINY = 1e-300
-"""Keeps what never happens away from 0/0."""
-
-LEVEL = 1e-6
-"""Distance of a ratio of rates from 1 below which its power is taken from the derivative."""
 
 
 class Blocking(NamedTuple):
@@ -162,96 +141,6 @@ class Scratch(NamedTuple):
     rates: Floats
 
 
-@inlined
-def _shared_rates(
-    rates: Floats, room: int, servers: int, mean: float, held: float, slowdown: Floats
-) -> None:
-    """Completions of shared processors and of a delay, by the product form of both."""
-    term = 1.0  # weight of all jobs waiting ahead, over that of the state with one job less
-    for jobs in range(1, room + 1):
-        term *= held / jobs
-        weight = mean + term
-        rates[jobs] = 1.0 / weight
-        if servers > 1:
-            busy = min(jobs, servers)
-            slow = slowdown[busy - 1]
-            rates[jobs] = min(rates[jobs] * busy / slow, jobs / (mean * slow + held))
-        term /= weight
-
-
-@inlined
-def _kept_rates(
-    rates: Floats, room: int, servers: int, mean: float, held: float, slowdown: Floats
-) -> None:
-    """Completions of servers that are kept while their job waits ahead."""
-    for jobs in range(1, room + 1):
-        busy = min(jobs, servers)
-        rates[jobs] = busy / (mean * slowdown[busy - 1] + held)
-
-
-@inlined
-def _growth(ratio: float, power: float, ends: float, first: bool) -> float:
-    """Weight of a state over that of the one below.
-
-    Args:
-        ratio: Arrivals in the lower one over completions in the upper one.
-        power: Of ratios where jobs wait.
-        ends: How many first steps of waiting it is, less the last ones.
-        first: Whether all jobs below are in service, and the upper one is the first to wait.
-    """
-    raised = ratio**power
-    balance = power if abs(1.0 - ratio) < LEVEL else (1.0 - raised) / (1.0 - ratio)
-    return float((ratio if first else raised) * balance**ends)
-
-
-@inlined
-def _balanced(
-    room: int, places: int, servers: int, outside: float, sent: float, power: float, rates: Floats
-) -> tuple[float, float, float, float, float]:
-    """Solve the chain of a device.
-
-    Returns:
-        Share of the jobs from outside that are lost, mean numbers of jobs inside and at the door,
-        jobs from other devices per second, and the share of time that it is full.
-    """
-    weight, total, inside, door, full, open_, done = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    by_door = sent / (sent + outside) if sent + outside > 0.0 else 0.0
-    most = room + places
-    for jobs in range(most + 1):
-        within = min(jobs, room)
-        free = 1.0 - (jobs - within) / places if places > 0 else 1.0
-        total += weight
-        inside += weight * within
-        door += weight * (jobs - within)
-        open_ += weight * free
-        if jobs >= room:
-            full += weight
-        if jobs > 0:
-            done += weight * rates[within]
-        coming = sent * free + (outside if jobs < room else 0.0)
-        if jobs == most or coming <= 0.0:
-            break
-        ratio = coming / rates[min(jobs + 1, room)]
-        if jobs < servers - 1 or power == 1.0:
-            weight *= ratio
-        else:
-            ends = 1.0 if jobs == servers - 1 else 0.0
-            if jobs == room - 1:
-                ends -= 1.0 - by_door if places > 0 else 1.0
-            if jobs == most - 1 and places > 0:
-                ends -= by_door
-            weight *= _growth(ratio, power, ends, jobs == servers - 1)
-        if weight > LARGE:
-            total, inside, door = total / weight, inside / weight, door / weight
-            full, open_, done = full / weight, open_ / weight, done / weight
-            weight = 1.0
-    accepted, let_in = sent * open_, outside * (total - full)
-    done /= total
-    from_doors = done * accepted / max(accepted + let_in, TINY)
-    lost = 1.0 - (done - from_doors) / outside if outside > 0.0 else full / total
-    return min(max(lost, 0.0), 1.0), inside / total, door / total, from_doors, full / total
-
-
 class _Mix(NamedTuple):
     """What comes to a device.
 
@@ -303,26 +192,28 @@ def _played(network: Blocking, doors: Doors, scratch: Scratch, device: int, weig
     room, servers, places = network.room[device], network.servers[device], network.places[device]
     rates, slowdown, power = scratch.rates, network.slowdown[device], 1.0
     if network.shared[device]:
-        _shared_rates(rates, room, servers, mix.mean, mix.held, slowdown)
+        shared_rates(rates, room, servers, mix.mean, mix.held, slowdown)
     else:
-        _kept_rates(rates, room, servers, mix.mean, mix.held, slowdown)
+        kept_rates(rates, room, servers, mix.mean, mix.held, slowdown)
         power = 2.0 / max(mix.square / (mix.mean + mix.held) ** 2, 1.0)
     fastest = MOST_SENT * rates[room]
     if doors.sent[device] <= 0.0:
         doors.sent[device] = min(mix.inner, fastest)
-    found = _balanced(room, places, servers, mix.outside, doors.sent[device], power, rates)
+    found = balanced(room, places, servers, mix.outside, doors.sent[device], power, rates)
     change = 0.0
     if mix.inner > 0.0:
         for _ in range(ATTEMPTS):
-            factor = min(max(mix.inner / max(found[3], TINY), 1.0 / LARGEST_STEP), LARGEST_STEP)
+            factor = min(
+                max(mix.inner / max(found.entering, TINY), 1.0 / LARGEST_STEP), LARGEST_STEP
+            )
             doors.sent[device] = min(doors.sent[device] * factor, fastest)
-            found = _balanced(room, places, servers, mix.outside, doors.sent[device], power, rates)
-        wait = found[2] / max(found[3], TINY)
+            found = balanced(room, places, servers, mix.outside, doors.sent[device], power, rates)
+        wait = found.waiting / max(found.entering, TINY)
         change = abs(wait - doors.wait[device]) / (mix.mean + wait)
         doors.wait[device] += weight * (wait - doors.wait[device])
-    change = max(change, abs(found[0] - doors.loss[device]))
-    doors.loss[device] += weight * (found[0] - doors.loss[device])
-    doors.inside[device], doors.full[device] = found[1], found[4]
+    change = max(change, abs(found.lost - doors.loss[device]))
+    doors.loss[device] += weight * (found.lost - doors.loss[device])
+    doors.inside[device], doors.full[device] = found.inside, found.full
     return float(change)
 
 
