@@ -74,11 +74,13 @@ def _search_lines(report: dict[str, Any]) -> list[str]:
         best = _ratio(methods["best_known"]["median_loss_ratio"])
         lines += [f"Over the best placement known of each problem: {best} (median).", ""]
     intervals = report["intervals"]
-    lines += [
-        f"Verified 95 % intervals that contain the loss ratio of an independent simulation of "
-        f"{intervals['events']:.0e} events: {_percent(intervals['share'])} of {intervals['n']}.",
-        "",
-    ]
+    if intervals["n"] > 0:
+        lines += [
+            f"Verified 95 % intervals that contain the loss ratio of an independent simulation of "
+            f"{intervals['events']:.0e} events: {_percent(intervals['share'])} of "
+            f"{intervals['n']}.",
+            "",
+        ]
     columns = ("surrogate", "simulation", "analytic", "random_search", "least_loaded", "ilp")
     names = [name for name in columns if name in report["rows"][0]["loss_ratio"]]
     lines += table(
