@@ -10,14 +10,23 @@ from datagen.documents import read_problem
 from datagen.generate import read_config
 from tests.conftest import REPOSITORY
 
-MONITORS = {"eenn_network": None, "eenn_digits": "val/mix_mae", "eenn_general": "val/mix_mae"}
+MONITORS = {
+    "eenn_network": None,
+    "eenn_digits": "val/mix_mae",
+    "eenn_general": "val/mix_mae",
+    "contention": "val/latency_ratio_mape",
+    "contention_refined": "val/latency_ratio_mape",
+    "contention_losses": "val/latency_ratio_mape",
+}
 """What chooses the weights, where it is not the error of deployments: nothing where that could only
-be the images of a later judgement."""
+be the images of a later judgement, and latencies where throughputs may be next to nothing."""
 
 GO_ON_FROM_SHIPPED = {
     "chainnet_refined": ("--model.network.init_args.checkpoint=chainnet",),
     "chainnet_spaced": ("--model.network.init_args.checkpoint=early-exit",),
     "chainnet_companions": ("--model.network.init_args.checkpoint=early-exit",),
+    "contention_refined": ("--model.network.init_args.checkpoint=contention",),
+    "contention_losses": ("--model.network.init_args.checkpoint=contention",),
 }
 """Words that give a second half of a training the shipped network instead of the first half's."""
 
