@@ -57,7 +57,8 @@ def test_waiting_senders_starve_those_from_outside(surrogate: SurrogateEvaluator
     )
     found = surrogate.evaluate([deployment]).chain["throughput_ratio"]
     played = simulate([deployment], events=2e5, seed=2).chain["throughput_ratio"]
-    assert found == pytest.approx(played, abs=0.03)
+    assert played[1] < 0.05
+    assert found == pytest.approx(played, abs=0.08)
 
 
 def test_it_covers_contention_and_names_what_it_does_not(surrogate: SurrogateEvaluator) -> None:
