@@ -68,16 +68,17 @@ class Spacing(FeatureGroup):
         weight = 2.0 / (1.0 + prior.hop_arrival_scv).clamp_min(LEAST_SCV)
         seen = arrays.at_steps(arrays.sum_to_devices(prior.step_rate * weight))
         other = torch.maximum(seen - own * weight, LEAST_SHARE * total)
-        transform = _Gaps(arrays, prior, first)
-        gap = ((1.0 - transform(other)) / other).clamp_min(TINY)
         service = arrays.at_steps(prior.mean).clamp_min(TINY)
-        columns = [(gap * total).log(), transform(1.0 / service), (gap / service).log()]
+        transform = _Gaps(arrays, prior, first)
+        before_others, before_service = transform(torch.stack([other, 1.0 / service])).unbind()
+        gap = ((1.0 - before_others) / other).clamp_min(TINY)
+        columns = [(gap * total).log(), before_service, (gap / service).log()]
         step = torch.stack(columns, dim=-1).clamp(-14.0, 14.0)
         return step, step.new_zeros(arrays.devices, 0), step.new_zeros(len(arrays.flow_rate), 0)
 
 
 class _Gaps:
-    """Laplace transform of the gap within the hop of every step, a function of a rate [S]."""
+    """Laplace transform of the gap within the hop of every step, a function of rates [..., S]."""
 
     def __init__(self, arrays: FlowArrays, prior: Prior, first: Tensor) -> None:
         leaving = prior.step_rate * (1.0 - prior.step_loss)
