@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Path:
 def test_releases_the_best_weights(run: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     data = DeploymentData([str(tiny_dataset)], validation_share=0.2)
     data.setup("fit")
-    network = ChainNet(hidden=8, iterations=2, companions=True)
+    network = ChainNet(hidden=8, iterations=2, groups=["spacing"], companions=True)
     metrics = release_run(run, network, data, tmp_path / "release")
     surrogate = load_surrogate(tmp_path / "release")
     for name, value in small_network().state_dict().items():
@@ -60,7 +60,7 @@ def test_releases_the_best_weights(run: Path, tiny_dataset: Path, tmp_path: Path
 def test_calibrates_on_shapes_that_were_not_trained_on(
     run: Path, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    network = ChainNet(hidden=8, iterations=2, companions=True)
+    network = ChainNet(hidden=8, iterations=2, groups=["spacing"], companions=True)
     seen = read_dataset(tiny_dataset)
     known = set(topology_hash(seen.batch(laws=False)).tolist())
     others = [

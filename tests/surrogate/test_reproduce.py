@@ -19,8 +19,8 @@ def test_the_shipped_header_makes_all_the_data_that_is_trained_on(
 ) -> None:
     monkeypatch.chdir(repository)
     commands = commands_of(SHIPPED)
-    made, fits = commands[:-3], commands[-3:]
-    assert [fit[:3] for fit in fits] == [["surrogate", "fit", "--config"]] * 3
+    made, fits = commands[:-4], commands[-4:]
+    assert [fit[:3] for fit in fits] == [["surrogate", "fit", "--config"]] * 4
     assert fits[0][3] == str(SHIPPED)
     generated = [command for command in made if command[1] == "generate"]
     simulated = [command for command in made if command[1] == "simulate"]
@@ -55,7 +55,7 @@ def test_a_trial_goes_on_from_its_own_first_half(
 ) -> None:
     monkeypatch.chdir(repository)
     words = smoke(commands_of(SHIPPED)[-1])
-    start = SMOKE_ROOT / "runs" / "chainnet_refined" / "release"
+    start = SMOKE_ROOT / "runs" / "chainnet_companions" / "release"
     assert f"--model.network.init_args.checkpoint={start}" in words
 
 
