@@ -162,7 +162,7 @@ def test_a_short_run(scripts: dict[str, ModuleType], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(scripts["boards"], "JUDGING_EVENTS", 2e4)
     given = Namespace(
         checkpoint="made up",
-        seconds=[0.05, 0.1],
+        seconds=[0.2, 0.4],
         problems=1,
         searches=["surrogate", "simulation", "analytic"],
         time="processor",
@@ -172,7 +172,7 @@ def test_a_short_run(scripts: dict[str, ModuleType], monkeypatch: pytest.MonkeyP
         interval_events=1e5,
     )
     report = search.measure(given)
-    assert [row["seconds"] for row in report["rows"]] == [0.05, 0.1]
+    assert [row["seconds"] for row in report["rows"]] == [0.2, 0.4]
     for row in report["rows"]:
         losses = row["loss_ratio"]
         assert set(losses) == {*search.RULES, "random", "ilp", *given.searches}

@@ -142,7 +142,8 @@ def test_a_start_of_another_problem_is_refused() -> None:
 
 def test_fast_evaluators_get_large_batches() -> None:
     counting = CountingEvaluator()
-    optimize(poor_start(small_problem()), counting, Annealing(), budget=Budget(seconds=1.0))
+    budget = Budget(seconds=1.0, time="processor")
+    optimize(poor_start(small_problem()), counting, Annealing(), budget=budget)
     assert max(counting.sizes) >= 32
 
 
