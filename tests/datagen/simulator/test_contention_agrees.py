@@ -7,13 +7,11 @@ from hypothesis import Phase, find, given, settings
 
 from datagen.deployment import Deployment
 from datagen.evaluation import Effect, pack
-from datagen.simulator.numba_engine import NumbaEngine
-from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import RunLength
 from tests.datagen.simulator.contended import accelerated, contended
-from tests.datagen.simulator.systems import grid_sources, packed, same_bits
+from tests.datagen.simulator.systems import same_bits
 from tests.datagen.simulator.test_blocking import crossing
-from tests.datagen.simulator.test_engines_agree import SEEDS, WINDOWS
+from tests.datagen.simulator.test_engines_agree import SEEDS, WINDOWS, played_by_both
 
 FREE, ON_GRID, ACCELERATED = 180, 180, 60
 """Examples with drawn times, with times on a grid, and with accelerators."""
@@ -21,12 +19,7 @@ FREE, ON_GRID, ACCELERATED = 180, 180, 60
 
 def agree(deployment: Deployment, seed: int, length: RunLength, *, on_grid: bool) -> bool:
     """Play a deployment with both engines and compare; return whether it ended in a deadlock."""
-    runs = []
-    for engine in (NumbaEngine(), SimpyEngine()):
-        network, sources = packed(deployment, seed)
-        if on_grid:
-            sources = grid_sources(network, seed)
-        runs.append(engine.run(network, sources, length, log=True))
+    runs = played_by_both(deployment, seed, length, on_grid=on_grid)
     assert runs[0].deadlock == runs[1].deadlock
     if runs[0].deadlock is not None:
         logs = [run.log for run in runs if run.log is not None]

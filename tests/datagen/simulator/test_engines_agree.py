@@ -10,6 +10,7 @@ from datagen.deployment import Deployment
 from datagen.evaluation import Effect, pack
 from datagen.simulator.contention import CONTENTION_EFFECTS
 from datagen.simulator.covered import ENGINE_COVERS
+from datagen.simulator.engine import Run
 from datagen.simulator.numba_engine import NumbaEngine
 from datagen.simulator.simpy_engine import SimpyEngine
 from datagen.simulator.tally import RunLength
@@ -22,15 +23,22 @@ FREE, ON_GRID = 360, 180
 """Examples with drawn times, and with times on a grid, where ties are the rule."""
 
 
-def agree(deployment: Deployment, seed: int, length: RunLength, *, on_grid: bool) -> None:
-    """Play a deployment with both engines and compare everything."""
+def played_by_both(
+    deployment: Deployment, seed: int, length: RunLength, *, on_grid: bool
+) -> list[Run]:
+    """Play a deployment with both engines, with a log."""
     runs = []
     for engine in (NumbaEngine(), SimpyEngine()):
         network, sources = packed(deployment, seed)
         if on_grid:
             sources = grid_sources(network, seed)
         runs.append(engine.run(network, sources, length, log=True))
-    same_bits(*runs)
+    return runs
+
+
+def agree(deployment: Deployment, seed: int, length: RunLength, *, on_grid: bool) -> None:
+    """Play a deployment with both engines and compare everything."""
+    same_bits(*played_by_both(deployment, seed, length, on_grid=on_grid))
 
 
 @settings(max_examples=FREE)
