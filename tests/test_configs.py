@@ -15,7 +15,6 @@ MONITORS = {
     "eenn_digits": "val/mix_mae",
     "eenn_general": "val/mix_mae",
     "contention": "val/latency_ratio_mape",
-    "contention_refined": "val/latency_ratio_mape",
     "contention_losses": "val/latency_ratio_mape",
 }
 """What chooses the weights, where it is not the error of deployments: nothing where that could only
@@ -25,7 +24,6 @@ GO_ON_FROM_SHIPPED = {
     "chainnet_refined": ("--model.network.init_args.checkpoint=chainnet",),
     "chainnet_spaced": ("--model.network.init_args.checkpoint=early-exit",),
     "chainnet_companions": ("--model.network.init_args.checkpoint=early-exit",),
-    "contention_refined": ("--model.network.init_args.checkpoint=contention",),
     "contention_losses": ("--model.network.init_args.checkpoint=contention",),
 }
 """Words that give a second half of a training the shipped network instead of the first half's."""

@@ -5,8 +5,8 @@ mean wait for room ahead. The waits at the doors of devices follow from what com
 (:mod:`surrogate.features.door_queue_kernel`), the services from the waits, and the losses at the
 first devices from both; rounds go through the devices until nothing changes.
 
-Where lines of devices are saturated, waits and losses answer each other with a delay, and the
-rounds may go in circles: then the mean of the later rounds stands for the fixed point.
+Waits and losses answer each other with a delay, so the rounds correct what is sent to a door with
+care. Where they still go in circles, the mean of the later rounds stands for the fixed point.
 
 References:
     Perros, Queueing Networks with Blocking, 1994, ch. 3 (decomposition by effective services).
@@ -33,7 +33,7 @@ Flags = NDArray[np.bool_]
 MOST_ROOM = 400
 """Jobs that a device holds at most here: more make no difference to the losses that are told."""
 
-ROUNDS, EARLY = 60, 20
+ROUNDS, EARLY = 200, 100
 """Rounds at most, and those before the mean begins: by then the waits have the right size."""
 
 WEIGHT = 0.5
@@ -42,14 +42,13 @@ WEIGHT = 0.5
 SETTLED = 1e-4
 """Change of all losses, and of all waits relative to a service, at which the rounds end."""
 
-ATTEMPTS = 4
-"""Corrections, per round, of the rate at which unblocked servers upstream send jobs."""
-
 MOST_SENT = 20.0
 """That rate over the fastest service, at most: the door is then never empty."""
 
-LARGEST_STEP = 10.0
-"""Factor by which one correction changes that rate at most."""
+CARE, LARGEST_STEP = 0.25, 3.0
+"""Power of the quotient by which a round corrects that rate, and the factor it goes at most. Losses
+upstream answer in the same round; if the rate followed the jobs at once, too, both would go in
+circles wherever a line of devices is saturated."""
 
 MOST_LOST = 1.0 - 1e-4
 """Share of a path's jobs that is lost at most: where nobody comes there is no mean wait."""
@@ -202,12 +201,10 @@ def _played(network: Blocking, doors: Doors, scratch: Scratch, device: int, weig
     found = balanced(room, places, servers, mix.outside, doors.sent[device], power, rates)
     change = 0.0
     if mix.inner > 0.0:
-        for _ in range(ATTEMPTS):
-            factor = min(
-                max(mix.inner / max(found.entering, TINY), 1.0 / LARGEST_STEP), LARGEST_STEP
-            )
-            doors.sent[device] = min(doors.sent[device] * factor, fastest)
-            found = balanced(room, places, servers, mix.outside, doors.sent[device], power, rates)
+        factor = (mix.inner / max(found.entering, TINY)) ** CARE
+        factor = min(max(factor, 1.0 / LARGEST_STEP), LARGEST_STEP)
+        doors.sent[device] = min(doors.sent[device] * factor, fastest)
+        found = balanced(room, places, servers, mix.outside, doors.sent[device], power, rates)
         wait = found.waiting / max(found.entering, TINY)
         change = abs(wait - doors.wait[device]) / (mix.mean + wait)
         doors.wait[device] += weight * (wait - doors.wait[device])

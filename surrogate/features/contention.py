@@ -32,6 +32,7 @@ from surrogate.features.blocking import RoomAhead
 from surrogate.features.contenders import Contenders
 from surrogate.features.group import Columns, FeatureGroup, FeatureNames
 from surrogate.features.prior import Prior
+from surrogate.features.siblings import log_passed_together, siblings_here
 
 __all__ = ["ContentionGroup"]
 
@@ -41,6 +42,9 @@ knows nothing of how regularly jobs come; below, the decomposition's has its par
 
 LEAST_FREE = 0.05
 """Share of time that is free of higher classes at least: Cobham's waits grow beyond all bounds."""
+
+MOST_LOST = 1.0 - 1e-6
+"""Share of a step's jobs that are lost at most, where its logarithm is told."""
 
 FLOOR = 1e-6
 """Smallest ratio whose logarithm is told apart, as in the plain features."""
@@ -64,6 +68,8 @@ class ContentionGroup(FeatureGroup):
             "largest load ahead, by the prior (log; 0 where nothing blocks)",
             "branch of a parallel chain",
             "stay / longest branch's stay, by the prior",
+            "branches of the same job that come to this device before it",
+            "branches of the same job that come to this device after it",
         ),
         device=(
             "shared processor",
@@ -80,6 +86,9 @@ class ContentionGroup(FeatureGroup):
             "unloaded latency / longest branch's",
             "latency / longest branch's, by the prior",
             "latency / sum of the branches', by the prior",
+            "completed jobs / those of independent branches, by the prior (log)",
+            "loss of this branch / sum of the branches', by the prior "
+            "(log of the shares that pass)",
         ),
     )
 
@@ -94,7 +103,7 @@ class ContentionGroup(FeatureGroup):
             step_scv=torch.where(shared, 1.0, arrays.step_scv),
         )
         ahead = RoomAhead.of(arrays, contenders)
-        arrays.notes["ahead"], arrays.notes["held"] = ahead, ahead.held
+        arrays.notes["ahead"] = ahead
         flow_loss = arrays.sum_to_flows(ahead.loss) / arrays.flow_length
         return replace(
             seen,
@@ -103,9 +112,10 @@ class ContentionGroup(FeatureGroup):
         )
 
     def refined(self, arrays: FlowArrays, prior: Prior) -> Prior:
-        if "held" not in arrays.notes:  # another group came first, with arrays of its own
+        if "ahead" not in arrays.notes:  # another group came first, with arrays of its own
             self.adapted(arrays)
-        contenders, held = _contenders(arrays), arrays.notes["held"]
+        contenders = _contenders(arrays)
+        ahead: RoomAhead = arrays.notes["ahead"]
         servers = arrays.device_servers
         used = (prior.load * (1.0 - prior.loss)).clamp(FLOOR, 1.0)
         slower = arrays.at_steps(contenders.slowed(1.0 + used * (servers - 1.0)))
@@ -115,7 +125,6 @@ class ContentionGroup(FeatureGroup):
         stay = torch.where(
             arrays.at_steps(contenders.shared), service * crowd, prior.step_wait * apart + service
         )
-        ahead: RoomAhead = arrays.notes["ahead"]
         blocks = arrays.at_steps(contenders.blocking)
         inner = blocks & (arrays.step_position > 0)
         crowded = (arrays.at_steps(ahead.full) / CROWDED).clamp_max(1.0)
@@ -127,7 +136,7 @@ class ContentionGroup(FeatureGroup):
             prior,
             step_rate=torch.where(blocks, rate * (1.0 - lost_before), prior.step_rate),
             step_loss=torch.where(blocks, ahead.loss - lost_before, prior.step_loss),
-            step_wait=stay + held - arrays.step_mean,
+            step_wait=stay + ahead.held - arrays.step_mean,
             unbounded=_either(prior.unbounded, special | contenders.blocking),
             lossless=_either(prior.lossless, inner),
         )
@@ -204,6 +213,9 @@ def _step(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
         further = torch.maximum(arrays.at_steps(prior.load), heaviest)
         heaviest = _to_previous(arrays, further)
     flow_stay = arrays.sum_to_flows(arrays.step_mean + prior.step_wait)
+    before, after = none, none
+    if arrays.branches is not None:
+        before, after = siblings_here(arrays, arrays.branches)
     columns = [
         shared.to(none.dtype),
         notes["slower"].log(),
@@ -212,11 +224,13 @@ def _step(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
         notes["same"],
         notes["apart"].log(),
         (blocks & (arrays.step_position > 0)).to(none.dtype),
-        torch.log1p(notes["held"] / service),
+        torch.log1p(notes["ahead"].held / service),
         _to_previous(arrays, full),
         torch.where(blocks, _log(heaviest).clamp_min(-3.0), none),
         contenders.branch.to(none.dtype),
         torch.where(contenders.branch, arrays.of_flows(_of_longest(arrays, flow_stay)), none),
+        before,
+        after,
     ]
     return torch.stack(columns, dim=-1).clamp(-14.0, 14.0)
 
@@ -227,8 +241,8 @@ def _device(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
     mean = (arrays.sum_to_devices(prior.step_rate * arrays.step_mean) / rate).clamp_min(
         FLOOR * FLOOR
     )
-    held = arrays.sum_to_devices(prior.step_rate * notes["held"]) / rate
-    door = torch.where(arrays.step_position > 0, arrays.at_previous(notes["held"]), 0.0)
+    held = arrays.sum_to_devices(prior.step_rate * notes["ahead"].held) / rate
+    door = torch.where(arrays.step_position > 0, arrays.at_previous(notes["ahead"].held), 0.0)
     waited = arrays.sum_to_devices(prior.step_rate * door) / rate
     used = (prior.load * (1.0 - prior.loss)).clamp(0.0, 1.0)
     columns = [
@@ -258,11 +272,15 @@ def _flow(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
     apart = contenders.branches > 0
     unloaded = arrays.sum_to_flows(arrays.step_mean)
     stay = unloaded + arrays.sum_to_flows(prior.step_wait)
-    share = stay
+    share, together, part = stay, none, none
     if arrays.branches is not None:
         path = arrays.branches.flow_path
-        total = none.new_zeros(arrays.branches.paths).index_add(0, path, stay)
-        share = stay / total[path].clamp_min(FLOOR * FLOOR)
+        passed = arrays.sum_to_flows(torch.log1p(-prior.step_loss.clamp_max(MOST_LOST)))
+        total = none.new_zeros(arrays.branches.paths, 2)
+        total = total.index_add(0, path, torch.stack([stay, passed], dim=-1))[path]
+        share = stay / total[:, 0].clamp_min(FLOOR * FLOOR)
+        part = passed / total[:, 1].clamp_max(-FLOOR)
+        together = log_passed_together(arrays, arrays.branches, passed)[path] - total[:, 1]
     blocking = torch.zeros(arrays.deployments, dtype=torch.bool, device=none.device)
     blocking = blocking.index_fill(0, arrays.device_deployment[contenders.blocking], True)
     owner = arrays.chain_deployment[arrays.flow_chain]
@@ -272,5 +290,7 @@ def _flow(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
         torch.where(apart, _of_longest(arrays, unloaded), none),
         torch.where(apart, _of_longest(arrays, stay), none),
         torch.where(apart, share, none),
+        torch.where(apart, together, none),
+        torch.where(apart, part, none),
     ]
     return torch.stack(columns, dim=-1).clamp(-14.0, 14.0)

@@ -129,7 +129,7 @@ class ChainNet(DeploymentNetwork):
         self.device_update = _GatedUpdate(hidden, hidden)
         self.step_update = _GatedUpdate(2 * hidden, hidden)
         self.head = correction_head(3 * hidden, hidden)
-        self.law_head = law_head(hidden, self.law_outputs)
+        self.law_head = law_head(hidden, self.law_numbers, self.join_numbers)
 
     def fit_encoders(self, features: Features) -> None:
         super().fit_encoders(features)

@@ -1,9 +1,10 @@
 """Where the flows of a chain meet: branches of a parallel chain are joined into one path.
 
 A job completes when all its branches do, and takes as long as the slowest. The share that completes
-lies between that of independent branches, the product, and that of branches which are lost
-together, the least. The mean latency lies between the longest of the branches' means and their sum:
-it is taken as a p-norm of the means, with p from 1, the sum, to infinity, the longest.
+lies between that of branches which have nothing in common but the times when jobs come
+(:mod:`surrogate.features.siblings`), and that of branches which are lost together, the least. The
+mean latency lies between the longest of the branches' means and their sum: it is taken as a p-norm
+of the means, with p from 1, the sum, to infinity, the longest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from surrogate.features.arrays import FlowArrays
 from surrogate.features.branches import Branches
+from surrogate.features.siblings import log_passed_together
 
 __all__ = ["JOIN_OUTPUTS", "Ways", "joined_ways"]
 
@@ -75,14 +77,13 @@ def joined_ways(arrays: FlowArrays, flows: Ways, correction: Tensor | None) -> W
     count = branches.path_branches.to(flows.latency.dtype)
     if correction is None:
         correction = flows.latency.new_zeros(len(flows.chain), JOIN_OUTPUTS)
-    columns = torch.cat([flows.log_passed[:, None], correction, flows.law], dim=-1)
-    total = _sum(branches, columns)
-    together, own = total[:, 0], total[:, 1:] / count[:, None]
+    own = _sum(branches, torch.cat([correction, flows.law], dim=-1)) / count[:, None]
+    apart = log_passed_together(arrays, branches, flows.log_passed)
     least_passed = _extreme(branches, flows.log_passed, "amin")
     coincide = torch.sigmoid(own[:, 0] + FREE_COINCIDENCE)
     norm = 1.0 + (own[:, 1] + FREE_NORM).clamp_max(LARGEST_LOG_NORM).exp()
     return Ways(
-        log_passed=torch.lerp(together, least_passed, coincide),
+        log_passed=torch.lerp(apart, least_passed, coincide),
         latency=_norm(branches, flows.latency, norm),
         unloaded=_extreme(branches, flows.unloaded, "amax"),
         least=_extreme(branches, flows.least, "amax"),

@@ -70,7 +70,7 @@ class MessagePassing(DeploymentNetwork):
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
         self.last_norm = nn.LayerNorm(hidden)
         self.head = correction_head(3 * hidden, hidden)
-        self.law_head = law_head(hidden, self.law_outputs)
+        self.law_head = law_head(hidden, self.law_numbers, self.join_numbers)
 
     @abstractmethod
     def layer(self, hidden: int) -> nn.Module:

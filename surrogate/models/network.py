@@ -91,27 +91,31 @@ def correction_head(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(inner, nn.SiLU(), correction)
 
 
-def law_head(hidden: int, outputs: int = len(LEVELS)) -> nn.Sequential:
-    """Return the layers from the state of a flow to the quantiles of its latency.
+def law_head(hidden: int, laws: int = len(LEVELS), joins: int = 0) -> nn.Sequential:
+    """Return the layers from the state of a flow to the quantiles of its latency, and its join.
 
     Args:
         hidden: Width of the state.
-        outputs: Numbers that tell the law, and how branches join.
+        laws: Numbers that tell the law.
+        joins: Numbers that tell how branches join; fresh layers leave them at 0.
 
     Returns:
-        Layers [P, hidden] -> [P, outputs].
+        Layers [P, hidden] -> [P, laws + joins].
     """
-    return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
+    told = nn.Linear(hidden, laws + joins)
+    nn.init.zeros_(told.weight[laws:])
+    nn.init.zeros_(told.bias[laws:])
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), told)
 
 
 class DeploymentNetwork(nn.Module, ABC):
     """Predicts the measures of deployments from the features of steps, devices and flows.
 
-    ``settings`` holds the arguments it was made with; ``law_outputs`` says how many outputs the law
-    head has, those that tell how branches join among them; ``scaled`` says whether it already knows
-    the scale of its features, from a sample or from a checkpoint; ``holds`` says whether devices
-    lose what they cannot serve, once it is trained. A subclass makes the layers between the
-    encoders and the heads, and then the heads.
+    ``settings`` holds the arguments it was made with; ``law_numbers`` and ``join_numbers`` say how
+    many outputs of the law head tell latencies, and how branches join; ``scaled`` says whether it
+    already knows the scale of its features, from a sample or from a checkpoint; ``holds`` says
+    whether devices lose what they cannot serve, once it is trained. A subclass makes the layers
+    between the encoders and the heads, and then the heads.
 
     Args:
         hidden: Width of all states, even, >= 2.
@@ -144,10 +148,10 @@ class DeploymentNetwork(nn.Module, ABC):
             self.settings["quick_jobs"] = True
         self.scaled = False
         self.features = FeatureFunction(feature_groups(groups), companions=companions)
-        joins = any(group.joins for group in self.features.groups)
         self.holds = any(group.holds for group in self.features.groups)
         self.law_numbers = len(LEVELS) + quick_jobs
-        self.law_outputs = self.law_numbers + (JOIN_OUTPUTS if joins else 0)
+        joins = any(group.joins for group in self.features.groups)
+        self.join_numbers = JOIN_OUTPUTS if joins else 0
         names = self.features.names
         self.step_encoder = Standardised(len(names.step), hidden)
         self.device_encoder = Standardised(len(names.device), hidden)

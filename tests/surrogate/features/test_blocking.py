@@ -118,6 +118,26 @@ def test_a_saturated_line_holds_up_all_of_it() -> None:
     assert losses(deployment) == pytest.approx(simulated(deployment), abs=0.02)
 
 
+@pytest.mark.parametrize("discipline", ["fcfs", "ps"])
+@pytest.mark.parametrize("capacity", [5, 20])
+def test_waits_and_losses_of_a_saturated_line_agree(discipline: str, capacity: int) -> None:
+    """What gets in is what the last device serves, though each answers the other with a delay."""
+
+    def constant(*means: float) -> tuple[Law, ...]:
+        return tuple(Deterministic(mean=mean) for mean in means)
+
+    line = {
+        "long": (1.6, "abcd", constant(0.84, 0.5, 1.1, 2.9)),
+        "short": (0.15, "acd", constant(1.6, 0.5, 2.0)),
+        "beside": (0.17, "c", constant(0.2)),
+    }
+    deployment = network(line, capacity=capacity, discipline=discipline)
+    found = losses(deployment)
+    of_last = 1.6 * (1.0 - found[0]) * 2.9 + 0.15 * (1.0 - found[1]) * 2.0
+    assert of_last == pytest.approx(1.0, abs=0.03)
+    assert found[:2] == pytest.approx(simulated(deployment)[:2], abs=0.015)
+
+
 def test_shared_processors_keep_places_and_no_server() -> None:
     laws = (Exponential(mean=0.2), Exponential(mean=1.0))
     deployment = network({"c": (3.0, "ab", laws)}, discipline="ps")

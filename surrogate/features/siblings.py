@@ -1,0 +1,93 @@
+"""Siblings: branches of the same job, which come to their devices at the same moment.
+
+What branches have in common is the time since the last job came: after a long one each device has
+had time to make room. With x this time in units of its mean, which is exponential for Poisson
+arrivals, a full device that takes a share p of the jobs, and makes room at a constant rate, has
+room with probability 1 - exp(-x p / (1 - p)), which has the mean p. Branches complete together with
+the mean of their product over x: k branches at devices that are far too slow, k! times as often as
+if they were independent. Where other flows come to a device they take room as well, and x matters
+by the branch's own share of the arrivals; where jobs come evenly, x hardly varies.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from surrogate.features.arrays import FlowArrays
+from surrogate.features.branches import Branches
+
+__all__ = ["log_passed_together", "siblings_here"]
+
+GAPS, WEIGHTS = np.polynomial.laguerre.laggauss(12)
+"""Times between jobs in units of their mean, and the weights of a mean over their law."""
+
+LEAST_LOST = 1e-4
+"""Share of a branch's jobs that are lost, below which it does not matter which."""
+
+TINY = 1e-12
+"""Keeps quotients of what never happens away from 0/0."""
+
+
+def log_passed_together(arrays: FlowArrays, branches: Branches, log_passed: Tensor) -> Tensor:
+    """Return the share of the jobs of each path that pass all its branches.
+
+    Args:
+        arrays: The deployments.
+        branches: How flows make up paths.
+        log_passed: Logarithm of the share that passes each flow [P].
+
+    Returns:
+        Logarithms [W], from the sum over a path's flows to the least of them.
+    """
+    rate = arrays.of_flows(arrays.flow_rate)
+    everybody = arrays.at_steps(arrays.sum_to_devices(rate)).clamp_min(TINY)
+    own = arrays.sum_to_flows(rate / everybody) / arrays.flow_length
+    own = own * arrays.chain_scv[arrays.flow_chain].clamp_max(1.0)
+    gaps, weights = log_passed.new_tensor(GAPS), log_passed.new_tensor(WEIGHTS)
+    odds = log_passed.exp() / (-torch.expm1(log_passed)).clamp_min(LEAST_LOST)
+    room = -torch.expm1(-odds[:, None] * gaps)
+    # Over its own mean, so that the nodes of the integral change no branch's share.
+    over_mean = room / (room @ weights).clamp_min(TINY)[:, None]
+    factor = torch.log1p(own[:, None] * (over_mean - 1.0))
+    columns = torch.cat([log_passed[:, None], factor], dim=-1)
+    total = columns.new_zeros(branches.paths, columns.shape[1])
+    total = total.index_add(0, branches.flow_path, columns)
+    apart, together = total[:, 0], torch.logsumexp(total[:, 1:] + weights.log(), dim=-1)
+    least = log_passed.new_zeros(branches.paths)
+    least = least.scatter_reduce(0, branches.flow_path, log_passed, "amin", include_self=False)
+    return torch.minimum(apart + together.clamp_min(0.0), least)
+
+
+def siblings_here(arrays: FlowArrays, branches: Branches) -> tuple[Tensor, Tensor]:
+    """Return how many branches of the same job come to the device of each step besides it.
+
+    Args:
+        arrays: The deployments.
+        branches: How flows make up paths.
+
+    Returns:
+        Those that are admitted before it, and those after it [S]; 0 for steps of a flow that has no
+        siblings, also where it comes back to a device.
+    """
+    path = branches.flow_path[arrays.step_flow]
+    meeting = path * arrays.devices + arrays.step_device
+    # In their own order steps of a path are one after the other, and first come is first admitted.
+    order = torch.argsort(arrays.step_row)
+    order = order[torch.argsort(meeting[order], stable=True)]
+    _, place, count = torch.unique_consecutive(
+        meeting[order], return_inverse=True, return_counts=True
+    )
+    first = torch.cumsum(count, dim=0) - count
+    before = torch.empty_like(meeting)
+    before[order] = torch.arange(len(order), device=order.device) - first[place]
+    total = torch.empty_like(meeting)
+    total[order] = count[place]
+    alone = branches.path_branches[path] <= 1
+    after = total - 1 - before
+    dtype = arrays.step_mean.dtype
+    return (
+        torch.where(alone, 0, before).to(dtype),
+        torch.where(alone, 0, after).to(dtype),
+    )
