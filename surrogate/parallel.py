@@ -61,6 +61,9 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
 
     def begin(_: int) -> None:
         torch.set_num_threads(1)
+        # A thread takes over the process's number when it first asks: better here and now, while
+        # that is 1, than at its first operation, when it may be any.
+        torch.get_num_threads()
         ready.wait()
 
     list(pool.map(begin, range(threads - 1)))

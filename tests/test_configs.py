@@ -15,7 +15,7 @@ MONITORS = {
     "eenn_digits": "val/mix_mae",
     "eenn_general": "val/mix_mae",
     "contention": "val/latency_ratio_mape",
-    "contention_losses": "val/latency_ratio_mape",
+    "contention_losses": "val/throughput_ratio_p95",
 }
 """What chooses the weights, where it is not the error of deployments: nothing where that could only
 be the images of a later judgement, and latencies where throughputs may be next to nothing."""

@@ -43,7 +43,12 @@ SETTLED = 1e-4
 """Change of all losses, and of all waits relative to a service, at which the rounds end."""
 
 MOST_SENT = 20.0
-"""That rate over the fastest service, at most: the door is then never empty."""
+"""Rate at which unblocked servers upstream send jobs to a door, over the fastest service behind it,
+at most: the door is then never empty."""
+
+MOST_WAIT = 1e6
+"""Mean wait at a door over the mean service behind it, at most. Where jobs wait for each other in a
+circle, waits would grow without end, as they do in the deadlock that comes of it."""
 
 CARE, LARGEST_STEP = 0.25, 3.0
 """Power of the quotient by which a round corrects that rate, and the factor it goes at most. Losses
@@ -205,7 +210,7 @@ def _played(network: Blocking, doors: Doors, scratch: Scratch, device: int, weig
         factor = min(max(factor, 1.0 / LARGEST_STEP), LARGEST_STEP)
         doors.sent[device] = min(doors.sent[device] * factor, fastest)
         found = balanced(room, places, servers, mix.outside, doors.sent[device], power, rates)
-        wait = found.waiting / max(found.entering, TINY)
+        wait = min(found.waiting / max(found.entering, TINY), MOST_WAIT * mix.mean)
         change = abs(wait - doors.wait[device]) / (mix.mean + wait)
         doors.wait[device] += weight * (wait - doors.wait[device])
     change = max(change, abs(found.lost - doors.loss[device]))

@@ -2,11 +2,15 @@
 
 What branches have in common is the time since the last job came: after a long one each device has
 had time to make room. With x this time in units of its mean, which is exponential for Poisson
-arrivals, a full device that takes a share p of the jobs, and makes room at a constant rate, has
-room with probability 1 - exp(-x p / (1 - p)), which has the mean p. Branches complete together with
-the mean of their product over x: k branches at devices that are far too slow, k! times as often as
-if they were independent. Where other flows come to a device they take room as well, and x matters
-by the branch's own share of the arrivals; where jobs come evenly, x hardly varies.
+arrivals, a device that was full after the last job and lets a share p of the jobs in has room with
+probability 1 - exp(-x p / (1 - p)), which has the mean p. Branches complete together with the mean
+of their product over x: k branches at devices that are far too slow, k! times as often as if they
+were independent. For devices without a queue and exponential services this is exact.
+
+A device with a queue that is full only now and then remembers more than the last job, and branches
+are nearer to independent ones than this says. Where other flows come to a device they take room as
+well: x is taken to matter by the square root of the branch's share of the arrivals, which is nearer
+to simulations than the share. Where jobs come evenly, x hardly varies.
 """
 
 from __future__ import annotations
@@ -20,10 +24,17 @@ from surrogate.features.branches import Branches
 
 __all__ = ["log_passed_together", "siblings_here"]
 
-GAPS, WEIGHTS = np.polynomial.laguerre.laggauss(12)
-"""Times between jobs in units of their mean, and the weights of a mean over their law."""
+LOG_GAPS = np.linspace(-12.0, 3.7, 24)
+"""Logarithms of times between jobs, in units of their mean: short ones tell if few are lost."""
 
-LEAST_LOST = 1e-4
+WEIGHTS = np.exp(LOG_GAPS - np.exp(LOG_GAPS))
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+"""Weights of a mean over an exponential law, by the trapezoidal rule."""
+
+LEAST_LOG_PASSED = -20.0
+"""Shares below which all that counts is that next to nobody passes (log)."""
+
+LEAST_LOST = 1e-6
 """Share of a branch's jobs that are lost, below which it does not matter which."""
 
 TINY = 1e-12
@@ -41,16 +52,15 @@ def log_passed_together(arrays: FlowArrays, branches: Branches, log_passed: Tens
     Returns:
         Logarithms [W], from the sum over a path's flows to the least of them.
     """
-    rate = arrays.of_flows(arrays.flow_rate)
-    everybody = arrays.at_steps(arrays.sum_to_devices(rate)).clamp_min(TINY)
-    own = arrays.sum_to_flows(rate / everybody) / arrays.flow_length
-    own = own * arrays.chain_scv[arrays.flow_chain].clamp_max(1.0)
-    gaps, weights = log_passed.new_tensor(GAPS), log_passed.new_tensor(WEIGHTS)
-    odds = log_passed.exp() / (-torch.expm1(log_passed)).clamp_min(LEAST_LOST)
+    gaps = log_passed.new_tensor(np.exp(LOG_GAPS))
+    weights = log_passed.new_tensor(WEIGHTS)
+    passed = log_passed.clamp(LEAST_LOG_PASSED, 0.0)
+    odds = passed.exp() / (-torch.expm1(passed)).clamp_min(LEAST_LOST)
     room = -torch.expm1(-odds[:, None] * gaps)
     # Over its own mean, so that the nodes of the integral change no branch's share.
-    over_mean = room / (room @ weights).clamp_min(TINY)[:, None]
-    factor = torch.log1p(own[:, None] * (over_mean - 1.0))
+    over_mean = room / (room @ weights)[:, None]
+    told = _told_by_gaps(arrays)
+    factor = torch.log1p(told[:, None] * (over_mean - 1.0))
     columns = torch.cat([log_passed[:, None], factor], dim=-1)
     total = columns.new_zeros(branches.paths, columns.shape[1])
     total = total.index_add(0, branches.flow_path, columns)
@@ -58,6 +68,16 @@ def log_passed_together(arrays: FlowArrays, branches: Branches, log_passed: Tens
     least = log_passed.new_zeros(branches.paths)
     least = least.scatter_reduce(0, branches.flow_path, log_passed, "amin", include_self=False)
     return torch.minimum(apart + together.clamp_min(0.0), least)
+
+
+def _told_by_gaps(arrays: FlowArrays) -> Tensor:
+    """Return by how much the time since the last job tells whether there is room [P]."""
+    rate = arrays.of_flows(arrays.flow_rate)
+    everybody = arrays.at_steps(arrays.sum_to_devices(rate)).clamp_min(TINY)
+    own = arrays.sum_to_flows(rate / everybody) / arrays.flow_length
+    # A path that takes a random share p of a stream has SCV 1 + p (SCV - 1).
+    scv = 1.0 + arrays.flow_probability * (arrays.chain_scv[arrays.flow_chain] - 1.0)
+    return own.sqrt() * scv.clamp(0.0, 1.0)
 
 
 def siblings_here(arrays: FlowArrays, branches: Branches) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,11 @@
 """Where the flows of a chain meet: branches of a parallel chain are joined into one path.
 
 A job completes when all its branches do, and takes as long as the slowest. The share that completes
-lies between that of branches which have nothing in common but the times when jobs come
-(:mod:`surrogate.features.siblings`), and that of branches which are lost together, the least. The
-mean latency lies between the longest of the branches' means and their sum: it is taken as a p-norm
-of the means, with p from 1, the sum, to infinity, the longest.
+lies between that of independent branches, the product, and that of branches which are lost
+together, the least; uncorrected it is that of branches which have nothing in common but the moments
+when jobs come (:mod:`surrogate.features.siblings`). The mean latency lies between the longest of
+the branches' means and their sum: it is taken as a p-norm of the means, with p from 1, the sum, to
+infinity, the longest.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ __all__ = ["JOIN_OUTPUTS", "Ways", "joined_ways"]
 JOIN_OUTPUTS = 2
 """Corrections per flow that a join takes: of how far losses coincide, and of the norm."""
 
-FREE_COINCIDENCE = -2.0
-"""Log-odds that losses of branches coincide, uncorrected: mostly they do not."""
+LEAST_COINCIDENCE = 1e-3
+"""How far from independence to being lost together uncorrected branches are at least, and how far
+from the other end: corrections of the log-odds reach both sides."""
 
 FREE_NORM = 1.0
 """Logarithm of p - 1 of the norm, uncorrected: between exponential times, whose largest of 2 to 6
@@ -77,10 +79,15 @@ def joined_ways(arrays: FlowArrays, flows: Ways, correction: Tensor | None) -> W
     count = branches.path_branches.to(flows.latency.dtype)
     if correction is None:
         correction = flows.latency.new_zeros(len(flows.chain), JOIN_OUTPUTS)
-    own = _sum(branches, torch.cat([correction, flows.law], dim=-1)) / count[:, None]
-    apart = log_passed_together(arrays, branches, flows.log_passed)
+    columns = torch.cat([flows.log_passed[:, None], correction, flows.law], dim=-1)
+    total = _sum(branches, columns)
+    apart, own = total[:, 0], total[:, 1:] / count[:, None]
+    together = log_passed_together(arrays, branches, flows.log_passed)
     least_passed = _extreme(branches, flows.log_passed, "amin")
-    coincide = torch.sigmoid(own[:, 0] + FREE_COINCIDENCE)
+    coincide = ((together - apart) / (least_passed - apart).clamp_min(TINY)).clamp(
+        LEAST_COINCIDENCE, 1.0 - LEAST_COINCIDENCE
+    )
+    coincide = torch.sigmoid(torch.logit(coincide) + own[:, 0])
     norm = 1.0 + (own[:, 1] + FREE_NORM).clamp_max(LARGEST_LOG_NORM).exp()
     return Ways(
         log_passed=torch.lerp(apart, least_passed, coincide),

@@ -71,3 +71,33 @@ def test_it_covers_contention_and_names_what_it_does_not(surrogate: SurrogateEva
     blocking = ContentionScenario(small=1.0, **ONE | {"blocking": 1.0}).sample(0, 1)
     with pytest.raises(NotSupportedError, match="chainnet"):
         load_surrogate("chainnet").evaluate([blocking])
+
+
+def test_jobs_that_wait_in_a_circle_end_no_batch(surrogate: SurrogateEvaluator) -> None:
+    """A placement search proposes such deployments; their neighbours are told what they were."""
+
+    def crossing(paths: dict[str, str]) -> Deployment:
+        chains = tuple(
+            Chain(
+                name=name,
+                arrivals=Poisson(rate=3.0),
+                fragments=tuple(
+                    Fragment(name=f"f{number}", service=Deterministic(mean=1.0))
+                    for number in range(len(path))
+                ),
+            )
+            for name, path in paths.items()
+        )
+        devices = tuple(Device(name=name, capacity=3) for name in "abcde")
+        problem = Problem(devices=devices, chains=chains, overflow="block")
+        return Deployment(
+            problem=problem, placement={name: (tuple(path),) for name, path in paths.items()}
+        )
+
+    circle = crossing({"up": "abcd", "down": "edcb", "across": "acdeb"})
+    one_way = crossing({"up": "abcd", "down": "bcde"})
+    found = surrogate.evaluate([circle, one_way]).chain
+    alone = surrogate.evaluate([one_way]).chain
+    assert np.isfinite(found["throughput_ratio"]).all()
+    assert np.isfinite(found["latency"]).all()
+    np.testing.assert_allclose(found["throughput_ratio"][3:], alone["throughput_ratio"], rtol=1e-4)

@@ -13,6 +13,7 @@ from datagen.evaluation import pack
 from datagen.simulator import simulate
 from surrogate.features.arrays import FlowArrays, flow_arrays
 from surrogate.features.blocking import RoomAhead
+from surrogate.features.blocking_kernel import MOST_WAIT
 from surrogate.features.contenders import Contenders
 from surrogate.features.contention import ContentionGroup
 from surrogate.features.features import FeatureFunction
@@ -136,6 +137,26 @@ def test_waits_and_losses_of_a_saturated_line_agree(discipline: str, capacity: i
     of_last = 1.6 * (1.0 - found[0]) * 2.9 + 0.15 * (1.0 - found[1]) * 2.0
     assert of_last == pytest.approx(1.0, abs=0.03)
     assert found[:2] == pytest.approx(simulated(deployment)[:2], abs=0.015)
+
+
+def test_jobs_that_wait_in_a_circle_have_finite_waits() -> None:
+    """Each waits for the room of the next: simulations end in a deadlock, and waits at a bound."""
+    law = Deterministic(mean=1.0)
+    circle = network({
+        "up": (3.0, "abcd", (law,) * 4),
+        "down": (3.0, "edcb", (law,) * 4),
+        "across": (3.0, "acdeb", (law,) * 5),
+    })
+    ordinary = network({"c": (0.5, "ab", (law, law))})
+    _, found = solved(circle)
+    assert 1e5 < float(found.held.max()) <= MOST_WAIT
+    arrays = flow_arrays(pack([circle, ordinary]))
+    features = FeatureFunction([ContentionGroup()])(arrays)
+    alone = FeatureFunction([ContentionGroup()])(flow_arrays(pack([ordinary])))
+    for values in (features.step, features.device, features.flow, features.prior.step_wait):
+        assert bool(values.isfinite().all())
+    own = arrays.chain_deployment[arrays.flow_chain] == 1
+    torch.testing.assert_close(features.flow[own], alone.flow)
 
 
 def test_shared_processors_keep_places_and_no_server() -> None:

@@ -53,11 +53,9 @@ def test_flows_of_chains_without_branches_stay_what_they_are() -> None:
 
 @pytest.mark.parametrize("correction", [None, -20.0, 0.0, 20.0])
 def test_joins_stay_between_their_limits(batch: DeploymentBatch, correction: float | None) -> None:
-    """Losses coincide or only arrivals do; the slowest branch, or one after the other."""
+    """Losses coincide or not; the slowest branch, or one after the other."""
     arrays = flow_arrays(batch)
     ways = ways_of(arrays)
-    assert arrays.branches is not None
-    together = log_passed_together(arrays, arrays.branches, ways.log_passed)
     given = None
     if correction is not None:
         given = torch.full((len(arrays.flow_chain), JOIN_OUTPUTS), correction)
@@ -78,8 +76,18 @@ def test_joins_stay_between_their_limits(batch: DeploymentBatch, correction: flo
             close(found.log_passed[path], torch.tensor(high))
             close(found.latency[path], torch.tensor(longest), rtol=2e-2)
         if correction == -20.0:
-            close(found.log_passed[path], together[path])
+            close(found.log_passed[path], torch.tensor(low))
             close(found.latency[path], torch.tensor(total))
+
+
+def test_uncorrected_branches_have_their_arrivals_in_common(batch: DeploymentBatch) -> None:
+    arrays = flow_arrays(batch)
+    ways = ways_of(arrays)
+    assert arrays.branches is not None
+    together = log_passed_together(arrays, arrays.branches, ways.log_passed)
+    apart = torch.stack([own.sum() for own in by_path(arrays, ways.log_passed)])
+    assert bool((together > apart + 0.01).any())
+    close(joined_ways(arrays, ways, None).log_passed, together, atol=5e-3)
 
 
 def test_a_path_of_one_flow_is_that_flow(batch: DeploymentBatch) -> None:
