@@ -18,7 +18,8 @@ MONITORS = {
     "contention_losses": "val/throughput_ratio_p95",
 }
 """What chooses the weights, where it is not the error of deployments: nothing where that could only
-be the images of a later judgement, and latencies where throughputs may be next to nothing."""
+be the images of a later judgement, and latencies or quantiles where throughputs may be next to
+nothing."""
 
 GO_ON_FROM_SHIPPED = {
     "chainnet_refined": ("--model.network.init_args.checkpoint=chainnet",),
