@@ -7,6 +7,7 @@ and to a network they are flows of one step that share a chain; only the read-ou
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 import torch
@@ -51,6 +52,31 @@ class Branches:
     def paths(self) -> int:
         """Number of paths, W."""
         return len(self.path_chain)
+
+    def total(self, columns: Tensor) -> Tensor:
+        """Return the sums over the flows of each path.
+
+        Args:
+            columns: Values of the flows [P, N].
+
+        Returns:
+            Sums [W, N].
+        """
+        empty = columns.new_zeros(self.paths, columns.shape[1])
+        return empty.index_add(0, self.flow_path, columns)
+
+    def extreme(self, values: Tensor, kind: Literal["amin", "amax"]) -> Tensor:
+        """Return the least or the largest of the flows of each path.
+
+        Args:
+            values: Values of the flows [P].
+            kind: Which of both.
+
+        Returns:
+            Values [W].
+        """
+        empty = values.new_zeros(self.paths)
+        return empty.scatter_reduce(0, self.flow_path, values, kind, include_self=False)
 
 
 @dataclass(frozen=True, kw_only=True)

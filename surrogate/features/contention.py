@@ -261,10 +261,8 @@ def _of_longest(arrays: FlowArrays, values: Tensor) -> Tensor:
     """Return the value of each flow over the largest of its path's branches, 1 for itself [P]."""
     if arrays.branches is None:
         return torch.ones_like(values)
-    empty = values.new_zeros(arrays.branches.paths)
-    path = arrays.branches.flow_path
-    largest = empty.scatter_reduce(0, path, values, "amax", include_self=False)
-    return values / largest[path].clamp_min(FLOOR * FLOOR)
+    largest = arrays.branches.extreme(values, "amax")[arrays.branches.flow_path]
+    return values / largest.clamp_min(FLOOR * FLOOR)
 
 
 def _flow(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
@@ -276,8 +274,7 @@ def _flow(arrays: FlowArrays, prior: Prior, contenders: Contenders) -> Tensor:
     if arrays.branches is not None:
         path = arrays.branches.flow_path
         passed = arrays.sum_to_flows(torch.log1p(-prior.step_loss.clamp_max(MOST_LOST)))
-        total = none.new_zeros(arrays.branches.paths, 2)
-        total = total.index_add(0, path, torch.stack([stay, passed], dim=-1))[path]
+        total = arrays.branches.total(torch.stack([stay, passed], dim=-1))[path]
         share = stay / total[:, 0].clamp_min(FLOOR * FLOOR)
         part = passed / total[:, 1].clamp_max(-FLOOR)
         together = log_passed_together(arrays, arrays.branches, passed)[path] - total[:, 1]

@@ -61,13 +61,9 @@ def log_passed_together(arrays: FlowArrays, branches: Branches, log_passed: Tens
     over_mean = room / (room @ weights)[:, None]
     told = _told_by_gaps(arrays)
     factor = torch.log1p(told[:, None] * (over_mean - 1.0))
-    columns = torch.cat([log_passed[:, None], factor], dim=-1)
-    total = columns.new_zeros(branches.paths, columns.shape[1])
-    total = total.index_add(0, branches.flow_path, columns)
+    total = branches.total(torch.cat([log_passed[:, None], factor], dim=-1))
     apart, together = total[:, 0], torch.logsumexp(total[:, 1:] + weights.log(), dim=-1)
-    least = log_passed.new_zeros(branches.paths)
-    least = least.scatter_reduce(0, branches.flow_path, log_passed, "amin", include_self=False)
-    return torch.minimum(apart + together.clamp_min(0.0), least)
+    return torch.minimum(apart + together.clamp_min(0.0), branches.extreme(log_passed, "amin"))
 
 
 def _told_by_gaps(arrays: FlowArrays) -> Tensor:

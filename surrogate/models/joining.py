@@ -80,10 +80,10 @@ def joined_ways(arrays: FlowArrays, flows: Ways, correction: Tensor | None) -> W
     if correction is None:
         correction = flows.latency.new_zeros(len(flows.chain), JOIN_OUTPUTS)
     columns = torch.cat([flows.log_passed[:, None], correction, flows.law], dim=-1)
-    total = _sum(branches, columns)
+    total = branches.total(columns)
     apart, own = total[:, 0], total[:, 1:] / count[:, None]
     together = log_passed_together(arrays, branches, flows.log_passed)
-    least_passed = _extreme(branches, flows.log_passed, "amin")
+    least_passed = branches.extreme(flows.log_passed, "amin")
     coincide = ((together - apart) / (least_passed - apart).clamp_min(TINY)).clamp(
         LEAST_COINCIDENCE, 1.0 - LEAST_COINCIDENCE
     )
@@ -92,28 +92,18 @@ def joined_ways(arrays: FlowArrays, flows: Ways, correction: Tensor | None) -> W
     return Ways(
         log_passed=torch.lerp(apart, least_passed, coincide),
         latency=_norm(branches, flows.latency, norm),
-        unloaded=_extreme(branches, flows.unloaded, "amax"),
-        least=_extreme(branches, flows.least, "amax"),
+        unloaded=branches.extreme(flows.unloaded, "amax"),
+        least=branches.extreme(flows.least, "amax"),
         law=own[:, JOIN_OUTPUTS:],
         chain=branches.path_chain,
         probability=branches.path_probability,
     )
 
 
-def _sum(branches: Branches, columns: Tensor) -> Tensor:
-    total = columns.new_zeros(branches.paths, columns.shape[1])
-    return total.index_add(0, branches.flow_path, columns)
-
-
-def _extreme(branches: Branches, values: Tensor, kind: str) -> Tensor:
-    empty = values.new_zeros(branches.paths)
-    return empty.scatter_reduce(0, branches.flow_path, values, kind, include_self=False)
-
-
 def _norm(branches: Branches, values: Tensor, norm: Tensor) -> Tensor:
     """Return the p-norm of the values of each path; of a single one, the value itself [W]."""
-    longest = _extreme(branches, values, "amax").clamp_min(TINY)
+    longest = branches.extreme(values, "amax").clamp_min(TINY)
     share = (values / longest[branches.flow_path]).clamp_min(TINY)
     power = (norm[branches.flow_path] * share.log()).exp()
-    total = _sum(branches, power[:, None])[:, 0]
+    total = branches.total(power[:, None])[:, 0]
     return longest * (total.log() / norm).exp()
